@@ -1,0 +1,1 @@
+"""What both trainings share around Lightning: backbone, optimiser, trainer, weights on disk."""

@@ -1,0 +1,258 @@
+"""How a training runs: Lightning's trainer, the order of the data, resuming, stopping on NaN."""
+
+import hashlib
+import json
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ggn.engine.params import TrainingParams
+
+
+def choose_precision(precision: str = "auto") -> str:
+    """Return Lightning's name of the precision; `auto`: bf16-mixed where it is fast.
+
+    That is a CUDA device with bf16, or a CPU with matrix tiles (AMX); else 32-true.
+    """
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() else "32-true"
+
+
+def sample_generator(seed: int, key: int) -> torch.Generator:
+    """Return the random numbers of one draw: a function of the seed and the draw's key alone."""
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+class DrawOrder(Sampler[int]):
+    """The keys of one device's draws from `start_step` to the end.
+
+    Draw d (= step × batch_size + place in the batch) takes the image at place d mod n of epoch
+    d div n's permutation, and has the key `epoch × n + image`: unique, so that it can seed the
+    draw's augmentation. Everything follows from (seed, step); nothing has to be remembered.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        *,
+        start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(
+                f"batch_size {batch_size} must be a multiple of the {world_size} devices"
+            )
+        self.images, self.batch_size, self.steps, self.seed = images, batch_size, steps, seed
+        self.start_step, self.rank, self.world_size = start_step, rank, world_size
+
+    def __len__(self) -> int:
+        """Draws of the whole training: a resumed one counts its steps from the very start."""
+        return self.steps * self.batch_size // self.world_size
+
+    def __iter__(self) -> Iterator[int]:
+        share = self.batch_size // self.world_size
+        epoch, order = -1, torch.empty(0)
+        for step in range(self.start_step, self.steps):
+            first = step * self.batch_size + self.rank * share
+            for draw in range(first, first + share):
+                if draw // self.images != epoch:
+                    epoch = draw // self.images
+                    generator = sample_generator(self.seed, epoch)
+                    order = torch.randperm(self.images, generator=generator)
+                yield epoch * self.images + int(order[draw % self.images])
+
+
+class Draws(Dataset[Any]):
+    """`prepare(sample, generator)` of a map-style dataset's samples, addressed by draw keys."""
+
+    def __init__(
+        self, samples: Any, seed: int, prepare: Callable[[Any, torch.Generator], Any]
+    ) -> None:
+        self.samples, self.seed, self.prepare = samples, seed, prepare
+
+    def __getitem__(self, key: int) -> Any:
+        """Return the prepared sample of a key of `DrawOrder`."""
+        sample = self.samples[key % len(self.samples)]
+        return self.prepare(sample, sample_generator(self.seed + 1, key))
+
+
+class TrainingData(L.LightningDataModule):
+    """The training batches in `DrawOrder`, from the step that the trainer is at."""
+
+    def __init__(
+        self,
+        samples: Any,
+        *,
+        params: TrainingParams,
+        steps: int,
+        seed: int,
+        prepare: Callable[[Any, torch.Generator], Any],
+        collate: Callable[[list[Any]], Any],
+    ) -> None:
+        super().__init__()
+        self.samples, self.params, self.steps, self.seed = samples, params, steps, seed
+        self.prepare, self.collate = prepare, collate
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the loader of the remaining steps (Lightning asks after it has resumed)."""
+        assert self.trainer is not None  # noqa: S101 - for mypy; Lightning has attached it
+        order = DrawOrder(
+            len(self.samples),
+            self.params.batch_size,
+            self.steps,
+            self.seed,
+            start_step=self.trainer.global_step,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        return DataLoader(
+            Draws(self.samples, self.seed, self.prepare),
+            batch_size=self.params.batch_size // self.trainer.world_size,
+            sampler=order,
+            num_workers=self.params.workers,
+            collate_fn=self.collate,
+            persistent_workers=self.params.workers > 0,
+            multiprocessing_context="spawn" if self.params.workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+class StopOnNonFiniteLoss(L.Callback):
+    """Stops the training with the ids of the batch's images when a loss is not finite."""
+
+    def __init__(self, image_ids: Callable[[Any], Sequence[Any]]) -> None:
+        self._image_ids = image_ids
+        self._batch: Any = None
+
+    def on_train_batch_start(
+        self, _trainer: L.Trainer, _module: L.LightningModule, batch: Any, *_: Any
+    ) -> None:
+        """Remember the batch."""
+        self._batch = batch
+
+    def on_before_backward(
+        self, trainer: L.Trainer, _module: L.LightningModule, loss: Tensor
+    ) -> None:
+        """Raise FloatingPointError before anything is learned from such a loss."""
+        if not bool(torch.isfinite(loss)):
+            ids = [str(i) for i in self._image_ids(self._batch)]
+            raise FloatingPointError(
+                f"loss is {float(loss)} at step {trainer.global_step}, "
+                f"on the images with ids {', '.join(ids)}"
+            )
+
+
+class SaveLast(L.Callback):
+    """Writes `scratch_dir/last.ckpt` every `every` steps, whole or not at all."""
+
+    def __init__(self, scratch_dir: Path, every: int) -> None:
+        self._path, self._every = scratch_dir / "last.ckpt", every
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Save after every `every`-th step."""
+        if trainer.global_step % self._every == 0:
+            temporary = self._path.with_suffix(".tmp")
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                temporary.replace(self._path)
+
+
+def resume_path(scratch_dir: str | Path, identity: dict[str, Any]) -> Path | None:
+    """Return the checkpoint of an interrupted run of the same `identity`, or None.
+
+    `identity` is JSON data that says which run this is (params, seed, data). What another run left
+    in the folder is deleted: going on from it would mix two recipes.
+    """
+    scratch_dir = Path(scratch_dir)
+    text = json.dumps(identity, sort_keys=True, indent=2)
+    stamp, checkpoint = scratch_dir / "identity.json", scratch_dir / "last.ckpt"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == text:
+        return checkpoint if checkpoint.is_file() else None
+    clear_scratch(scratch_dir)
+    scratch_dir.mkdir(parents=True)
+    temporary = stamp.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(stamp)
+    return None
+
+
+def clear_scratch(scratch_dir: str | Path) -> None:
+    """Delete the resume state, once its run has ended."""
+    if Path(scratch_dir).exists():
+        shutil.rmtree(scratch_dir)
+
+
+def make_trainer(
+    params: TrainingParams,
+    *,
+    steps: int,
+    scratch_dir: str | Path,
+    logger: Logger | None = None,
+    callbacks: Sequence[L.Callback] = (),
+) -> L.Trainer:
+    """Return the trainer of one training: deterministic, with checkpoints, quiet without a tty."""
+    Path(scratch_dir).mkdir(parents=True, exist_ok=True)
+    with _quiet():
+        return L.Trainer(
+            max_steps=steps,
+            max_epochs=-1,
+            devices=params.devices if torch.cuda.is_available() else 1,
+            precision=choose_precision(params.precision),  # type: ignore[arg-type]
+            logger=logger or False,
+            callbacks=[*callbacks, SaveLast(Path(scratch_dir), params.checkpoint_steps)],
+            default_root_dir=scratch_dir,
+            gradient_clip_val=params.gradient_clip,
+            log_every_n_steps=params.log_steps,
+            deterministic="warn",
+            benchmark=False,
+            use_distributed_sampler=False,  # DrawOrder shares the draws out itself
+            enable_checkpointing=False,  # SaveLast does it
+            enable_model_summary=False,
+            enable_progress_bar=sys.stdout.isatty(),
+        )
+
+
+def fit(
+    module: L.LightningModule, data: TrainingData, trainer: L.Trainer, resume: Path | None
+) -> None:
+    """Run the training to its end, from the checkpoint where there is one."""
+    with warnings.catch_warnings(), _quiet():
+        # Lightning's own use of deprecated torch calls, and advice that our choices answer.
+        for message in (
+            ".*LeafSpec.*",
+            ".*does not have many workers.*",
+            ".*your dataloader is not resumable.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's notes on devices and on other products out of the output."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

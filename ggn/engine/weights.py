@@ -1,0 +1,79 @@
+"""Trained weights on disk: a folder with `weights.safetensors` and the `card.json` they go with."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+
+class WeightsError(ValueError):
+    """A weights folder that is missing, damaged or of another kind."""
+
+
+def save_weights(module: nn.Module, folder: str | Path, card: dict[str, Any]) -> None:
+    """Write the module's state and its card; each file appears whole or not at all.
+
+    `card` is JSON data that says what the weights are: at least `kind` ("affinity", "detector").
+    The SHA-256 of the weights is added to it, so that files of two runs are never taken together.
+    """
+    if not isinstance(card.get("kind"), str):
+        raise ValueError(f"a card must say its kind, got keys {sorted(card)}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    _refuse_non_finite(state, folder)
+    blob = safetensors.torch.save(state)
+    card = {**card, "weights_sha256": hashlib.sha256(blob).hexdigest()}
+    text = json.dumps(card, indent=2, allow_nan=False) + "\n"
+    _replace(folder / "weights.safetensors", blob)
+    _replace(folder / "card.json", text.encode())
+
+
+def load_weights(folder: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return (state dict, card) of a folder that `save_weights` wrote, or raise WeightsError."""
+    folder = Path(folder)
+    card = _read_card(folder / "card.json")
+    if card.get("kind") != kind:
+        raise WeightsError(f"{folder}: holds weights of kind {card.get('kind')!r}, not {kind!r}")
+    path = folder / "weights.safetensors"
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    blob = path.read_bytes()
+    if hashlib.sha256(blob).hexdigest() != card.get("weights_sha256"):
+        raise WeightsError(f"{path}: damaged, or not the weights that card.json describes")
+    try:
+        state = safetensors.torch.load(blob)
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
+    _refuse_non_finite(state, folder)
+    return state, card
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; a weights folder has weights and card.json")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path}: not JSON ({error})") from error
+    if not isinstance(card, dict):
+        raise WeightsError(f"{path}: must be a JSON object, got {type(card).__name__}")
+    return card
+
+
+def _refuse_non_finite(state: dict[str, Tensor], folder: Path) -> None:
+    for key, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise WeightsError(f"{folder}: {key} has values that are not finite")
+
+
+def _replace(path: Path, blob: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(blob)
+    temporary.replace(path)
