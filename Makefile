@@ -1,0 +1,137 @@
+# The commands a person types; `make` alone lists them. Versions are stated in docker/versions.env.
+
+include docker/versions.env
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# What a person may set. `value` keeps make from expanding it; recipes read it from the environment,
+# in quotes, so that no text given here is ever run.
+PORT ?= 5000
+MMCV_WHEEL ?=
+override PORT := $(value PORT)
+override MMCV_WHEEL := $(value MMCV_WHEEL)
+export PORT MMCV_WHEEL
+
+# Neither MLflow nor DVC reports home.
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+# Seconds that uv waits for a package index: the CUDA packages are large.
+export UV_HTTP_TIMEOUT ?= 300
+
+UV := .venv-uv/$(UV_VERSION)/bin/uv
+INSTALL := $(UV) pip install --quiet --python .venv/bin/python
+PYTHON_STAMP := .venv/.python-$(PYTHON_VERSION)
+PACKAGES_STAMP := .venv/.packages
+PROJECT_STAMP := .venv/.project
+KERNEL := $(wildcard ggn/grouping/*.pyx ggn/grouping/*.hpp)
+MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
+
+.PHONY: help
+help:  ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if it is missing)
+
+.PHONY: repro
+repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
+	@PATH="$$PWD/.venv/bin:$$PATH" dvc repro
+
+.PHONY: test
+test: lint  ## Check the code (make lint), then run all tests
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+.PHONY: lint
+lint: setup  ## Check style, types, the import graph and the kernel's format
+	@$(MAKE) --keep-going lint-style lint-types lint-imports lint-kernel
+
+.PHONY: lint-style lint-types lint-imports lint-kernel
+lint-style: setup
+	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet .
+lint-types: setup
+	@.venv/bin/mypy
+lint-imports: setup
+	@.venv/bin/lint-imports
+lint-kernel: setup
+	@.venv/bin/cython-lint $(filter %.pyx,$(KERNEL))
+	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL))
+
+.PHONY: format
+format: setup  ## Rewrite Python and C++ in the project's style
+	@.venv/bin/ruff check --fix --exit-zero --quiet . && .venv/bin/ruff format --quiet .
+	@.venv/bin/clang-format -i $(filter %.hpp,$(KERNEL))
+
+.PHONY: ui
+ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)
+	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
+		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
+
+# The source package asks for C++14, which torch's headers have left behind (docker/g++20), and for
+# a setuptools older than the lock's, which is therefore laid beside the environment. Only the
+# operators for the CPU are built: they are the oracle of ours.
+.PHONY: openmmlab
+openmmlab: setup  ## Install mmcv-full (MMCV_WHEEL=file.whl; without a wheel, 20 minutes of compiling)
+	@$(INSTALL) --constraint requirements.lock addict opencv-python-headless yapf
+	@if [ -n "$$MMCV_WHEEL" ]; then \
+		[ -f "$$MMCV_WHEEL" ] || { printf 'MMCV_WHEEL: no such file: %s\n' "$$MMCV_WHEEL" >&2; exit 1; }; \
+		$(INSTALL) --no-deps --reinstall-package mmcv-full -- "$$MMCV_WHEEL"; \
+	elif [ -d ../shared/wheels ] && \
+		$(INSTALL) --no-deps --no-index --find-links ../shared/wheels '$(MMCV)'; then \
+		echo 'installed the wheel in ../shared/wheels'; \
+	else \
+		echo 'compiling $(MMCV); this takes about 20 minutes on two cores' && \
+		$(INSTALL) --target build/mmcv-setuptools 'setuptools<80' wheel && \
+		PATH="$$PWD/docker:$$PWD/.venv/bin:$$PATH" PYTHONPATH="$$PWD/build/mmcv-setuptools" \
+			CC=g++20 CXX=g++20 MMCV_WITH_OPS=1 CUDA_VISIBLE_DEVICES= \
+			$(INSTALL) --no-cache --no-deps --no-build-isolation --no-binary mmcv-full '$(MMCV)'; \
+	fi
+	@.venv/bin/python -c 'from mmcv.ops import nms' && echo '$(MMCV) works'
+
+.PHONY: lock
+lock: $(UV)  ## Write requirements.lock from pyproject.toml, keeping the versions it still admits
+	@$(UV) pip compile pyproject.toml --extra mlops --extra dev \
+		--universal --fork-strategy fewest --python-version $(PYTHON_VERSION) \
+		--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
+		--quiet --output-file requirements.lock
+
+.PHONY: clean
+clean:  ## Remove build trees and caches; keeps .venv, data, models, runs and resume states
+	@rm -rf build dist .hypothesis .*_cache
+	@find ggn pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A uv on the PATH is used if it is new enough; otherwise one is installed beside .venv, by whichever
+# of venv and pip this machine's Python has.
+$(UV):
+	@mkdir -p $(@D); \
+	found=$$(uv --version 2>/dev/null | cut -d ' ' -f 2); \
+	if [ -n "$$found" ] && printf '%s\n' '$(UV_VERSION)' "$$found" | sort -C -V; then \
+		ln -sf "$$(command -v uv)" $@; exit; \
+	fi; \
+	echo 'installing uv $(UV_VERSION)'; \
+	for python in python$(PYTHON_VERSION) python3; do \
+		"$$python" -m venv .venv-uv/$(UV_VERSION) >/dev/null 2>&1 && \
+			.venv-uv/$(UV_VERSION)/bin/python -m pip install --quiet 'uv==$(UV_VERSION)' && exit; \
+		"$$python" -m pip --version >/dev/null 2>&1 && \
+			"$$python" -m pip install --quiet --target .venv-uv/$(UV_VERSION) --upgrade \
+			'uv==$(UV_VERSION)' && exit; \
+	done; \
+	echo 'cannot install uv: python$(PYTHON_VERSION) is missing, or its venv and pip are' \
+		'(Debian: apt install python$(PYTHON_VERSION)-venv), or the package index is out of reach;' \
+		'mend that, or install uv $(UV_VERSION) yourself' >&2; exit 1
+
+$(PYTHON_STAMP): | $(UV)
+	@[ "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" \
+		= '$(PYTHON_VERSION)' ] || $(UV) venv --quiet --clear --python $(PYTHON_VERSION) .venv
+	@touch $@
+
+$(PACKAGES_STAMP): requirements.lock $(PYTHON_STAMP)
+	@echo 'installing requirements.lock into .venv'
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(PROJECT_STAMP): $(PACKAGES_STAMP) pyproject.toml CMakeLists.txt $(KERNEL)
+	@echo 'building ggn and its kernel'
+	@PATH="$$PWD/.venv/bin:$$PATH" $(INSTALL) --no-build-isolation --no-deps --reinstall-package ggn --editable .
+	@touch $@
