@@ -22,6 +22,19 @@ _LAYOUTS: dict[str, tuple[bool, tuple[int, int, int, int]]] = {
 }
 
 
+# Mean and standard deviation of ImageNet's RGB values, 0 … 255, that all pretrained weights expect.
+IMAGE_MEAN = (123.675, 116.28, 103.53)
+IMAGE_STD = (58.395, 57.12, 57.375)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Return uint8 RGB images (B, 3, H, W) as the float32 that a backbone reads, channels last."""
+    mean = torch.tensor(IMAGE_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGE_STD, device=images.device).view(1, 3, 1, 1)
+    pixels = images.to(torch.float32, memory_format=torch.channels_last)
+    return (pixels - mean) * (1 / std)
+
+
 class FixedStatisticsBatchNorm(nn.BatchNorm2d):
     """Batch normalisation that always uses its stored statistics; scale and shift still learn.
 

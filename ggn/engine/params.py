@@ -2,7 +2,37 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class BackboneParams(BaseModel):
+    """The ResNet that a network stands on."""
+
+    model_config = _STRICT
+
+    name: Literal["resnet10", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
+    """Depth."""
+    width: int = Field(64, ge=4, multiple_of=4)
+    """Channels of the stem; stage i has width × 2^(i − 1), with bottlenecks four times that."""
+    norm: Literal["batch", "frozen_batch", "group"] = "batch"
+    """`frozen_batch` uses the statistics of the pretrained weights; `group` needs no batch."""
+    weights: str | None = "imagenet"
+    """`imagenet`, a file with torchvision's key names, or `null` for random initial weights."""
+    stride_in_1x1: bool = False
+    """Whether bottlenecks stride in their first convolution (the Caffe layout)."""
+    frozen_stages: int = Field(0, ge=0, le=4)
+    """Stages that don't learn, with the stem; 0: everything learns, the stem too."""
+
+    @model_validator(mode="after")
+    def _random_weights_must_learn(self) -> "BackboneParams":
+        if self.weights is None and self.frozen_stages > 0:
+            raise ValueError("frozen_stages must be 0 with random initial weights (weights: null)")
+        if self.weights is None and self.norm == "frozen_batch":
+            raise ValueError("norm frozen_batch needs pretrained weights; without any take group")
+        return self
 
 
 class TrainingParams(BaseModel):
@@ -12,9 +42,7 @@ class TrainingParams(BaseModel):
     of devices, because `batch_size` counts the images of one step on all devices together.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
+    model_config = _STRICT
 
     epochs: float = Field(20, gt=0, le=10_000)
     """Passes over the training images; a fraction is allowed."""
@@ -50,3 +78,9 @@ class TrainingParams(BaseModel):
     """Steps between two checkpoints from which a killed training resumes."""
     log_steps: int = Field(20, ge=1)
     """Steps between two points of the logged curves."""
+
+    @model_validator(mode="after")
+    def _milestones_ascend(self) -> "TrainingParams":
+        if self.milestones != sorted(set(self.milestones)) or min(self.milestones, default=1) <= 0:
+            raise ValueError("milestones must be positive epochs in ascending order")
+        return self

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -180,7 +179,7 @@ def resume_path(scratch_dir: str | Path, identity: dict[str, Any]) -> Path | Non
     """Return the checkpoint of an interrupted run of the same `identity`, or None.
 
     `identity` is JSON data that says which run this is (params, seed, data). What another run left
-    in the folder is deleted: going on from it would mix two recipes.
+    there is deleted: going on from it would mix two recipes.
     """
     scratch_dir = Path(scratch_dir)
     text = json.dumps(identity, sort_keys=True, indent=2)
@@ -188,7 +187,7 @@ def resume_path(scratch_dir: str | Path, identity: dict[str, Any]) -> Path | Non
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == text:
         return checkpoint if checkpoint.is_file() else None
     clear_scratch(scratch_dir)
-    scratch_dir.mkdir(parents=True)
+    scratch_dir.mkdir(parents=True, exist_ok=True)
     temporary = stamp.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(stamp)
@@ -196,9 +195,9 @@ def resume_path(scratch_dir: str | Path, identity: dict[str, Any]) -> Path | Non
 
 
 def clear_scratch(scratch_dir: str | Path) -> None:
-    """Delete the resume state, once its run has ended."""
-    if Path(scratch_dir).exists():
-        shutil.rmtree(scratch_dir)
+    """Delete the resume state, once its run has ended; other files of the folder stay."""
+    for name in ("last.ckpt", "last.tmp", "identity.json", "identity.tmp"):
+        (Path(scratch_dir) / name).unlink(missing_ok=True)
 
 
 def make_trainer(
