@@ -1,0 +1,1 @@
+"""Open-world instance segmentation: pseudo ground truth from a learned pairwise affinity."""

@@ -1,0 +1,162 @@
+"""Binary masks as COCO run lengths: coding, areas, boxes, overlaps and scaling."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pycocotools import mask as coco_mask
+
+from ggn.core.segmentation import parse_segmentation
+
+
+class RLE(TypedDict):
+    """A mask in COCO's compressed run-length coding: column-major runs, background first."""
+
+    size: list[int]
+    """[height, width]"""
+    counts: str
+    """ASCII"""
+
+
+def encode(bitmaps: ArrayLike) -> list[RLE]:
+    """Return the RLEs of (N, H, W) bool or integer bitmaps; everything but 0 is inside."""
+    bitmaps = np.asarray(bitmaps)
+    if bitmaps.ndim != 3 or bitmaps.dtype.kind not in "bui":
+        got = f"{bitmaps.dtype} {bitmaps.shape}"
+        raise ValueError(f"bitmaps must be bool or integer (N, H, W), got {got}")
+    if len(bitmaps) == 0:
+        return []
+    columns = np.asfortranarray((bitmaps != 0).transpose(1, 2, 0), dtype=np.uint8)
+    return [_as_text(rle) for rle in coco_mask.encode(columns)]
+
+
+def decode(rles: Sequence[RLE], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the 0/1 bitmaps (N, H, W) of valid RLEs.
+
+    Raises:
+        ValueError: if an RLE is not of the size `size_hw`.
+    """
+    require_size(rles, size_hw)
+    if not rles:
+        return np.zeros((0, *size_hw), dtype=np.uint8)
+    return np.ascontiguousarray(coco_mask.decode(list(rles)).transpose(2, 0, 1))
+
+
+def require_size(rles: Sequence[RLE], size_hw: tuple[int, int]) -> None:
+    """Raise ValueError unless every RLE has the size (height, width)."""
+    for index, rle in enumerate(rles):
+        if tuple(rle["size"]) != tuple(size_hw):
+            raise ValueError(
+                f"mask {index} must have the size (height, width) = {tuple(size_hw)}, "
+                f"got {tuple(rle['size'])}"
+            )
+
+
+def from_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> RLE:
+    """Return the mask of a COCO segmentation: polygons, uncompressed or compressed RLE.
+
+    Polygons are drawn as pycocotools does and united. Any input is safe: it is checked first.
+
+    Args:
+        segmentation: as in a COCO annotation or result.
+        size_hw: height and width of the image.
+
+    Raises:
+        ValueError: with the reason, if the segmentation is malformed or of another size.
+    """
+    parsed = parse_segmentation(segmentation, size_hw)
+    height, width = size_hw
+    if isinstance(parsed, list):
+        polygons = [polygon.ravel() for polygon in parsed]
+        return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+    runs = {"size": [height, width], "counts": parsed}
+    rle = coco_mask.frPyObjects(runs, height, width)
+    if (parsed[1:] == 0).any():  # allowed, but pycocotools then misplaces the box
+        rle = coco_mask.encode(coco_mask.decode(rle))
+    return _as_text(rle)
+
+
+def areas(rles: Sequence[RLE]) -> NDArray[np.float64]:
+    """Return the number of pixels of each mask, (N,)."""
+    if not rles:
+        return np.zeros(0)
+    return np.asarray(coco_mask.area(list(rles)), dtype=np.float64)
+
+
+def boxes_xyxy(rles: Sequence[RLE]) -> NDArray[np.float32]:
+    """Return the tight boxes (N, 4) in pixel edges: a mask of one pixel has a box of side 1.
+
+    The box of an empty mask is (0, 0, 0, 0).
+    """
+    if not rles:
+        return np.zeros((0, 4), dtype=np.float32)
+    boxes = np.asarray(coco_mask.toBbox(list(rles)), dtype=np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def mask_iou(
+    a: Sequence[RLE], b: Sequence[RLE], crowd: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return the intersection over union (Na, Nb) of all pairs of masks.
+
+    Args:
+        a: masks, detections in an evaluation.
+        b: masks of the same size, annotations in an evaluation.
+        crowd: bool (Nb,); for a crowd, COCO divides by the area of the mask of `a` alone.
+    """
+    crowd = _crowd_flags(crowd, len(b))
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    require_size([*a, *b], (a[0]["size"][0], a[0]["size"][1]))
+    return np.asarray(coco_mask.iou(list(a), list(b), crowd), dtype=np.float64)
+
+
+def box_iou(
+    a_xyxy: ArrayLike, b_xyxy: ArrayLike, crowd: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return the intersection over union (Na, Nb) of all pairs of boxes.
+
+    Args:
+        a_xyxy: (Na, 4), detections in an evaluation.
+        b_xyxy: (Nb, 4), annotations in an evaluation.
+        crowd: bool (Nb,); for a crowd, COCO divides by the area of the box of `a` alone.
+    """
+    a, b = _xywh(a_xyxy), _xywh(b_xyxy)
+    crowd = _crowd_flags(crowd, len(b))
+    if not len(a) or not len(b):
+        return np.zeros((len(a), len(b)))
+    return np.asarray(coco_mask.iou(a, b, crowd), dtype=np.float64)
+
+
+def resize(rle: RLE, size_hw: tuple[int, int]) -> RLE:
+    """Return the mask scaled to (height, width): each pixel takes its nearest by pixel centres."""
+    height, width = rle["size"]
+    bitmap = decode([rle], (height, width))[0]
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for new, old in zip(size_hw, (height, width), strict=True)
+    )
+    return encode(bitmap[np.ix_(rows, columns)][None])[0]
+
+
+def _as_text(rle: dict[str, Any]) -> RLE:
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def _xywh(boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+    boxes = np.array(boxes_xyxy, dtype=np.float64)
+    if boxes.size == 0:
+        return np.zeros((0, 4))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be (N, 4), got {boxes.shape}")
+    boxes[:, 2:] -= boxes[:, :2]
+    return boxes
+
+
+def _crowd_flags(crowd: ArrayLike | None, count: int) -> list[int]:
+    flags = np.zeros(count, dtype=bool) if crowd is None else np.asarray(crowd, dtype=bool)
+    if flags.shape != (count,):
+        raise ValueError(f"crowd must be ({count},), got {flags.shape}")
+    return [int(flag) for flag in flags]

@@ -1,0 +1,141 @@
+"""Reading a COCO `segmentation` without trusting it: polygons or run lengths, or why it is neither.
+
+pycocotools reads out of bounds or allocates without limit on malformed input, so nothing reaches it
+that did not pass here.
+"""
+
+import reprlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Polygons = list[NDArray[np.float64]]
+RunLengths = NDArray[np.int64]
+
+TOLERANCE_PIXELS: Final = 1.0
+"""How far a vertex or a box may lie outside its image: tools place the border up to a pixel beyond
+the last pixel's centre, and round."""
+
+_CHARACTERS_PER_RUN: Final = 7  # of 5 bits each: enough for any run of a 32-bit pixel count
+
+
+def parse_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> Polygons | RunLengths:
+    """Return the polygons or the run lengths of a COCO segmentation in any of its forms.
+
+    Args:
+        segmentation: a list of polygons `[x1, y1, x2, y2, …]`, or `{"size": [H, W], "counts": …}`
+            with a list of run lengths (uncompressed) or a string (compressed).
+        size_hw: height and width of the image.
+
+    Returns:
+        Polygons as float64 (points, 2) arrays of (x, y); or int64 run lengths in column-major
+        order, background first, that add up to H * W.
+
+    Raises:
+        ValueError: with the reason, for anything else.
+    """
+    if isinstance(segmentation, list):
+        if not segmentation:
+            raise ValueError("segmentation is an empty list")
+        return [_parse_polygon(p, f"polygon {i}", size_hw) for i, p in enumerate(segmentation)]
+    if isinstance(segmentation, dict):
+        return _parse_rle(segmentation, size_hw)
+    got = reprlib.repr(segmentation)
+    raise ValueError(f"segmentation must be a list of polygons or an RLE object, got {got}")
+
+
+def require_numbers(values: Sequence[Any], name: str) -> None:
+    """Raise ValueError unless every value is a finite JSON number (no text, no boolean)."""
+    if set(map(type, values)) == {float} and abs(sum(values)) < np.inf:
+        return
+    for value in values:
+        if type(value) not in (int, float):
+            raise ValueError(f"{name} must hold numbers only, got {reprlib.repr(value)}")
+        if not abs(value) < 1e300:
+            raise ValueError(f"{name} must hold finite numbers only, got {reprlib.repr(value)}")
+
+
+def _parse_polygon(polygon: Any, name: str, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    if not isinstance(polygon, list):
+        raise ValueError(f"{name} must be a list of numbers, got {reprlib.repr(polygon)}")
+    require_numbers(polygon, name)
+    if len(polygon) % 2:
+        raise ValueError(f"{name} has {len(polygon)} numbers, but x and y must come in pairs")
+    if len(polygon) < 6:
+        raise ValueError(f"{name} has {len(polygon) // 2} points, but needs at least 3")
+    points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
+    height, width = size_hw
+    overshoot = np.maximum(-points, points - (width, height))
+    if overshoot.max() > TOLERANCE_PIXELS:
+        x, y = points[overshoot.max(axis=1).argmax()]
+        image = f"the image, {width} wide and {height} high"
+        raise ValueError(f"{name} has the point ({x:g}, {y:g}) outside {image}")
+    return points
+
+
+def _parse_rle(segmentation: dict[str, Any], size_hw: tuple[int, int]) -> RunLengths:
+    for key in ("size", "counts"):
+        if key not in segmentation:
+            raise ValueError(f"RLE has no key '{key}'")
+    size, counts = segmentation["size"], segmentation["counts"]
+    if not isinstance(size, list | tuple) or [type(side) for side in size] != [int, int]:
+        raise ValueError(f"RLE size must be [height, width], got {reprlib.repr(size)}")
+    if tuple(size) != tuple(size_hw):
+        image = f"the image is {size_hw[0]} high and {size_hw[1]} wide"
+        raise ValueError(f"RLE size is {list(size)} [height, width], but {image}")
+    if isinstance(counts, str | bytes):
+        return _checked(_decompress(counts), size_hw)
+    if isinstance(counts, list):
+        _require_integers(counts)
+        return _checked(np.array(counts, dtype=np.int64), size_hw)
+    raise ValueError(f"RLE counts must be a string or a list, got {reprlib.repr(counts)}")
+
+
+def _require_integers(counts: list[Any]) -> None:
+    """Raise ValueError unless every run length is an integer that int64 holds."""
+    for count in counts:
+        if type(count) is not int or abs(count) >= 2**62:
+            got = reprlib.repr(count)
+            raise ValueError(f"RLE counts must be integers >= 0, got {got}")
+
+
+def _decompress(counts: str | bytes) -> RunLengths:
+    """Decode COCO's string of run lengths.
+
+    A character holds 5 bits above '0', lowest first, and a bit that says whether more follow; the
+    last one's highest bit is the sign. From the fourth number on, each is the difference to the
+    one two before.
+    """
+    encoded = counts.encode("utf-8") if isinstance(counts, str) else counts
+    values = np.frombuffer(encoded, dtype=np.uint8).astype(np.int64) - 48
+    if values.size == 0:
+        raise ValueError("RLE counts is an empty string")
+    if values.min() < 0 or values.max() > 63:
+        character = chr(values[(values < 0) | (values > 63)][0] + 48)
+        raise ValueError(f"RLE counts has a character that no compressed RLE has: {character!r}")
+    last = np.flatnonzero(values < 32)
+    if last.size == 0 or last[-1] != values.size - 1:
+        raise ValueError("RLE counts is cut off in the middle of a number")
+    first = np.concatenate([[0], last[:-1] + 1])
+    characters = last - first + 1
+    if characters.max() > _CHARACTERS_PER_RUN:
+        raise ValueError("RLE counts has a number longer than any run of pixels")
+    shifts = 5 * (np.arange(values.size) - np.repeat(first, characters))
+    runs = np.add.reduceat((values & 31) << shifts, first)
+    runs -= np.where(values[last] & 16, np.left_shift(1, 5 * characters), 0)
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs
+
+
+def _checked(runs: RunLengths, size_hw: tuple[int, int]) -> RunLengths:
+    pixels = size_hw[0] * size_hw[1]
+    if runs.size and runs.min() < 0:
+        raise ValueError(f"RLE counts must be integers >= 0, got a run of {runs.min()}")
+    if runs.size and runs.max() > pixels:
+        raise ValueError(f"RLE has a run of {runs.max()} pixels, but the image has only {pixels}")
+    if runs.sum() != pixels:
+        raise ValueError(f"RLE counts add up to {runs.sum()} pixels, but the image has {pixels}")
+    return runs
