@@ -1,0 +1,603 @@
+// Hot loops of the grouping: plain arrays in, plain arrays out; no Python, no policy, no threads.
+//
+// Affinities are integers in units of 1/kUnit, and everything that is summed is summed in 64-bit
+// integers: a sum then does not depend on its order, so results are the same bit for bit on every
+// machine. Images are row-major (height, width); regions are numbered from 0 in raster order of
+// their seeds; nodes of the tree are numbered leaves first, then in the order of merging.
+// `reference.py` holds the slow twin of every function.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace ggn {
+
+using std::int16_t, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t;
+
+inline constexpr int kUnit = 1 << 14;  // exact for affinities k/8, and fits int16
+
+// Fixed-point copy of a float map. Returns the index of the first value outside [0, 1], or -1.
+inline int64_t quantise(const float* affinity, int64_t size, int16_t* fixed) {
+  bool valid = true;
+  for (int64_t i = 0; i < size; ++i) {
+    const float value = affinity[i];
+    const bool inside = value >= 0.0f && value <= 1.0f;  // false for NaN
+    valid &= inside;
+    fixed[i] = static_cast<int16_t>((inside ? value : 0.0f) * float(kUnit) + 0.5f);
+  }
+  if (valid) return -1;
+  return std::find_if(affinity, affinity + size,
+                      [](float value) { return !(value >= 0.0f && value <= 1.0f); }) -
+         affinity;
+}
+
+// Maximum over the window [-radius, radius] of every pixel, cut off at the image frame.
+// Works by doubling: maxima over 2, 4, 8, ... cells, then two of them overlapped.
+inline std::vector<int16_t> window_maximum(const int16_t* image, int64_t height, int64_t width,
+                                           int64_t radius) {
+  const int64_t window = 2 * radius + 1;
+  int64_t power = 1;
+  while (2 * power <= window) power *= 2;
+
+  std::vector<int16_t> rows(static_cast<size_t>((height + 2 * radius) * width), -1);
+  std::vector<int16_t> row(static_cast<size_t>(width + 2 * radius), -1);
+  for (int64_t y = 0; y < height; ++y) {
+    std::fill(row.begin(), row.end(), int16_t{-1});
+    std::copy_n(image + y * width, width, row.begin() + radius);
+    for (int64_t step = 1; step < power; step *= 2) {
+      for (int64_t x = 0; x + step < width + 2 * radius; ++x) {
+        row[x] = std::max(row[x], row[x + step]);
+      }
+    }
+    int16_t* out = rows.data() + (y + radius) * width;
+    for (int64_t x = 0; x < width; ++x) out[x] = std::max(row[x], row[x + window - power]);
+  }
+  for (int64_t step = 1; step < power; step *= 2) {
+    const int64_t end = (height + 2 * radius - step) * width;
+    for (int64_t i = 0; i < end; ++i) rows[i] = std::max(rows[i], rows[i + step * width]);
+  }
+  const int64_t shift = (window - power) * width;
+  for (int64_t i = 0; i < height * width; ++i) rows[i] = std::max(rows[i], rows[i + shift]);
+  rows.resize(static_cast<size_t>(height * width));
+  return rows;
+}
+
+// Marks seeds 1, 2, ... and everything else 0; returns their number. A seed is an 8-connected set
+// of pixels that equal the maximum of their window.
+inline int32_t find_seeds(const int16_t* affinity, int64_t height, int64_t width, int64_t radius,
+                          int32_t* markers) {
+  const std::vector<int16_t> maximum = window_maximum(affinity, height, width, radius);
+  for (int64_t i = 0; i < height * width; ++i) markers[i] = affinity[i] == maximum[i] ? -1 : 0;
+
+  int32_t count = 0;
+  std::vector<int64_t> stack;
+  for (int64_t start = 0; start < height * width; ++start) {
+    if (markers[start] != -1) continue;
+    markers[start] = ++count;
+    stack.push_back(start);
+    while (!stack.empty()) {
+      const int64_t y = stack.back() / width, x = stack.back() % width;
+      stack.pop_back();
+      for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, height - 1); ++v) {
+        for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, width - 1); ++u) {
+          if (markers[v * width + u] != -1) continue;
+          markers[v * width + u] = count;
+          stack.push_back(v * width + u);
+        }
+      }
+    }
+  }
+  return count;
+}
+
+// First-in-first-out queue per level; `pop` takes from the lowest level that is not empty.
+// Pushing below the level of the last pop counts as pushing at that level (Meyer's flooding).
+class BucketQueue {
+ public:
+  BucketQueue(int64_t levels, int64_t items)
+      : first_(static_cast<size_t>(levels), -1),
+        last_(static_cast<size_t>(levels), -1),
+        next_(static_cast<size_t>(items)) {}
+
+  void push(int32_t item, int32_t level) {
+    level = std::max(level, level_);
+    next_[item] = -1;
+    (first_[level] < 0 ? first_[level] : next_[last_[level]]) = item;
+    last_[level] = item;
+  }
+
+  int32_t pop() {  // -1 when empty
+    const auto levels = static_cast<int32_t>(first_.size());
+    while (first_[level_] < 0) {
+      if (++level_ == levels) return -1;
+    }
+    const int32_t item = first_[level_];
+    first_[level_] = next_[item];
+    return item;
+  }
+
+ private:
+  std::vector<int32_t> first_, last_, next_;
+  int32_t level_ = 0;
+};
+
+// Floods from markers 1, 2, ... (0 elsewhere) down the affinity, 8-connected; on return every
+// pixel holds its region from 0 on. Ties: first come, first served, seeds in raster order.
+inline void watershed(const int16_t* affinity, int64_t height, int64_t width, int32_t* labels) {
+  const int64_t stride = width + 2;  // a frame of blocked pixels saves every bounds check
+  std::vector<int32_t> framed(static_cast<size_t>((height + 2) * stride), -1);
+  std::vector<int16_t> level(framed.size(), 0);
+  for (int64_t y = 0; y < height; ++y) {
+    std::copy_n(labels + y * width, width, framed.begin() + (y + 1) * stride + 1);
+    for (int64_t x = 0; x < width; ++x) {
+      level[(y + 1) * stride + x + 1] = static_cast<int16_t>(kUnit - affinity[y * width + x]);
+    }
+  }
+  BucketQueue queue(kUnit + 1, static_cast<int64_t>(framed.size()));
+  for (size_t i = 0; i < framed.size(); ++i) {
+    if (framed[i] > 0) queue.push(static_cast<int32_t>(i), level[i]);
+  }
+  const int64_t neighbours[8] = {-stride - 1, -stride,    -stride + 1, -1,
+                                 1,           stride - 1, stride,      stride + 1};
+  for (int32_t pixel = queue.pop(); pixel >= 0; pixel = queue.pop()) {
+    for (const int64_t offset : neighbours) {
+      const int64_t neighbour = pixel + offset;
+      if (framed[neighbour] != 0) continue;
+      framed[neighbour] = framed[pixel];
+      queue.push(static_cast<int32_t>(neighbour), level[neighbour]);
+    }
+  }
+  for (int64_t i = 0; i < height * width; ++i) {
+    labels[i] = framed[(i / width + 1) * stride + i % width + 1] - 1;
+  }
+}
+
+// Sum over 9 x 9 pixels with triangle weights (5 - |dy|)(5 - |dx|); the frame pixel is repeated
+// outward. `smooth` holds 625 times the weighted mean.
+inline void smooth_triangle(const int16_t* image, int64_t height, int64_t width, int32_t* smooth) {
+  constexpr int64_t kReach = 4;
+  std::vector<int32_t> across(static_cast<size_t>(height * width));
+  std::vector<int32_t> row(static_cast<size_t>(width + 2 * kReach));
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width + 2 * kReach; ++x) {
+      row[x] = image[y * width + std::clamp<int64_t>(x - kReach, 0, width - 1)];
+    }
+    for (int64_t x = 0; x < width; ++x) {
+      const int32_t* r = row.data() + x;
+      across[y * width + x] =
+          r[0] + r[8] + 2 * (r[1] + r[7]) + 3 * (r[2] + r[6]) + 4 * (r[3] + r[5]) + 5 * r[4];
+    }
+  }
+  for (int64_t y = 0; y < height; ++y) {
+    int32_t* out = smooth + y * width;
+    std::fill_n(out, width, 0);
+    for (int64_t dy = -kReach; dy <= kReach; ++dy) {
+      const int32_t* in = across.data() + std::clamp<int64_t>(y + dy, 0, height - 1) * width;
+      const auto weight = static_cast<int32_t>(kReach + 1 - std::abs(dy));
+      for (int64_t x = 0; x < width; ++x) out[x] += weight * in[x];
+    }
+  }
+}
+
+// |cos| of the angle between the normal of the arc between two regions and the normal of the ridge
+// of the boundary map. A crack is the side shared by pixel (y, x) and its right or lower neighbour.
+class Orientation {
+ public:
+  Orientation(const int32_t* labels, const int32_t* smooth, int64_t height, int64_t width)
+      : labels_(labels), smooth_(smooth), height_(height), width_(width) {}
+
+  double cosine(int64_t y, int64_t x, int64_t v, int64_t u) const {
+    const auto [arc_even, arc_odd] = arc(y, x, v, u);
+    const auto [at_first_even, at_first_odd] = ridge(y, x);
+    const auto [at_second_even, at_second_odd] = ridge(v, u);
+    const double ridge_even = at_first_even + at_second_even;
+    const double ridge_odd = at_first_odd + at_second_odd;
+    const double length = std::sqrt(arc_even * arc_even + arc_odd * arc_odd) *
+                          std::sqrt(ridge_even * ridge_even + ridge_odd * ridge_odd);
+    if (length == 0.0) return 1.0;  // no direction, no evidence against the arc
+    const double cosine_twice = (arc_even * ridge_even + arc_odd * ridge_odd) / length;
+    return std::sqrt(std::max(0.0, (1.0 + cosine_twice) / 2.0));
+  }
+
+ private:
+  // Normal of the arc by its double angle: from the pixels of one region to those of the other
+  // within 3 pixels of the crack.
+  std::pair<double, double> arc(int64_t y, int64_t x, int64_t v, int64_t u) const {
+    constexpr int64_t kReach = 3;
+    const int32_t first = labels_[y * width_ + x], second = labels_[v * width_ + u];
+    const int64_t centre_y = y + v, centre_x = x + u;  // doubled, to stay integer
+    int64_t down = 0, right = 0;
+    for (int64_t j = std::max<int64_t>(v - kReach, 0); j <= std::min(y + kReach, height_ - 1);
+         ++j) {
+      for (int64_t i = std::max<int64_t>(u - kReach, 0); i <= std::min(x + kReach, width_ - 1);
+           ++i) {
+        const int32_t label = labels_[j * width_ + i];
+        const int64_t side = (label == second) - (label == first);
+        down += side * (2 * j - centre_y);
+        right += side * (2 * i - centre_x);
+      }
+    }
+    return {static_cast<double>(right * right - down * down),
+            static_cast<double>(2 * right * down)};
+  }
+
+  // Direction in which the smoothed affinity curves up most, by its double angle times strength.
+  std::pair<double, double> ridge(int64_t y, int64_t x) const {
+    const int64_t up = std::max<int64_t>(y - 1, 0), down = std::min(y + 1, height_ - 1);
+    const int64_t left = std::max<int64_t>(x - 1, 0), right = std::min(x + 1, width_ - 1);
+    const auto at = [this](int64_t j, int64_t i) { return int64_t{smooth_[j * width_ + i]}; };
+    const int64_t across = at(y, left) + at(y, right), along = at(up, x) + at(down, x);
+    const int64_t mixed = at(up, left) + at(down, right) - at(up, right) - at(down, left);
+    return {static_cast<double>(2 * (across - along)), static_cast<double>(mixed)};
+  }
+
+  const int32_t* labels_;
+  const int32_t* smooth_;
+  int64_t height_, width_;
+};
+
+// Maps a pair of numbers to the index under which it was first added (open addressing).
+class PairIndex {
+ public:
+  PairIndex() : keys_(1024, kFree), values_(1024) {}
+
+  // Index of the pair, `fresh` if it was not there.
+  int32_t& at(int32_t first, int32_t second, int32_t fresh) {
+    if (2 * used_ >= keys_.size()) grow();
+    const uint64_t key = (uint64_t(uint32_t(first)) << 32) | uint32_t(second);
+    const size_t slot = find(key);
+    if (keys_[slot] == kFree) {
+      keys_[slot] = key;
+      values_[slot] = fresh;
+      ++used_;
+    }
+    return values_[slot];
+  }
+
+ private:
+  static constexpr uint64_t kFree = ~uint64_t{0};
+
+  size_t find(uint64_t key) const {
+    const size_t mask = keys_.size() - 1;
+    size_t slot = ((key * 0x9E3779B97F4A7C15u) >> 32) & mask;
+    while (keys_[slot] != kFree && keys_[slot] != key) slot = (slot + 1) & mask;
+    return slot;
+  }
+
+  void grow() {
+    std::vector<uint64_t> keys(2 * keys_.size(), kFree);
+    std::vector<int32_t> values(keys.size());
+    keys.swap(keys_);
+    values.swap(values_);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (keys[i] == kFree) continue;
+      const size_t slot = find(keys[i]);
+      keys_[slot] = keys[i];
+      values_[slot] = values[i];
+    }
+  }
+
+  std::vector<uint64_t> keys_;
+  std::vector<int32_t> values_;
+  size_t used_ = 0;
+};
+
+// One arc of the region adjacency graph: all cracks between two regions.
+struct Arc {
+  int32_t first, second;  // first < second
+  int64_t length;         // cracks
+  int64_t strength;       // sum over cracks of the larger of both (1 - affinity), oriented
+  int64_t affinity;       // sum over cracks of both affinities
+};
+
+// The region adjacency graph, arcs sorted by (first, second).
+inline std::vector<Arc> find_arcs(const int16_t* affinity, const int32_t* labels,
+                                  const int32_t* smooth, int64_t height, int64_t width) {
+  const Orientation orientation(labels, smooth, height, width);
+  std::vector<Arc> arcs;
+  PairIndex index;
+  const auto add = [&](int64_t y, int64_t x, int64_t v, int64_t u) {
+    const int32_t here = labels[y * width + x], there = labels[v * width + u];
+    if (here == there) return;
+    const auto [first, second] = std::minmax(here, there);
+    const int32_t arc = index.at(first, second, static_cast<int32_t>(arcs.size()));
+    if (arc == static_cast<int32_t>(arcs.size())) arcs.push_back({first, second, 0, 0, 0});
+    const int32_t a = affinity[y * width + x], b = affinity[v * width + u];
+    arcs[arc].length += 1;
+    arcs[arc].affinity += a + b;
+    arcs[arc].strength +=
+        static_cast<int64_t>((kUnit - std::min(a, b)) * orientation.cosine(y, x, v, u));
+  };
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      if (x + 1 < width) add(y, x, y, x + 1);
+      if (y + 1 < height) add(y, x, y + 1, x);
+    }
+  }
+  std::sort(arcs.begin(), arcs.end(), [](const Arc& a, const Arc& b) {
+    return std::tie(a.first, a.second) < std::tie(b.first, b.second);
+  });
+  return arcs;
+}
+
+// Adds up per region: pixels, affinity, sides on the image frame. `sums` is (regions, 3), zeroed.
+inline void sum_regions(const int16_t* affinity, const int32_t* labels, int64_t height,
+                        int64_t width, int64_t* sums) {
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      int64_t* region = sums + 3 * int64_t{labels[y * width + x]};
+      region[0] += 1;
+      region[1] += affinity[y * width + x];
+    }
+    sums[3 * int64_t{labels[y * width]} + 2] += 1;
+    sums[3 * int64_t{labels[y * width + width - 1]} + 2] += 1;
+  }
+  for (int64_t x = 0; x < width; ++x) {
+    sums[3 * int64_t{labels[x]} + 2] += 1;
+    sums[3 * int64_t{labels[(height - 1) * width + x]} + 2] += 1;
+  }
+}
+
+// Greedy merging: always the arc of smallest strength / length (ties: the arc whose oldest part
+// comes first in the given order); arcs that become parallel add strengths and lengths, so a
+// merged arc's mean lies between its parts' and altitudes never fall from child to parent.
+class Merger {
+ public:
+  Merger(int64_t regions, int64_t arcs, const int32_t* ends, const int64_t* strength,
+         const int64_t* length)
+      : ends_(ends, ends + 2 * arcs),
+        strength_(strength, strength + arcs),
+        length_(length, length + arcs),
+        version_(static_cast<size_t>(arcs), 0),
+        absorbed_by_(static_cast<size_t>(arcs), -1),
+        arcs_of_(static_cast<size_t>(regions)),
+        node_(static_cast<size_t>(regions)) {
+    std::iota(node_.begin(), node_.end(), 0);
+    for (int32_t arc = 0; arc < arcs; ++arc) {
+      arcs_of_[ends[2 * arc]].push_back(arc);
+      arcs_of_[ends[2 * arc + 1]].push_back(arc);
+      index_.at(ends[2 * arc], ends[2 * arc + 1], arc);
+      heap_.push_back({mean(arc), arc, 0});
+    }
+    std::make_heap(heap_.begin(), heap_.end(), Later{});
+  }
+
+  // Fills parents and altitudes (2 * regions - 1, in units of strength; the root is its own
+  // parent), and for each arc the node at which its two regions became one.
+  void run(int32_t* parents, double* altitudes, int32_t* merged_at) {
+    const auto regions = static_cast<int32_t>(arcs_of_.size());
+    const auto arcs = static_cast<int32_t>(strength_.size());
+    std::fill_n(altitudes, regions, 0.0);
+    int32_t node = regions;
+    while (!heap_.empty()) {
+      const Entry entry = pop();
+      if (absorbed_by_[entry.arc] >= 0 || version_[entry.arc] != entry.version) continue;
+      const int32_t a = ends_[2 * entry.arc], b = ends_[2 * entry.arc + 1];
+      parents[node_[a]] = parents[node_[b]] = node;
+      altitudes[node] = entry.mean;
+      merged_at[entry.arc] = node;
+      absorbed_by_[entry.arc] = entry.arc;
+      // The region with fewer arcs moves its arcs over: n log n in all.
+      const bool keep_first = arcs_of_[a].size() >= arcs_of_[b].size();
+      move_arcs(keep_first ? b : a, keep_first ? a : b);
+      node_[keep_first ? a : b] = node++;
+    }
+    parents[node - 1] = node - 1;
+    for (int32_t arc = 0; arc < arcs; ++arc) {
+      int32_t survivor = arc;
+      while (absorbed_by_[survivor] != survivor) survivor = absorbed_by_[survivor];
+      for (int32_t part = arc; part != survivor;) {  // shorten the way for those that follow
+        part = std::exchange(absorbed_by_[part], survivor);
+      }
+      merged_at[arc] = merged_at[survivor];
+    }
+  }
+
+ private:
+  struct Entry {
+    double mean;
+    int32_t arc, version;
+  };
+  struct Later {
+    bool operator()(const Entry& a, const Entry& b) const {
+      return std::tie(a.mean, a.arc) > std::tie(b.mean, b.arc);
+    }
+  };
+
+  double mean(int32_t arc) const {
+    return static_cast<double>(strength_[arc]) / static_cast<double>(length_[arc]);
+  }
+
+  Entry pop() {
+    std::pop_heap(heap_.begin(), heap_.end(), Later{});
+    const Entry entry = heap_.back();
+    heap_.pop_back();
+    return entry;
+  }
+
+  void move_arcs(int32_t gone, int32_t kept) {
+    for (const int32_t arc : std::exchange(arcs_of_[gone], {})) {
+      if (absorbed_by_[arc] >= 0) continue;
+      const int32_t other = ends_[2 * arc] == gone ? ends_[2 * arc + 1] : ends_[2 * arc];
+      ends_[2 * arc] = kept;
+      ends_[2 * arc + 1] = other;
+      const auto [low, high] = std::minmax(kept, other);
+      int32_t& known = index_.at(low, high, arc);
+      if (known == arc) {
+        arcs_of_[kept].push_back(arc);
+        continue;
+      }
+      const auto [survivor, absorbed] = std::minmax(known, arc);
+      strength_[survivor] += strength_[absorbed];
+      length_[survivor] += length_[absorbed];
+      absorbed_by_[absorbed] = survivor;
+      if (survivor == arc) arcs_of_[kept].push_back(arc);
+      known = survivor;
+      heap_.push_back({mean(survivor), survivor, ++version_[survivor]});
+      std::push_heap(heap_.begin(), heap_.end(), Later{});
+    }
+  }
+
+  std::vector<int32_t> ends_;
+  std::vector<int64_t> strength_, length_;
+  std::vector<int32_t> version_, absorbed_by_;
+  std::vector<std::vector<int32_t>> arcs_of_;
+  std::vector<int32_t> node_;
+  PairIndex index_;
+  std::vector<Entry> heap_;
+};
+
+// Adds every node's values (nodes, columns) to its parent's, children first.
+inline void accumulate(const int32_t* parents, int64_t nodes, int64_t columns, int64_t* values) {
+  for (int64_t node = 0; node + 1 < nodes; ++node) {
+    for (int64_t k = 0; k < columns; ++k) {
+      values[parents[node] * columns + k] += values[node * columns + k];
+    }
+  }
+}
+
+// Pixels of a node with a 4-neighbour outside it, and the sum of their affinities, as additions
+// (nodes, 2) that `accumulate` turns into totals: a pixel counts from its leaf up to, but not
+// including, the node in which it meets the last of its neighbours.
+inline void sum_inner_outlines(const int16_t* affinity, const int32_t* labels, int64_t height,
+                               int64_t width, int64_t arcs, const int32_t* ends,
+                               const int32_t* merged_at, int64_t* sums) {
+  PairIndex index;
+  for (int32_t arc = 0; arc < arcs; ++arc) index.at(ends[2 * arc], ends[2 * arc + 1], arc);
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      const int64_t pixel = y * width + x;
+      const int32_t label = labels[pixel];
+      int32_t meets = -1;
+      const auto look = [&](int64_t neighbour) {
+        if (labels[neighbour] == label) return;
+        const auto [low, high] = std::minmax(label, labels[neighbour]);
+        meets = std::max(meets, merged_at[index.at(low, high, -1)]);
+      };
+      if (y > 0) look(pixel - width);
+      if (x > 0) look(pixel - 1);
+      if (x + 1 < width) look(pixel + 1);
+      if (y + 1 < height) look(pixel + width);
+      if (meets < 0) continue;
+      sums[2 * label] += 1;
+      sums[2 * label + 1] += affinity[pixel];
+      sums[2 * int64_t{meets}] -= 1;
+      sums[2 * int64_t{meets} + 1] -= affinity[pixel];
+    }
+  }
+}
+
+// Greedy suppression in the given order of nodes. Two nodes of a tree are disjoint or nested, and
+// nested ones overlap by the ratio of their areas; a node is dropped when that exceeds
+// `iou_threshold` with a kept one. Returns at most `limit` nodes, in order.
+inline std::vector<int32_t> suppress(const int32_t* order, int64_t count, const int32_t* parents,
+                                     const int64_t* areas, int64_t nodes, double iou_threshold,
+                                     int64_t limit) {
+  std::vector<int32_t> children(static_cast<size_t>(2 * nodes), -1);
+  for (int32_t node = 0; node + 1 < nodes; ++node) {
+    const int64_t slot = 2 * int64_t{parents[node]};
+    children[slot + (children[slot] >= 0)] = node;
+  }
+  const auto overlap = [areas](int32_t inner, int32_t outer) {
+    return static_cast<double>(areas[inner]) / static_cast<double>(areas[outer]);
+  };
+  std::vector<char> dropped(static_cast<size_t>(nodes), 0);
+  std::vector<int32_t> kept, stack;
+  for (int64_t i = 0; i < count && static_cast<int64_t>(kept.size()) < limit; ++i) {
+    const int32_t node = order[i];
+    if (dropped[node]) continue;
+    kept.push_back(node);
+    for (int32_t outer = node; overlap(node, outer) > iou_threshold; outer = parents[outer]) {
+      dropped[outer] = 1;
+      if (parents[outer] == outer) break;
+    }
+    stack.assign(1, node);
+    while (!stack.empty()) {
+      const int64_t slot = 2 * int64_t{stack.back()};
+      stack.pop_back();
+      for (const int32_t inner : {children[slot], children[slot + 1]}) {
+        if (inner < 0 || !(overlap(inner, node) > iou_threshold)) continue;
+        dropped[inner] = 1;
+        stack.push_back(inner);
+      }
+    }
+  }
+  return kept;
+}
+
+// COCO's text form of run lengths: 5 bits and a continuation bit per character, from the fourth
+// number on as the difference to the last but one.
+inline std::string compress_runs(const std::vector<uint32_t>& runs) {
+  std::string text;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    int64_t value = runs[i];
+    if (i > 2) value -= runs[i - 2];
+    bool more = true;
+    while (more) {
+      int64_t bits = value & 0x1f;
+      value >>= 5;
+      more = (bits & 0x10) ? value != -1 : value != 0;
+      text.push_back(static_cast<char>(48 + (more ? bits | 0x20 : bits)));
+    }
+  }
+  return text;
+}
+
+// Run lengths of one mask over `size` pixels in column-major order, starting with a run of zeros.
+class RunLengths {
+ public:
+  // Adds the pixels from `begin` up to `end`; calls come in order and never overlap.
+  void add(int64_t begin, int64_t end) {
+    if (begin > end_ || runs_.empty()) {
+      runs_.push_back(static_cast<uint32_t>(begin - end_));
+      runs_.push_back(0);
+    }
+    runs_.back() += static_cast<uint32_t>(end - begin);
+    end_ = end;
+  }
+
+  std::string finish(int64_t size) {
+    if (end_ < size || runs_.empty()) runs_.push_back(static_cast<uint32_t>(size - end_));
+    return compress_runs(runs_);
+  }
+
+ private:
+  std::vector<uint32_t> runs_;
+  int64_t end_ = 0;
+};
+
+// Compressed run lengths of unions of regions, without bitmaps: the label runs of each column are
+// handed to the masks that own the label. Mask m owns region r if it is among
+// owners[owners_begin[r]] .. owners[owners_begin[r + 1] - 1].
+inline std::vector<std::string> encode_regions(const int32_t* labels, int64_t height, int64_t width,
+                                               const int32_t* owners_begin, const int32_t* owners,
+                                               int64_t masks) {
+  constexpr int64_t kStrip = 16;  // columns turned together: one cache line of labels
+  std::vector<int32_t> strip(static_cast<size_t>(kStrip * height));
+  std::vector<RunLengths> runs(static_cast<size_t>(masks));
+  for (int64_t left = 0; left < width; left += kStrip) {
+    const int64_t columns = std::min(kStrip, width - left), size = columns * height;
+    for (int64_t y = 0; y < height; ++y) {
+      for (int64_t x = 0; x < columns; ++x) strip[x * height + y] = labels[y * width + left + x];
+    }
+    for (int64_t begin = 0, end = 0; begin < size; begin = end) {
+      const int32_t region = strip[begin];
+      while (end < size && strip[end] == region) ++end;
+      for (int32_t i = owners_begin[region]; i < owners_begin[region + 1]; ++i) {
+        runs[owners[i]].add(left * height + begin, left * height + end);
+      }
+    }
+  }
+  std::vector<std::string> texts;
+  for (RunLengths& mask : runs) texts.push_back(mask.finish(height * width));
+  return texts;
+}
+
+}  // namespace ggn
