@@ -10,6 +10,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ggn.engine.params import BackboneParams
+
 Norm = Literal["batch", "frozen_batch", "group"]
 
 _LAYOUTS: dict[str, tuple[bool, tuple[int, int, int, int]]] = {
@@ -198,6 +200,13 @@ class ResNetFeatures(nn.Module):
             x = self.get_submodule(f"layer{stage}")(x)
             features.append(x)
         return features
+
+
+def build_backbone(params: BackboneParams) -> ResNetFeatures:
+    """Return the backbone that `params` describes, its pretrained weights not yet loaded."""
+    module = ResNetFeatures(params.name, params.width, params.norm, params.stride_in_1x1)
+    module.freeze_stages(params.frozen_stages)
+    return module
 
 
 def load_backbone(module: ResNetFeatures, weights: str | Path) -> list[str]:
