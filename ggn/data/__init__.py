@@ -1,0 +1,1 @@
+"""Datasets: categories and splits, image files, the synthetic dataset, samples for training."""

@@ -1,0 +1,61 @@
+"""Which dataset a split is made of, and which of its categories are seen."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from ggn.data.shapes import ShapesParams
+from ggn.data.splits import PARTITIONS
+
+
+class DataParams(BaseModel):
+    """A COCO-style dataset on disk or the synthetic one, and its seen and unseen categories."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+    source: Literal["coco", "shapes"] = "coco"
+    """`coco`: files on disk; `shapes`: synthetic images, drawn by `prepare`."""
+    root: str = ""
+    """Folder of the dataset on disk; the paths below are relative to it."""
+    train_annotations: str = Field("annotations/instances_train2017.json", min_length=1)
+    """COCO-style file of the training images."""
+    val_annotations: str = Field("annotations/instances_val2017.json", min_length=1)
+    """COCO-style file of the validation images."""
+    train_images: str = Field("train2017", min_length=1)
+    """Folder of the training images."""
+    val_images: str = Field("val2017", min_length=1)
+    """Folder of the validation images."""
+    seen: str | list[str | int] = "voc"
+    """Categories whose annotations may be learned from: a partition, or names and ids."""
+    unseen: str | list[str | int] = "others"
+    """Categories that must be found without: likewise, or `others` for all that are not seen."""
+    drop_faulty: bool = False
+    """Leave out faulty annotations and count them, instead of refusing the dataset."""
+    max_train_images: int | None = Field(None, ge=1)
+    """Use only so many training images, those of the smallest ids."""
+    max_val_images: int | None = Field(None, ge=1)
+    """Use only so many validation images, those of the smallest ids."""
+    shapes: ShapesParams = ShapesParams()
+    """How the synthetic images are drawn."""
+
+    @field_validator("seen", "unseen")
+    @classmethod
+    def _categories_can_be_meant(
+        cls, spec: str | list[str | int], info: ValidationInfo
+    ) -> str | list[str | int]:
+        allowed = [*PARTITIONS, *(["others"] if info.field_name == "unseen" else [])]
+        if isinstance(spec, str) and spec not in allowed:
+            raise ValueError(
+                f"must be one of {', '.join(allowed)}, or a list of category names and ids"
+            )
+        if not spec:
+            raise ValueError("must name at least one category")
+        return spec
+
+    @model_validator(mode="after")
+    def _dataset_has_a_root(self) -> Self:
+        if self.source == "coco" and not self.root:
+            raise ValueError("root must be given, the folder of the dataset on disk")
+        return self
