@@ -166,7 +166,7 @@ def drop_invisible(target: Target) -> Target:
     keys = [key for key in ("masks", "boxes") if key in target]
     visible = torch.ones(len(target[keys[0]]) if keys else 0, dtype=torch.bool)
     if "masks" in target:
-        visible &= target["masks"].flatten(1).any(1)
+        visible &= (target["masks"] != 0).flatten(1).any(1)
     if "boxes" in target:
         visible &= (target["boxes"][:, 2:] > target["boxes"][:, :2]).all(1)
     return {**target, **{key: target[key][visible] for key in keys}}
