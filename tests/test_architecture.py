@@ -1,0 +1,257 @@
+"""The house rules that no linter knows: dependencies of stages, params, names, lengths."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("ggn/*/__init__.py"))
+STAGE_MODULES = sorted(
+    path.stem for path in ROOT.glob("pipelines/*.py") if path.stem not in {"__init__", "stage"}
+)
+SOURCES = sorted(path for folder in ("ggn", "pipelines") for path in (ROOT / folder).rglob("*.py"))
+
+
+def read_yaml(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / name).read_text("utf-8"))
+    return document
+
+
+STAGES: dict[str, Any] = read_yaml("dvc.yaml")["stages"]
+SPLITS: dict[str, Any] = read_yaml("params.yaml")["splits"]
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), filename=str(path))
+
+
+def run_time_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under `if TYPE_CHECKING`, which decide nothing that a stage computes."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from run_time_nodes(child)
+
+
+def imported_names(path: Path) -> set[str]:
+    """Absolute dotted names that a file imports; of `from a import b`, `a.b`."""
+    names = set()
+    package = path.relative_to(ROOT).parent.parts
+    for node in run_time_nodes(parse(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*parents, *([node.module] if node.module else [])))
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def place(name: str) -> str | None:
+    """The DVC dependency that an imported name stands for: `ggn/core`, `pipelines/stage.py`."""
+    top, *rest = name.split(".")
+    if top not in {"ggn", "pipelines"} or not rest:
+        return None
+    folder = f"{top}/{rest[0]}"
+    return folder if (ROOT / folder).is_dir() else f"{folder}.py"
+
+
+@cache
+def reached(dependency: str) -> frozenset[str]:
+    """A folder or file with everything of ours that it imports, directly or not."""
+    seen, waiting = set(), [dependency]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        path = ROOT / current
+        files = path.rglob("*.py") if path.is_dir() else [path]
+        names = {name for file in files for name in imported_names(file)}
+        waiting += [found for found in map(place, names) if found is not None]
+    return frozenset(seen)
+
+
+def module_of(stage: str) -> Path:
+    return ROOT / "pipelines" / f"{stage}.py"
+
+
+def test_the_import_walk_sees_what_python_sees(tmp_path: Path) -> None:
+    """Worked example, so that the tests below can be trusted."""
+    file = ROOT / "ggn" / "core" / "imagined.py"
+    parse_imagined = ast.parse(
+        "import ggn.data.splits\n"
+        "from ggn import grouping\n"
+        "from . import masks\n"
+        "from ..engine.weights import save_weights\n"
+        "if TYPE_CHECKING:\n    import ggn.detector\n"
+        "def later():\n    import pipelines.stage\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "parse", lambda path: parse_imagined)
+        names = imported_names(file)
+    assert names == {
+        "ggn.data.splits",
+        "ggn.grouping",
+        "ggn.core.masks",
+        "ggn.engine.weights.save_weights",
+        "pipelines.stage",
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_depends_on_exactly_the_code_it_imports(stage: str) -> None:
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("ggn/", "pipelines/"))}
+    imported = reached(f"pipelines/{stage}.py")
+    assert not imported - listed, f"dvc.yaml: {stage}.deps lacks {sorted(imported - listed)}"
+    assert not listed - imported, (
+        f"dvc.yaml: {stage}.deps has {sorted(listed - imported)}, "
+        f"which pipelines/{stage}.py never imports"
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_depends_on_exactly_the_data_it_declares_as_inputs(stage: str) -> None:
+    listed = {dep for dep in STAGES[stage]["deps"] if not dep.startswith(("ggn/", "pipelines/"))}
+    module = importlib.import_module(f"pipelines.{stage}")
+    keys = {"split": "${item.split}", "recipe": "${item.recipe}"}
+    declared = {entry.format(**keys) for entry in getattr(module, "INPUTS", ())}
+    assert listed == declared, f"dvc.yaml: data deps of {stage} and pipelines/{stage}.py INPUTS"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_tracks_exactly_the_params_it_reads(stage: str) -> None:
+    names = {name.rpartition(".")[2]: place(name) for name in imported_names(module_of(stage))}
+    sections = {
+        str(folder).removeprefix("ggn/")
+        for name, folder in names.items()
+        if name.endswith("Params") and folder is not None
+    }
+    wanted = {f"defaults.{section}" for section in sections}
+    wanted |= {f"splits.${{item.split}}.{section}" for section in sections}
+    if any(
+        isinstance(n, ast.Attribute) and n.attr == "seed" for n in ast.walk(parse(module_of(stage)))
+    ):
+        wanted.add("seed")
+    listed = set(STAGES[stage].get("params", []))
+    assert listed == wanted, f"dvc.yaml: params of {stage} and what pipelines/{stage}.py imports"
+
+
+def test_packages_above_every_stage_import_nothing() -> None:
+    """No stage depends on these two files, so nothing in them may decide a result."""
+    for name in ("ggn/__init__.py", "pipelines/__init__.py"):
+        assert not imported_names(ROOT / name), f"{name}: imports something; no stage tracks it"
+
+
+def test_stages_are_modules_and_modules_are_stages() -> None:
+    assert sorted(STAGES) == STAGE_MODULES, "dvc.yaml's stages and the modules of pipelines/"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_tested(stage: str) -> None:
+    own = ROOT / "tests" / "pipelines" / f"test_{stage}.py"
+    whole = ROOT / "tests" / "test_pipeline.py"
+    tested = own.exists() or (whole.exists() and stage in whole.read_text("utf-8"))
+    assert tested, f"no tests/pipelines/test_{stage}.py, and tests/test_pipeline.py never names it"
+
+
+def test_every_package_has_its_tests_and_its_place_in_the_import_contract() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    layers = " ".join(config["tool"]["importlinter"]["contracts"][0]["layers"])
+    for package in PACKAGES:
+        assert f"ggn.{package}" in layers.split(), f"pyproject.toml: no layer has ggn.{package}"
+        folder = ROOT / "tests" / package
+        assert list(folder.glob("test_*.py")), f"tests/{package}/ has no test"
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_shipped_split_is_valid_and_names_every_section(split: str) -> None:
+    stage = importlib.import_module("pipelines.stage")
+    document = stage.read_params(ROOT / "params.yaml")
+    assert set(SPLITS[split]) == set(stage.SECTIONS), f"params.yaml: sections of splits.{split}"
+    assert set(stage.load_params(split, document)) == set(stage.SECTIONS)
+
+
+def test_params_sections_are_the_packages_params_models() -> None:
+    sections = set(importlib.import_module("pipelines.stage").SECTIONS)
+    models = set()
+    for package in PACKAGES:
+        title = "".join(word.title() for word in package.split("_")) + "Params"
+        path = ROOT / "ggn" / package / "params.py"
+        classes = (
+            [n.name for n in parse(path).body if isinstance(n, ast.ClassDef)]
+            if path.exists()
+            else []
+        )
+        models |= {package} if title in classes else set()
+    assert models == sections, "packages with a params model, and pipelines.stage.SECTIONS"
+    assert set(read_yaml("params.yaml")["defaults"]) == sections, "params.yaml: defaults"
+    assert set(read_yaml("params.yaml")["active"]) <= set(SPLITS), "params.yaml: active"
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "util", "common", "helpers", "helper", "misc", "shared"}
+    bad = [path for path in SOURCES if empty & set(path.relative_to(ROOT).with_suffix("").parts)]
+    assert not bad, f"name the noun these hold: {bad}"
+
+
+def test_files_stay_short() -> None:
+    for path in [*SOURCES, *ROOT.glob("ggn/*/*.pyx"), *ROOT.glob("ggn/*/*.hpp")]:
+        stage = path.parent.name == "pipelines" and path.stem in STAGE_MODULES
+        lines, most = len(path.read_text("utf-8").splitlines()), 60 if stage else 400
+        assert lines <= most, f"{path.relative_to(ROOT)}: {lines} lines, at most {most}"
+
+
+def test_dvc_ignores_what_python_and_the_build_leave_behind() -> None:
+    lines = (ROOT / ".dvcignore").read_text("utf-8").splitlines()
+    for pattern in ("__pycache__/", "*.py[co]", "*.so"):
+        assert pattern in lines, f".dvcignore: lacks {pattern}; every stage would look stale"
+
+
+def test_dvc_neither_reports_home_nor_stages_files() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc" / "config")
+    assert config["core"]["analytics"] == config["core"]["autostage"] == "false"
+
+
+WITHOUT_TORCH = """
+import importlib, pkgutil, sys
+for package in {packages!r}:
+    importlib.import_module(package)
+    names = [package]
+    if package.rpartition(".")[2] != "params":
+        path = sys.modules[package].__path__
+        names += [module.name for module in pkgutil.walk_packages(path, package + ".")]
+    for name in names:
+        importlib.import_module(name)
+        heavy = {{"torch", "torchvision", "lightning"}} & set(sys.modules)
+        if heavy:
+            sys.exit(f"import {{name}} imports {{sorted(heavy)}}")
+"""
+
+
+def test_light_packages_and_all_params_import_without_torch() -> None:
+    packages = [f"ggn.{name}" for name in ("core", "grouping", "pseudo_gt", "evaluation")]
+    packages += [f"ggn.{path.parent.name}.params" for path in sorted(ROOT.glob("ggn/*/params.py"))]
+    answer = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH.format(packages=packages)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr

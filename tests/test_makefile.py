@@ -1,0 +1,303 @@
+"""`make` and CI's entry: what they run, when they run nothing, and what they refuse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NEEDED = {"help", "setup", "repro", "test", "lint", "format", "ui", "openmmlab", "lock", "clean"}
+HOSTILE = [
+    "1; touch pwned",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "$(shell touch pwned)",
+    "'\" \\ $$x",
+]
+
+# Stands in for uv and for every tool of the environment: notes how it was called, one line a call.
+RECORDER = """#!/bin/sh
+{ printf '%s' "$(basename "$0")"; printf ' [%s]' "$@"; echo; } >> "$CALLS"
+case $1 in venv) mkdir -p .venv/bin; cp "$RECORDER" .venv/bin/python ;; esac
+[ "$1" != -c ] || echo "$FAKE_PYTHON"
+"""
+
+
+def versions() -> dict[str, str]:
+    lines = (ROOT / "docker" / "versions.env").read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+class Checkout:
+    """A folder with the real Makefile, in which every program that it calls only notes the call."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.calls_file = root / "calls"
+        for name in (
+            "Makefile",
+            "pyproject.toml",
+            "docker/versions.env",
+            "docker/g++20",
+            ".ci/run",
+        ):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+        kernel = root / "ggn" / "grouping"
+        kernel.mkdir(parents=True)
+        for path in (
+            root / "requirements.lock",
+            root / "CMakeLists.txt",
+            *(kernel / f"_kernels.{suffix}" for suffix in ("pyx", "hpp")),
+        ):
+            path.touch()
+        self.recorder = self.program(root / "recorder")
+        self.program(root / ".venv-uv" / versions()["UV_VERSION"] / "bin" / "uv")
+
+    def program(self, path: Path, text: str = RECORDER) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        mine = {
+            "HOME": str(self.root),
+            "PATH": os.environ["PATH"],
+            "CALLS": str(self.calls_file),
+            "RECORDER": str(self.recorder),
+            "FAKE_PYTHON": versions()["PYTHON_VERSION"],
+        }
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=mine | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def calls(self) -> list[str]:
+        """Return the calls since the last time, and forget them."""
+        text = self.calls_file.read_text() if self.calls_file.exists() else ""
+        self.calls_file.unlink(missing_ok=True)
+        return text.splitlines()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+@pytest.fixture
+def ready(checkout: Checkout) -> Checkout:
+    """A checkout after `make setup`."""
+    assert checkout.run("make", "setup").returncode == 0
+    checkout.calls()
+    return checkout
+
+
+def test_make_alone_lists_every_target(checkout: Checkout) -> None:
+    answer = checkout.run("make")
+    assert answer.stdout == checkout.run("make", "help").stdout
+    assert {line.split()[1] for line in answer.stdout.splitlines()} == NEEDED
+    assert all(len(line) <= 100 for line in answer.stdout.splitlines())
+
+
+def test_setup_installs_the_lock_with_hashes_and_then_the_project(checkout: Checkout) -> None:
+    answer = checkout.run("make", "setup")
+    assert answer.returncode == 0, answer.stderr
+    made, packages, project = (call for call in checkout.calls() if call.startswith("uv"))
+    assert made.startswith("uv [venv]")
+    assert f"[--python] [{versions()['PYTHON_VERSION']}]" in made
+    assert "[--require-hashes] [--requirement] [requirements.lock]" in packages
+    assert "[--no-build-isolation] [--no-deps]" in project
+    assert "[--editable] [.]" in project
+
+
+def test_setup_does_nothing_when_nothing_changed(ready: Checkout) -> None:
+    started = time.monotonic()
+    answer = ready.run("make", "setup")
+    assert time.monotonic() - started < 1
+    assert (answer.returncode, ready.calls()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [
+        ("requirements.lock", ["--require-hashes", "--editable"]),
+        ("pyproject.toml", ["--editable"]),
+        ("CMakeLists.txt", ["--editable"]),
+        ("ggn/grouping/_kernels.hpp", ["--editable"]),
+        ("ggn/grouping/_kernels.pyx", ["--editable"]),
+        ("docker/versions.env", []),
+    ],
+)
+def test_setup_repeats_what_a_change_concerns(
+    ready: Checkout, changed: str, again: list[str]
+) -> None:
+    later = time.time() + 5
+    os.utime(ready.root / changed, (later, later))
+    assert ready.run("make", "setup").returncode == 0
+    calls = ready.calls()
+    assert len(calls) == len(again), calls
+    assert all(f"[{option}]" in call for option, call in zip(again, calls, strict=True))
+
+
+def test_setup_keeps_an_environment_of_the_right_python_and_replaces_another(
+    checkout: Checkout,
+) -> None:
+    checkout.program(checkout.root / ".venv" / "bin" / "python")
+    assert checkout.run("make", "setup").returncode == 0
+    assert not [call for call in checkout.calls() if call.startswith("uv [venv]")]
+    shutil.rmtree(checkout.root / ".venv")
+    checkout.program(checkout.root / ".venv" / "bin" / "python")
+    assert checkout.run("make", "setup", FAKE_PYTHON="3.8").returncode == 0
+    assert [call for call in checkout.calls() if call.startswith("uv [venv]")]
+
+
+def uv_path(checkout: Checkout) -> Path:
+    return Path(f".venv-uv/{versions()['UV_VERSION']}/bin/uv")
+
+
+def without_uv(checkout: Checkout, found: str | None) -> str:
+    """Take uv away and return a PATH on which uv is of version `found`, and no Python works."""
+    (checkout.root / uv_path(checkout)).unlink()
+    folder = checkout.root / "path"
+    broken = "#!/bin/sh\nexit 1\n"
+    for name in ("python3", f"python{versions()['PYTHON_VERSION']}"):
+        checkout.program(folder / name, broken)
+    checkout.program(folder / "uv", f"#!/bin/sh\necho uv {found}\n" if found else broken)
+    return f"{folder}:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize("found", [versions()["UV_VERSION"], "999.0.0"])
+def test_a_uv_that_is_new_enough_is_used(checkout: Checkout, found: str) -> None:
+    path = without_uv(checkout, found)
+    assert checkout.run("make", str(uv_path(checkout)), PATH=path).returncode == 0
+    assert (checkout.root / uv_path(checkout)).resolve() == checkout.root / "path" / "uv"
+
+
+@pytest.mark.parametrize("found", [None, "0.1.0"])
+def test_without_uv_and_without_means_to_install_it_a_sentence_says_what_to_do(
+    checkout: Checkout, found: str | None
+) -> None:
+    answer = checkout.run("make", str(uv_path(checkout)), PATH=without_uv(checkout, found))
+    assert answer.returncode != 0
+    assert "cannot install uv" in answer.stderr
+    assert f"python{versions()['PYTHON_VERSION']}-venv" in answer.stderr
+
+
+# A Python that has the means named in $MEANS, and notes what it is asked for.
+PYTHON = """#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$*" in
+    "-m venv "*) [ "$MEANS" = venv ] && cp "$0" "$3/bin/python" ;;
+    *" install "*) for bin in .venv-uv/*/bin; do touch "$bin/uv"; done ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("means", ["venv", "pip"])
+def test_uv_is_installed_by_what_python_has(checkout: Checkout, means: str) -> None:
+    """By venv; by pip where venv lacks ensurepip, as on Debian without python3-venv."""
+    path = without_uv(checkout, None)
+    checkout.program(checkout.root / "path" / "python3", PYTHON)
+    answer = checkout.run("make", str(uv_path(checkout)), PATH=path, MEANS=means)
+    assert answer.returncode == 0, answer.stderr
+    call = checkout.calls()[-1]
+    assert call.endswith(f" uv=={versions()['UV_VERSION']}")
+    assert ("--target" in call) == (means == "pip")
+
+
+def test_repro_runs_dvc_with_the_environment_first_on_the_path(ready: Checkout) -> None:
+    ready.program(ready.root / ".venv" / "bin" / "dvc", '#!/bin/sh\necho "$*; $PATH" >> "$CALLS"\n')
+    assert ready.run("make", "repro").returncode == 0
+    assert ready.calls()[0].startswith(f"repro; {ready.root}/.venv/bin:")
+
+
+def test_test_runs_the_linters_and_then_pytest(ready: Checkout) -> None:
+    for name in ("ruff", "mypy", "lint-imports", "cython-lint", "clang-format"):
+        ready.program(ready.root / ".venv" / "bin" / name)
+    answer = ready.run("make", "test")
+    assert answer.returncode == 0, answer.stderr
+    programs = [call.split()[0] for call in ready.calls()]
+    linters = ["ruff", "ruff", "mypy", "lint-imports", "cython-lint", "clang-format"]
+    assert programs == [*linters, "python"]
+
+
+@pytest.mark.parametrize(
+    "broken", ["ruff", "mypy", "lint-imports", "cython-lint", "clang-format", "python"]
+)
+def test_any_failure_fails_ci_and_no_linter_hides_another(ready: Checkout, broken: str) -> None:
+    """`.ci/run` passes on what make says; pytest's 5 (no test ran) is a failure like any other."""
+    names = ["ruff", "mypy", "lint-imports", "cython-lint", "clang-format", "python"]
+    for name in names:
+        code = 5 if name == broken else 0
+        text = f'#!/bin/sh\necho {name} >> "$CALLS"\nexit {code}\n'
+        ready.program(ready.root / ".venv" / "bin" / name, text)
+    elsewhere = ready.root / "ggn"
+    answer = ready.run("bash", "-c", f"cd '{elsewhere}' && bash ../.ci/run")
+    assert answer.returncode != 0
+    called = set(ready.calls())
+    assert called == set(names) if broken == "python" else called >= {"ruff", "mypy"} - {"python"}
+
+
+def test_ci_succeeds_when_everything_does(ready: Checkout) -> None:
+    for name in ("ruff", "mypy", "lint-imports", "cython-lint", "clang-format", "python"):
+        ready.program(ready.root / ".venv" / "bin" / name)
+    assert ready.run("bash", ".ci/run").returncode == 0
+    assert ready.calls()[-1].startswith("python [-m] [pytest]")
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_that_a_person_gives_is_run(ready: Checkout, text: str, how: str) -> None:
+    ready.program(ready.root / ".venv" / "bin" / "mlflow")
+    given = dict.fromkeys(("PORT", "MMCV_WHEEL"), text)
+    arguments = [f"{name}={text}" for name in given] if how == "argument" else []
+    environment = given if how == "environment" else {}
+    answer = ready.run("make", "ui", *arguments, **environment)
+    assert answer.returncode == 0, answer.stderr
+    (call,) = ready.calls()
+    assert f"[--host] [127.0.0.1] [--port] [{text}]" in call
+    assert "[sqlite:///mlruns/mlflow.db] [--default-artifact-root] [mlruns/artifacts]" in call
+    answer = ready.run("make", "openmmlab", *arguments, **environment)
+    assert answer.returncode != 0
+    assert f"MMCV_WHEEL: no such file: {text}" in answer.stderr
+    assert not (ready.root / "pwned").exists()
+
+
+def test_openmmlab_installs_the_wheel_that_is_given(ready: Checkout) -> None:
+    wheel = ready.root / "my wheels" / "mmcv_full-1.7.2.whl"
+    wheel.parent.mkdir()
+    wheel.touch()
+    assert ready.run("make", "openmmlab", f"MMCV_WHEEL={wheel}").returncode == 0
+    dependencies, installed, checked = ready.calls()
+    assert "[--constraint] [requirements.lock]" in dependencies
+    assert installed.endswith(f"[--] [{wheel}]")
+    assert checked == "python [-c] [from mmcv.ops import nms]"
+
+
+def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready: Checkout) -> None:
+    assert ready.run("make", "openmmlab").returncode == 0
+    calls = ready.calls()
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (wanted,) = config["project"]["optional-dependencies"]["openmmlab"]
+    assert calls[-3].endswith("[--target] [build/mmcv-setuptools] [setuptools<80] [wheel]")
+    assert calls[-2].endswith(f"[--no-build-isolation] [--no-binary] [mmcv-full] [{wanted}]")
+
+
+def test_the_compiler_wrapper_turns_any_standard_into_cpp20(tmp_path: Path) -> None:
+    source = tmp_path / "standard.cpp"
+    source.write_text("static_assert(__cplusplus == 202002L);\n")
+    wrapper = str(ROOT / "docker" / "g++20")
+    for standard in ("-std=c++14", "-std=gnu++17", "-DNOTHING"):
+        command = [wrapper, standard, "-fsyntax-only", str(source)]
+        assert subprocess.run(command, check=False).returncode == 0
