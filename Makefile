@@ -55,7 +55,7 @@ lint-types: setup
 lint-imports: setup
 	@.venv/bin/lint-imports
 lint-kernel: setup
-	@.venv/bin/cython-lint $(filter %.pyx,$(KERNEL))
+	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint $(filter %.pyx,$(KERNEL))
 	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL))
 
 .PHONY: format

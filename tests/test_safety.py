@@ -1,4 +1,4 @@
-"""No code of ours runs what a file or an argument says; found in the syntax tree, not by running."""
+"""No code of ours runs what a file or an argument says: read off the syntax tree."""
 
 from __future__ import annotations
 
