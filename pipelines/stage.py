@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from rich.console import Console
 from ruamel.yaml import YAML, YAMLError
 
-from ggn.core.coco import read_json, write_json
+from ggn.core.coco import write_json
 
 SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation")
 PARAMS_FILE = Path("params.yaml")
@@ -128,6 +129,7 @@ class Stage:
     scratch: Path
     mlflow_run_id: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    console: Console = field(default_factory=Console)
 
     @property
     def data(self) -> Path:
@@ -143,6 +145,13 @@ class Stage:
     def reports(self) -> Path:
         """Folder of this split's reports, in git."""
         return Path("reports") / self.split
+
+    @property
+    def device(self) -> str:
+        """The device to predict on: the GPU where there is one."""
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def params(self, model: type[Model]) -> Model:
         """Return the validated section that is an instance of `model`."""
@@ -322,9 +331,3 @@ def _mlflow_run(stage: Stage, input_hashes: Mapping[str, str]) -> Iterator[None]
     metrics = [Metric(key, float(value), now, 0) for key, value in stage.metrics.items()]
     client.log_batch(run.info.run_id, metrics=metrics)
     client.set_terminated(run.info.run_id, "FINISHED")
-
-
-def read_split(stage: Stage) -> dict[str, Any]:
-    """Return `split.json` of the prepared data: seen and unseen ids, image folders, sources."""
-    split: dict[str, Any] = read_json(stage.data / "prepared" / "split.json")
-    return split

@@ -1,0 +1,112 @@
+"""Pictures of masks: an image overlaid with instances, hierarchies, and galleries of them."""
+
+from __future__ import annotations
+
+import colorsys
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from ggn.core.instances import Instances
+
+Picture = NDArray[np.uint8]
+
+
+def instance_colours(count: int) -> Picture:
+    """Return `count` distinct colours, uint8 (count, 3) RGB: steps of the golden angle in hue."""
+    hues = (np.arange(count) * 0.61803398875) % 1
+    colours = [colorsys.hsv_to_rgb(hue, 0.75 + 0.25 * (i % 2), 1.0) for i, hue in enumerate(hues)]
+    return (np.array(colours).reshape(count, 3) * 255).astype(np.uint8)
+
+
+def overlay(image: Picture, instances: Instances, opacity: float = 0.55) -> Picture:
+    """Tint each instance in a colour of its own and outline it; the best instance lies on top.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        instances: masks of the same size, best first.
+        opacity: of the tint, 0 (invisible) to 1.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
+
+    Raises:
+        ValueError: if image and masks differ in size.
+    """
+    if tuple(image.shape[:2]) != tuple(instances.image_size_hw):
+        raise ValueError(
+            f"image is {image.shape[:2]} but the instances are for {instances.image_size_hw}"
+        )
+    canvas = image.astype(np.float32)
+    colours = instance_colours(len(instances))
+    for index in reversed(range(len(instances))):  # one mask at a time: memory stays one image
+        mask = instances[index : index + 1].bitmaps()[0].astype(bool)
+        canvas[mask] += opacity * (colours[index] - canvas[mask])
+        canvas[_outline(mask)] = colours[index]
+    return canvas.round().astype(np.uint8)
+
+
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the pixels of a mask that touch one outside it, bool (H, W)."""
+    inner = np.pad(mask, 1, constant_values=True)
+    eroded = inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+    return mask & ~eroded
+
+
+def affinity_picture(affinity: NDArray[np.float32]) -> Picture:
+    """Return the map as grey levels, white = inside an object, uint8 (H, W, 3)."""
+    grey = (np.clip(affinity, 0, 1) * 255).round().astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def write_gallery(
+    path: Path, rows: Sequence[Mapping[str, Picture]], row_names: Sequence[str]
+) -> None:
+    """Write a grid of pictures, one row per image, the keys of the first row as column titles.
+
+    Args:
+        path: of the PNG; written to a temporary name and renamed.
+        rows: pictures by column title, all rows with the same keys.
+        row_names: one label per row.
+    """
+    titles = list(rows[0])
+    figure = Figure(figsize=(2.2 * len(titles), 2.25 * len(rows)), layout="constrained", dpi=110)
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    for row, name, places in zip(rows, row_names, axes, strict=True):
+        for title, place in zip(titles, places, strict=True):
+            place.imshow(row[title], interpolation="nearest")
+            place.set(xticks=[], yticks=[])
+        places[0].set_ylabel(name, fontsize=8)
+    for title, place in zip(titles, axes[0], strict=True):
+        place.set_title(title, fontsize=10)
+    _save(path, figure)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a PNG, to a temporary name that is then renamed; `picture` is uint8 (H, W, 3) RGB."""
+    with _renamed(path) as temporary:
+        Image.fromarray(picture).save(temporary)
+
+
+def _save(path: Path, figure: Figure) -> None:
+    with _renamed(path) as temporary:
+        # no version of the software in the file: the same picture is the same bytes
+        figure.savefig(temporary, metadata={"Software": None})
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`, renamed to it if the body succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,30 @@
+"""Stage `evaluate`: average recall and precision of one recipe on seen, unseen and all objects."""
+
+import typer
+
+from ggn.core.coco import read_json
+from ggn.evaluation import evaluate_partitions
+from ggn.evaluation.params import EvaluationParams
+from ggn.data.prepare import read_prepared
+from pipelines.stage import open_stage
+
+INPUTS = ("data/{split}/prepared", "data/{split}/predictions/{recipe}.json")
+
+
+def main(split: str, recipe: str) -> None:
+    """Write reports/SPLIT/RECIPE/evaluation.json."""
+    with open_stage("evaluate", split, recipe, inputs=INPUTS) as run:
+        params = run.params(EvaluationParams)
+        metrics = evaluate_partitions(
+            read_json(run.data / "prepared" / "val.json"),
+            read_json(run.data / "predictions" / f"{recipe}.json"),
+            partitions=read_prepared(run.data / "prepared").partitions,
+            protocol=params.protocol,
+        )
+        run.report(
+            run.reports / recipe / "evaluation.json", metrics, protocol=params.protocol
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,22 @@
+"""Stage `prepare`: validate the dataset, hide the unseen annotations of its training images."""
+
+import typer
+
+from ggn.data.params import DataParams
+from ggn.data.prepare import prepare
+from pipelines.stage import open_stage
+
+
+def main(split: str) -> None:
+    """Write data/SPLIT/prepared and data/SPLIT/training/baseline.json."""
+    with open_stage("prepare", split) as run:
+        prepared = prepare(
+            run.params(DataParams),
+            out_dir=run.data / "prepared",
+            training_file=run.data / "training" / "baseline.json",
+        )
+        run.report(run.reports / "prepare.json", prepared.counts, dropped=prepared.dropped)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,30 @@
+"""Stage `train_detector`: train the class-agnostic Mask R-CNN on one recipe's training file."""
+
+import typer
+
+from ggn.core.coco import read_coco
+from ggn.detector.params import DetectorParams
+from ggn.detector.train import train_detector
+from ggn.data.prepare import read_prepared
+from pipelines.stage import open_stage
+
+INPUTS = ("data/{split}/prepared", "data/{split}/training/{recipe}.json")
+
+
+def main(split: str, recipe: str) -> None:
+    """Write models/SPLIT/RECIPE from data/SPLIT/training/RECIPE.json."""
+    with open_stage("train_detector", split, recipe, inputs=INPUTS) as run:
+        metrics = train_detector(
+            run.params(DetectorParams),
+            read_coco(run.data / "training" / f"{recipe}.json"),
+            read_prepared(run.data / "prepared").train_images,
+            run.models / recipe,
+            run.scratch,
+            run.seed,
+            run.training_logger(),
+        )
+        run.report(run.reports / recipe / "training.json", metrics)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,224 @@
+"""The main job as a user runs it: `dvc repro` on a tiny synthetic split, killed and changed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+pytest.importorskip("dvc", reason="needs ggn[mlops]")
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("ggn", "pipelines", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
+PYCACHE = shutil.ignore_patterns("__pycache__", "*.py[co]")
+yaml = YAML()
+
+pytestmark = pytest.mark.slow
+
+
+def make_checkout(folder: Path) -> Path:
+    """Lay out what a fresh clone holds, with a split so small that its stages take seconds."""
+    for name in SOURCES:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=PYCACHE)
+        else:
+            shutil.copy(source, target)
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+    with changed_params(folder) as params:
+        shapes = params["splits"]["shapes"]
+        shapes["data"]["shapes"] = {"train_images": 10, "val_images": 4, "max_size": 112}
+        shapes["affinity"] |= {"epochs": 1, "warmup_steps": 0, "checkpoint_steps": 1}
+        shapes["detector"] |= {"epochs": 4, "warmup_steps": 0, "checkpoint_steps": 1}
+    return folder
+
+
+class changed_params:  # noqa: N801 (used as a function)
+    """Read params.yaml of a checkout, and write what the body made of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "params.yaml"
+
+    def __enter__(self) -> Any:
+        self.document = yaml.load(self.path)
+        return self.document
+
+    def __exit__(self, *_: object) -> None:
+        yaml.dump(self.document, self.path)
+
+
+def start_repro(folder: Path) -> "subprocess.Popen[str]":
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def repro(folder: Path) -> tuple[list[str], str]:
+    """Run `dvc repro`; return the stages that ran, in order, and all that was printed."""
+    process = start_repro(folder)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    marker = "Running stage '"
+    stages = [line.split("'")[1] for line in output.splitlines() if line.startswith(marker)]
+    return stages, output
+
+
+def kill_when(folder: Path, ready: Callable[[], bool]) -> None:
+    """Start `dvc repro` and `kill -9` it and its stage as soon as `ready` says so."""
+    process = start_repro(folder)
+    deadline = time.monotonic() + 300
+    while not ready():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "the stage never got as far"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in {".gitignore", "card.json"}
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
+    """A checkout after its first `dvc repro`, with the stages that ran and what was printed."""
+    folder = make_checkout(tmp_path_factory.mktemp("checkout"))
+    return folder, *repro(folder)
+
+
+def test_images_in_comparison_out(finished: tuple[Path, list[str], str]) -> None:
+    folder, stages, output = finished
+    reports = folder / "reports" / "shapes"
+    comparison = json.loads((reports / "comparison.json").read_text())
+    assert comparison["protocol"] == "budget"
+    assert comparison["baseline"].keys() == comparison["ggn"].keys()
+    for partition in ("seen", "unseen", "all"):
+        assert 0 <= comparison["ggn"][f"{partition}/mask_AR_100"] <= 1
+    with Image.open(reports / "gallery.png") as gallery:
+        assert np.asarray(gallery.convert("RGB")).std() > 10
+    assert "unseen/mask_AR_100" in output  # the table ends the run
+    assert stages[0] == "prepare@shapes"
+    assert stages[-1] == "compare@shapes"
+    assert len(stages) == 12
+
+
+def test_every_stage_is_a_finished_mlflow_run(finished: tuple[Path, list[str], str]) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")
+    folder, stages, _ = finished
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    (experiment,) = (e for e in client.search_experiments() if e.name == "shapes")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == len(stages)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    by_name = {run.info.run_name: run for run in runs}
+    training = by_name["train_detector-ggn"]
+    (training_hash,) = (
+        value
+        for key, value in training.data.tags.items()
+        if key == "input.data/shapes/training/ggn.json"
+    )
+    lock = yaml.load(folder / "dvc.lock")
+    outs = lock["stages"]["select_pseudo_gt@shapes"]["outs"]
+    assert training_hash in {out["md5"] for out in outs}
+    assert len(client.get_metric_history(training.info.run_id, "loss")) > 1
+
+
+def test_provenance_of_every_training_object(finished: tuple[Path, list[str], str]) -> None:
+    folder, _, _ = finished
+    data = folder / "data" / "shapes"
+    baseline, ggn = (
+        json.loads((data / "training" / f"{name}.json").read_text()) for name in ("baseline", "ggn")
+    )
+    seen = set(json.loads((data / "prepared" / "split.json").read_text())["seen"])
+    assert {record["category_id"] for record in baseline["annotations"]} <= seen
+    assert len(baseline["images"]) == len(ggn["images"]) == 10
+    sources = [record["source"] for record in ggn["annotations"]]
+    assert sources.count("annotation") == len(baseline["annotations"])
+    assert sources.count("pseudo") > 0
+    assert len({record["id"] for record in ggn["annotations"]}) == len(sources)
+
+
+def test_a_second_repro_does_nothing(finished: tuple[Path, list[str], str]) -> None:
+    started = time.monotonic()
+    stages, output = repro(finished[0])
+    assert stages == []
+    assert "up to date" in output
+    assert time.monotonic() - started < 60
+
+
+@pytest.fixture
+def copy(finished: tuple[Path, list[str], str], tmp_path: Path) -> Iterator[Path]:
+    """A copy of the finished checkout, to change; DVC's cache comes along."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder, symlinks=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_changing_top_k_runs_the_selection_and_what_follows(copy: Path) -> None:
+    with changed_params(copy) as params:
+        params["splits"]["shapes"]["pseudo_gt"]["top_k"] = 1
+    stages, _ = repro(copy)
+    assert stages == [
+        "select_pseudo_gt@shapes",
+        "train_detector@shapes-ggn",
+        "predict@shapes-ggn",
+        "evaluate@shapes-ggn",
+        "compare@shapes",
+    ]
+
+
+def test_killed_stages_go_on_where_they_stopped(copy: Path) -> None:
+    undisturbed = {
+        name: contents(copy / name) for name in ("data/shapes/candidates", "models/shapes/ggn")
+    }
+    for name in undisturbed:
+        shutil.rmtree(copy / name)
+    shutil.rmtree(copy / ".dvc" / "cache")
+    shutil.rmtree(copy / ".dvc" / "tmp")
+    (copy / "dvc.lock").unlink()
+    finished_images = lambda: lines(copy / ".scratch" / "extract_regions")  # noqa: E731
+    kill_when(copy, lambda: 2 <= finished_images() < 10)
+    before = finished_images()
+    assert 2 <= before < 10
+    checkpoints = copy / ".scratch" / "train_detector" / "shapes-ggn"
+    kill_when(copy, lambda: any(checkpoints.rglob("last.ckpt")))
+    repro(copy)
+    for name, files in undisturbed.items():
+        assert contents(copy / name) == files, f"{name} differs from the undisturbed run's"
+    extraction = json.loads((copy / "reports/shapes/extraction.json").read_text())
+    assert extraction["images"] == 10
+    assert extraction["resumed_images"] >= before
+    assert not any((copy / ".scratch").rglob("*.ckpt"))
+
+
+def lines(folder: Path) -> int:
+    """Number of finished images in an extraction's scratch logs."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.log"))
