@@ -1,9 +1,10 @@
 """COCO files: strict reading, atomic writing, and annotations by image."""
 
 import json
+import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -124,7 +125,8 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
     try:
         text = json.dumps(content, allow_nan=False, indent=indent)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be written as JSON: {error}") from error
+        reason = next(_not_finite(content, ""), error)
+        raise ValueError(f"{path}: cannot be written as JSON: {reason}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -132,3 +134,14 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _not_finite(content: Any, place: str) -> Iterator[str]:
+    if isinstance(content, float) and not math.isfinite(content):
+        yield f"{place} is {content}"
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _not_finite(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(content, list | tuple):
+        for index, value in enumerate(content):
+            yield from _not_finite(value, f"{place}[{index}]")

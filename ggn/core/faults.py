@@ -268,7 +268,7 @@ def _is_broad(polygon: NDArray[np.float64]) -> bool:
     x, y = polygon.T
     next_x, next_y = np.roll(polygon, -1, axis=0).T
     area = abs(float(x @ next_y - y @ next_x)) / 2
-    return area >= float(np.hypot(next_x - x, next_y - y).sum())
+    return area >= float(np.hypot(next_x - x, next_y - y).sum()) > 0
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any, SizeHW | None], None]]] = MappingProxyType(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
-from ggn.core.segmentation import parse_segmentation
+from ggn.core.segmentation import parse_rle, parse_segmentation
 
 
 class RLE(TypedDict):
@@ -32,15 +32,21 @@ def encode(bitmaps: ArrayLike) -> list[RLE]:
 
 
 def decode(rles: Sequence[RLE], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the 0/1 bitmaps (N, H, W) of valid RLEs.
+    """Return the 0/1 bitmaps (N, H, W) of RLEs.
+
+    Done here and not by pycocotools, whose decoder warns under NumPy 2 and trusts its input.
 
     Raises:
-        ValueError: if an RLE is not of the size `size_hw`.
+        ValueError: if an RLE is malformed or not of the size `size_hw`.
     """
     require_size(rles, size_hw)
-    if not rles:
-        return np.zeros((0, *size_hw), dtype=np.uint8)
-    return np.ascontiguousarray(coco_mask.decode(list(rles)).transpose(2, 0, 1))
+    height, width = size_hw
+    bitmaps = np.empty((len(rles), height, width), dtype=np.uint8)
+    for bitmap, rle in zip(bitmaps, rles, strict=True):
+        runs = parse_rle(rle, size_hw)
+        inside = (np.arange(runs.size) % 2).astype(np.uint8)
+        bitmap[:] = np.repeat(inside, runs).reshape(width, height).T
+    return bitmaps
 
 
 def require_size(rles: Sequence[RLE], size_hw: tuple[int, int]) -> None:
@@ -71,10 +77,10 @@ def from_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> RLE:
         polygons = [polygon.ravel() for polygon in parsed]
         return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
     runs = {"size": [height, width], "counts": parsed}
-    rle = coco_mask.frPyObjects(runs, height, width)
+    rle = _as_text(coco_mask.frPyObjects(runs, height, width))
     if (parsed[1:] == 0).any():  # allowed, but pycocotools then misplaces the box
-        rle = coco_mask.encode(coco_mask.decode(rle))
-    return _as_text(rle)
+        return encode(decode([rle], size_hw))[0]
+    return rle
 
 
 def areas(rles: Sequence[RLE]) -> NDArray[np.float64]:

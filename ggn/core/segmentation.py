@@ -5,7 +5,7 @@ that did not pass here.
 """
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,7 +41,7 @@ def parse_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> Polygons 
             raise ValueError("segmentation is an empty list")
         return [_parse_polygon(p, f"polygon {i}", size_hw) for i, p in enumerate(segmentation)]
     if isinstance(segmentation, dict):
-        return _parse_rle(segmentation, size_hw)
+        return parse_rle(segmentation, size_hw)
     got = reprlib.repr(segmentation)
     raise ValueError(f"segmentation must be a list of polygons or an RLE object, got {got}")
 
@@ -75,11 +75,12 @@ def _parse_polygon(polygon: Any, name: str, size_hw: tuple[int, int]) -> NDArray
     return points
 
 
-def _parse_rle(segmentation: dict[str, Any], size_hw: tuple[int, int]) -> RunLengths:
+def parse_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> RunLengths:
+    """Return the run lengths of an RLE, as `parse_segmentation` does."""
     for key in ("size", "counts"):
-        if key not in segmentation:
+        if key not in rle:
             raise ValueError(f"RLE has no key '{key}'")
-    size, counts = segmentation["size"], segmentation["counts"]
+    size, counts = rle["size"], rle["counts"]
     if not isinstance(size, list | tuple) or [type(side) for side in size] != [int, int]:
         raise ValueError(f"RLE size must be [height, width], got {reprlib.repr(size)}")
     if tuple(size) != tuple(size_hw):
@@ -108,12 +109,13 @@ def _decompress(counts: str | bytes) -> RunLengths:
     last one's highest bit is the sign. From the fourth number on, each is the difference to the
     one two before.
     """
-    encoded = counts.encode("utf-8") if isinstance(counts, str) else counts
-    values = np.frombuffer(encoded, dtype=np.uint8).astype(np.int64) - 48
+    text = counts if isinstance(counts, str) else counts.decode("latin-1")
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    values = codes.astype(np.int64) - ord("0")
     if values.size == 0:
         raise ValueError("RLE counts is an empty string")
     if values.min() < 0 or values.max() > 63:
-        character = chr(values[(values < 0) | (values > 63)][0] + 48)
+        character = text[np.flatnonzero((values < 0) | (values > 63))[0]]
         raise ValueError(f"RLE counts has a character that no compressed RLE has: {character!r}")
     last = np.flatnonzero(values < 32)
     if last.size == 0 or last[-1] != values.size - 1:

@@ -1,6 +1,6 @@
 """Which dataset a split is made of, and which of its categories are seen."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -40,18 +40,14 @@ class DataParams(BaseModel):
     shapes: ShapesParams = ShapesParams()
     """How the synthetic images are drawn."""
 
-    @field_validator("seen", "unseen")
+    @field_validator("seen", "unseen", mode="before")
     @classmethod
-    def _categories_can_be_meant(
-        cls, spec: str | list[str | int], info: ValidationInfo
-    ) -> str | list[str | int]:
+    def _categories_are_named(cls, spec: Any, info: ValidationInfo) -> Any:
         allowed = [*PARTITIONS, *(["others"] if info.field_name == "unseen" else [])]
-        if isinstance(spec, str) and spec not in allowed:
-            raise ValueError(
-                f"must be one of {', '.join(allowed)}, or a list of category names and ids"
-            )
-        if not spec:
-            raise ValueError("must name at least one category")
+        listed = isinstance(spec, list) and spec and {type(entry) for entry in spec} <= {str, int}
+        if not listed and (not isinstance(spec, str) or spec not in allowed):
+            names = ", ".join(allowed)
+            raise ValueError(f"must be one of {names}, or a list of category names and ids")
         return spec
 
     @model_validator(mode="after")

@@ -1,0 +1,96 @@
+"""What tests of several packages start from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real data and golden numbers beside the repository; skips if absent."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared, real data that is not part of the project")
+    return folder
+
+
+@pytest.fixture
+def tiny_coco(tmp_path: Path) -> Path:
+    """A valid dataset in COCO's layout: 4 training and 2 validation images, 4 categories.
+
+    Colour PNG, grey PNG and JPEG, in two sizes; polygons, both forms of RLE, a crowd; one training
+    image without annotation. Category names are COCO's, ids are not consecutive.
+    """
+    root = tmp_path / "tiny_coco"
+    _write_part(root, "train2017", ["a.png", "b.jpg", "grey.png", "nothing.jpg"], first_id=7)
+    _write_part(root, "val2017", ["c.png", "d.jpg"], first_id=100)
+    return root
+
+
+def _write_part(root: Path, part: str, names: list[str], first_id: int) -> None:
+    random = np.random.default_rng(first_id)
+    dataset: dict[str, Any] = {"images": [], "categories": CATEGORIES, "annotations": []}
+    (root / part).mkdir(parents=True)
+    for place, name in enumerate(names):
+        height, width = (48, 64) if place % 2 == 0 else (40, 56)
+        pixels = random.integers(0, 255, (height, width, 3), dtype=np.uint8)
+        pixels[8:24, 8:32] //= 4
+        pixels[28:36, 36:52] //= 2
+        image = Image.fromarray(pixels)
+        (image.convert("L") if name.startswith("grey") else image).save(root / part / name)
+        image_id = first_id + place
+        dataset["images"].append(
+            {"id": image_id, "file_name": name, "height": height, "width": width}
+        )
+        if name != "nothing.jpg":
+            dataset["annotations"] += _annotations(image_id, height, width)
+    (root / "annotations").mkdir(exist_ok=True)
+    (root / "annotations" / f"instances_{part}.json").write_text(json.dumps(dataset))
+
+
+CATEGORIES = [
+    {"id": 1, "name": "person"},
+    {"id": 3, "name": "car"},
+    {"id": 18, "name": "dog"},
+    {"id": 38, "name": "kite"},
+]
+
+
+def _annotations(image_id: int, height: int, width: int) -> list[dict[str, Any]]:
+    """A person (polygon), a dog (compressed RLE), a kite (polygon), a crowd of persons."""
+    boxes = {"person": (8, 8, 24, 16), "dog": (36, 28, 16, 8), "kite": (40, 4, 8, 8)}
+    ids = {category["name"]: category["id"] for category in CATEGORIES}
+    records = []
+    for place, (name, (x, y, w, h)) in enumerate({**boxes, "crowd": (0, 0, 4, height)}.items()):
+        segmentation: Any = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        if name == "crowd":
+            segmentation = {
+                "size": [height, width],
+                "counts": [0, 4 * height, (width - 4) * height],
+            }
+        if name == "dog":
+            segmentation = _rectangle_rle(x, y, w, h, height, width)
+        records.append(
+            {
+                "id": 10 * image_id + place,
+                "image_id": image_id,
+                "category_id": ids.get(name, ids["person"]),
+                "bbox": [x, y, w, h],
+                "area": w * h,
+                "iscrowd": int(name == "crowd"),
+                "segmentation": segmentation,
+            }
+        )
+    return records
+
+
+def _rectangle_rle(x: int, y: int, w: int, h: int, height: int, width: int) -> dict[str, Any]:
+    from ggn.core.masks import encode
+
+    bitmap = np.zeros((1, height, width), dtype=bool)
+    bitmap[:, y : y + h, x : x + w] = True
+    return dict(encode(bitmap)[0])

@@ -1,0 +1,115 @@
+"""Instances are valid from construction on, and indexing acts on all fields."""
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ggn.core import Instances
+from ggn.core.masks import encode
+
+SIZE = (6, 8)
+
+
+@pytest.fixture
+def three() -> Instances:
+    """One pixel, a row of two and a column of three, in this order."""
+    bitmaps = np.zeros((3, *SIZE), dtype=bool)
+    bitmaps[0, 0, 0] = bitmaps[1, 1, 2:4] = bitmaps[2, 2:5, 5] = True
+    return Instances.from_bitmaps(bitmaps, [0.9, 0.5, 0.25])
+
+
+def test_fields_by_hand(three: Instances) -> None:
+    assert len(three) == 3
+    assert three.image_size_hw == SIZE
+    assert three.scores.dtype == np.float32
+    assert three.areas.tolist() == [1, 2, 3]
+    assert three.boxes_xyxy.tolist() == [[0, 0, 1, 1], [2, 1, 4, 2], [5, 2, 6, 5]]
+    assert three.bitmaps().sum(axis=(1, 2)).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("key", "areas"),
+    [
+        (slice(2), [1, 2]),
+        (slice(None, None, -1), [3, 2, 1]),
+        ([2, 0], [3, 1]),
+        (np.array([1, 1]), [2, 2]),
+        ([True, False, True], [1, 3]),
+        (np.zeros(3, dtype=bool), []),
+        (np.zeros(0, dtype=np.int64), []),
+    ],
+)
+def test_indexing_acts_on_all_fields(three: Instances, key: Any, areas: list[int]) -> None:
+    chosen = three[key]
+    score_of_area = {1: 0.9, 2: 0.5, 3: 0.25}
+    assert chosen.areas.tolist() == areas
+    assert chosen.scores.tolist() == pytest.approx([score_of_area[area] for area in areas])
+    assert chosen.image_size_hw == SIZE
+
+
+def test_indexing_refuses_what_is_no_selection(three: Instances) -> None:
+    with pytest.raises(TypeError, match="index with a slice or a 1-d array, got 1"):
+        three[1]
+    with pytest.raises(IndexError):
+        three[[True, False]]
+    with pytest.raises(IndexError):
+        three[[3]]
+
+
+def test_empty() -> None:
+    empty = Instances.empty(SIZE)
+    assert len(empty) == 0
+    assert empty.bitmaps().shape == (0, 6, 8)
+    assert empty.boxes_xyxy.shape == (0, 4)
+    assert empty.to_coco_results(1) == []
+
+
+def test_fields_cannot_be_set(three: Instances) -> None:
+    with pytest.raises(FrozenInstanceError):
+        three.scores = np.zeros(3, dtype=np.float32)  # type: ignore[misc]
+
+
+ONE = encode(np.ones((1, *SIZE), bool))
+
+
+@pytest.mark.parametrize(
+    ("masks", "scores", "size", "message"),
+    [
+        (ONE, [0.5, 0.5], SIZE, r"scores must be \(1,\), got \(2,\)"),
+        (ONE, 0.5, SIZE, r"scores must be \(1,\), got \(\)"),
+        (ONE, [np.nan], SIZE, "scores must be finite, got nan at 0"),
+        (ONE, [0.5], (8, 6), r"mask 0 must have the size .* \(8, 6\), got \(6, 8\)"),
+        ([], [], (0, 6), r"image_size_hw must be positive, got \(0, 6\)"),
+    ],
+)
+def test_construction_refuses(masks: Any, scores: Any, size: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Instances(masks, np.array(scores), size)
+
+
+def test_coco_results_by_hand(three: Instances) -> None:
+    assert three[[1]].to_coco_results(image_id=7, category_id=3) == [
+        {
+            "image_id": 7,
+            "category_id": 3,
+            "segmentation": three.masks[1],
+            "bbox": [2, 1, 2, 1],
+            "area": 2,
+            "score": 0.5,
+        }
+    ]
+
+
+def test_coco_results_and_back(three: Instances) -> None:
+    again = Instances.from_coco_results(three.to_coco_results(1), SIZE)
+    assert again.masks == three.masks
+    assert (again.scores == three.scores).all()
+
+
+def test_from_coco_results_names_the_faulty_record(three: Instances) -> None:
+    records = three.to_coco_results(1)
+    records[1]["segmentation"] = {"size": [6, 8], "counts": "not an RLE"}
+    with pytest.raises(ValueError, match=r"record 1: RLE counts has a character .*: 't'"):
+        Instances.from_coco_results(records, SIZE)
