@@ -87,7 +87,7 @@ openmmlab: setup  ## Install mmcv-full (MMCV_WHEEL=file.whl; without a wheel, 20
 			CC=g++20 CXX=g++20 MMCV_WITH_OPS=1 CUDA_VISIBLE_DEVICES= \
 			$(INSTALL) --no-cache --no-deps --no-build-isolation --no-binary mmcv-full '$(MMCV)'; \
 	fi
-	@.venv/bin/python -c 'from mmcv.ops import nms' && echo '$(MMCV) works'
+	@.venv/bin/python -W ignore -c 'from mmcv.ops import nms' && echo '$(MMCV) works'
 
 .PHONY: lock
 lock: $(UV)  ## Write requirements.lock from pyproject.toml, keeping the versions it still admits

@@ -283,7 +283,7 @@ def test_openmmlab_installs_the_wheel_that_is_given(ready: Checkout) -> None:
     dependencies, installed, checked = ready.calls()
     assert "[--constraint] [requirements.lock]" in dependencies
     assert installed.endswith(f"[--] [{wheel}]")
-    assert checked == "python [-c] [from mmcv.ops import nms]"
+    assert checked == "python [-W] [ignore] [-c] [from mmcv.ops import nms]"
 
 
 def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready: Checkout) -> None:
