@@ -99,7 +99,7 @@ lock: $(UV)  ## Write requirements.lock from pyproject.toml, keeping the version
 .PHONY: clean
 clean:  ## Remove build trees and caches; keeps .venv, data, models, runs and resume states
 	@rm -rf build dist .hypothesis .*_cache
-	@find ggn pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the PATH is used if it is new enough; otherwise one is installed beside .venv, by whichever
 # of venv and pip this machine's Python has.

@@ -295,6 +295,23 @@ def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready
     assert calls[-2].endswith(f"[--no-build-isolation] [--no-binary] [mmcv-full] [{wanted}]")
 
 
+def test_clean_removes_what_can_be_made_again_and_nothing_else(ready: Checkout) -> None:
+    gone = ["build/cp311", ".ruff_cache", ".hypothesis", "ggn/core/__pycache__"]
+    kept = [
+        ".venv/lib/__pycache__",
+        "data/shapes",
+        "models",
+        "mlruns",
+        ".scratch/predict",
+        ".dvc/cache",
+    ]
+    for name in (*gone, *kept):
+        (ready.root / name).mkdir(parents=True)
+    assert ready.run("make", "clean").returncode == 0
+    assert [name for name in gone if (ready.root / name).exists()] == []
+    assert [name for name in kept if not (ready.root / name).exists()] == []
+
+
 def test_the_compiler_wrapper_turns_any_standard_into_cpp20(tmp_path: Path) -> None:
     source = tmp_path / "standard.cpp"
     source.write_text("static_assert(__cplusplus == 202002L);\n")
