@@ -85,9 +85,8 @@ def from_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> RLE:
 
 def areas(rles: Sequence[RLE]) -> NDArray[np.float64]:
     """Return the number of pixels of each mask, (N,)."""
-    if not rles:
-        return np.zeros(0)
-    return np.asarray(coco_mask.area(list(rles)), dtype=np.float64)
+    # one by one: pycocotools 2.0 refuses more than 255 masks under NumPy 2
+    return np.array([coco_mask.area(rle) for rle in rles], dtype=np.float64)
 
 
 def boxes_xyxy(rles: Sequence[RLE]) -> NDArray[np.float32]:

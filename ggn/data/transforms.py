@@ -49,7 +49,9 @@ def resize(image: Tensor, target: Target, size_hw: tuple[int, int]) -> tuple[Ten
     height, width = image.shape[-2:]
     if (height, width) == tuple(size_hw):
         return image, target
-    resized = interpolate(image[None], size_hw, mode="bilinear", antialias=True)[0]
+    # as float32: torch's uint8 kernel fails on some sizes
+    smooth = interpolate(image[None].float(), size_hw, mode="bilinear", antialias=True)[0]
+    resized = smooth.round().clamp(0, 255).to(torch.uint8)
     scaled = _on_planes(target, lambda planes: _nearest(planes, size_hw))
     if "boxes" in target:
         across, down = size_hw[1] / width, size_hw[0] / height

@@ -92,6 +92,14 @@ def test_empty_masks_and_no_masks() -> None:
     assert decode([], SIZE).shape == (0, 6, 8)
 
 
+def test_any_number_of_masks() -> None:
+    masks = encode(np.ones((700, 2, 3), bool))
+    assert areas(masks).tolist() == [6] * 700
+    assert boxes_xyxy(masks).shape == (700, 4)
+    assert mask_iou(masks, masks).all()
+    assert decode(masks, (2, 3)).all()
+
+
 @settings(deadline=None, max_examples=60)
 @given(bitmaps_strategy)
 def test_boxes_are_tight(bitmaps: NDArray[np.bool_]) -> None:
