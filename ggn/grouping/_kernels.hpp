@@ -8,9 +8,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
 #include <numeric>
 #include <string>
 #include <tuple>
@@ -19,7 +20,7 @@
 
 namespace ggn {
 
-using std::int16_t, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t;
+using std::int16_t, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t, std::uint8_t;
 
 inline constexpr int kUnit = 1 << 14;  // exact for affinities k/8, and fits int16
 
@@ -108,7 +109,6 @@ class BucketQueue {
 
   void push(int32_t item, int32_t level) {
     level = std::max(level, level_);
-    next_[item] = -1;
     (first_[level] < 0 ? first_[level] : next_[last_[level]]) = item;
     last_[level] = item;
   }
@@ -116,10 +116,10 @@ class BucketQueue {
   int32_t pop() {  // -1 when empty
     const auto levels = static_cast<int32_t>(first_.size());
     while (first_[level_] < 0) {
-      if (++level_ == levels) return -1;
+      if (++level_ == levels) return --level_, -1;
     }
     const int32_t item = first_[level_];
-    first_[level_] = next_[item];
+    first_[level_] = item == last_[level_] ? -1 : next_[item];
     return item;
   }
 
@@ -129,33 +129,43 @@ class BucketQueue {
 };
 
 // Floods from markers 1, 2, ... (0 elsewhere) down the affinity, 8-connected; on return every
-// pixel holds its region from 0 on. Ties: first come, first served, seeds in raster order.
+// pixel holds its region from 0 on. Ties: first come, first served, seeds and neighbours in
+// raster order.
 inline void watershed(const int16_t* affinity, int64_t height, int64_t width, int32_t* labels) {
-  const int64_t stride = width + 2;  // a frame of blocked pixels saves every bounds check
-  std::vector<int32_t> framed(static_cast<size_t>((height + 2) * stride), -1);
-  std::vector<int16_t> level(framed.size(), 0);
+  const int64_t stride = width + 2;  // a frame that is never open saves every bounds check
+  std::vector<uint8_t> open(static_cast<size_t>((height + 2) * stride + 1), 0);
+  std::vector<int32_t> framed(open.size(), 0);
+  std::vector<int16_t> level(open.size(), 0);
+  BucketQueue queue(kUnit + 1, static_cast<int64_t>(open.size()));
   for (int64_t y = 0; y < height; ++y) {
-    std::copy_n(labels + y * width, width, framed.begin() + (y + 1) * stride + 1);
     for (int64_t x = 0; x < width; ++x) {
-      level[(y + 1) * stride + x + 1] = static_cast<int16_t>(kUnit - affinity[y * width + x]);
+      const int64_t pixel = (y + 1) * stride + x + 1;
+      framed[pixel] = labels[y * width + x];
+      open[pixel] = framed[pixel] == 0;
+      level[pixel] = static_cast<int16_t>(kUnit - affinity[y * width + x]);
+      if (framed[pixel] > 0) queue.push(static_cast<int32_t>(pixel), level[pixel]);
     }
   }
-  BucketQueue queue(kUnit + 1, static_cast<int64_t>(framed.size()));
-  for (size_t i = 0; i < framed.size(); ++i) {
-    if (framed[i] > 0) queue.push(static_cast<int32_t>(i), level[i]);
-  }
-  const int64_t neighbours[8] = {-stride - 1, -stride,    -stride + 1, -1,
-                                 1,           stride - 1, stride,      stride + 1};
-  for (int32_t pixel = queue.pop(); pixel >= 0; pixel = queue.pop()) {
-    for (const int64_t offset : neighbours) {
-      const int64_t neighbour = pixel + offset;
-      if (framed[neighbour] != 0) continue;
-      framed[neighbour] = framed[pixel];
-      queue.push(static_cast<int32_t>(neighbour), level[neighbour]);
+  const auto open_row = [&open](int64_t middle) {  // bits 0, 8, 16: left, middle, right
+    uint32_t bytes;
+    std::memcpy(&bytes, &open[middle - 1], sizeof bytes);
+    return bytes & 0x010101u;
+  };
+  for (int64_t pixel = queue.pop(); pixel >= 0; pixel = queue.pop()) {
+    const uint32_t rows[3] = {open_row(pixel - stride), open_row(pixel), open_row(pixel + stride)};
+    if ((rows[0] | rows[1] | rows[2]) == 0) continue;
+    for (int64_t row = 0; row < 3; ++row) {
+      for (uint32_t bits = rows[row]; bits != 0; bits &= bits - 1) {
+        const int64_t neighbour = pixel + (row - 1) * stride + std::countr_zero(bits) / 8 - 1;
+        open[neighbour] = 0;
+        framed[neighbour] = framed[pixel];
+        queue.push(static_cast<int32_t>(neighbour), level[neighbour]);
+      }
     }
   }
-  for (int64_t i = 0; i < height * width; ++i) {
-    labels[i] = framed[(i / width + 1) * stride + i % width + 1] - 1;
+  for (int64_t y = 0; y < height; ++y) {
+    const int32_t* row = framed.data() + (y + 1) * stride + 1;
+    for (int64_t x = 0; x < width; ++x) labels[y * width + x] = row[x] - 1;
   }
 }
 
@@ -163,85 +173,83 @@ inline void watershed(const int16_t* affinity, int64_t height, int64_t width, in
 // outward. `smooth` holds 625 times the weighted mean.
 inline void smooth_triangle(const int16_t* image, int64_t height, int64_t width, int32_t* smooth) {
   constexpr int64_t kReach = 4;
+  // 5 - |d| is the number of windows -k..k, k = 0..4, that hold d: additions only.
+  const auto triangle = [](const auto& at) {
+    const int32_t k0 = at(0), k1 = k0 + at(-1) + at(1), k2 = k1 + at(-2) + at(2);
+    const int32_t k3 = k2 + at(-3) + at(3);
+    return k0 + k1 + k2 + k3 + (k3 + at(-4) + at(4));
+  };
   std::vector<int32_t> across(static_cast<size_t>(height * width));
-  std::vector<int32_t> row(static_cast<size_t>(width + 2 * kReach));
+  std::vector<int32_t> padded(static_cast<size_t>(width + 2 * kReach));
   for (int64_t y = 0; y < height; ++y) {
-    for (int64_t x = 0; x < width + 2 * kReach; ++x) {
-      row[x] = image[y * width + std::clamp<int64_t>(x - kReach, 0, width - 1)];
-    }
-    for (int64_t x = 0; x < width; ++x) {
-      const int32_t* r = row.data() + x;
-      across[y * width + x] =
-          r[0] + r[8] + 2 * (r[1] + r[7]) + 3 * (r[2] + r[6]) + 4 * (r[3] + r[5]) + 5 * r[4];
-    }
+    const int16_t* in = image + y * width;
+    std::fill_n(padded.begin(), kReach, in[0]);
+    std::copy_n(in, width, padded.begin() + kReach);
+    std::fill_n(padded.end() - kReach, kReach, in[width - 1]);
+    const int32_t* middle = padded.data() + kReach;
+    int32_t* out = across.data() + y * width;
+    for (int64_t x = 0; x < width; ++x) out[x] = triangle([&](int64_t d) { return middle[x + d]; });
   }
   for (int64_t y = 0; y < height; ++y) {
+    const int32_t* rows[2 * kReach + 1];
+    for (int64_t d = -kReach; d <= kReach; ++d) {
+      rows[d + kReach] = across.data() + std::clamp<int64_t>(y + d, 0, height - 1) * width;
+    }
     int32_t* out = smooth + y * width;
-    std::fill_n(out, width, 0);
-    for (int64_t dy = -kReach; dy <= kReach; ++dy) {
-      const int32_t* in = across.data() + std::clamp<int64_t>(y + dy, 0, height - 1) * width;
-      const auto weight = static_cast<int32_t>(kReach + 1 - std::abs(dy));
-      for (int64_t x = 0; x < width; ++x) out[x] += weight * in[x];
+    for (int64_t x = 0; x < width; ++x) {
+      out[x] = triangle([&](int64_t d) { return rows[d + kReach][x]; });
     }
   }
 }
 
-// |cos| of the angle between the normal of the arc between two regions and the normal of the ridge
-// of the boundary map. A crack is the side shared by pixel (y, x) and its right or lower neighbour.
-class Orientation {
- public:
-  Orientation(const int32_t* labels, const int32_t* smooth, int64_t height, int64_t width)
-      : labels_(labels), smooth_(smooth), height_(height), width_(width) {}
-
-  double cosine(int64_t y, int64_t x, int64_t v, int64_t u) const {
-    const auto [arc_even, arc_odd] = arc(y, x, v, u);
-    const auto [at_first_even, at_first_odd] = ridge(y, x);
-    const auto [at_second_even, at_second_odd] = ridge(v, u);
-    const double ridge_even = at_first_even + at_second_even;
-    const double ridge_odd = at_first_odd + at_second_odd;
-    const double length = std::sqrt(arc_even * arc_even + arc_odd * arc_odd) *
-                          std::sqrt(ridge_even * ridge_even + ridge_odd * ridge_odd);
-    if (length == 0.0) return 1.0;  // no direction, no evidence against the arc
-    const double cosine_twice = (arc_even * ridge_even + arc_odd * ridge_odd) / length;
-    return std::sqrt(std::max(0.0, (1.0 + cosine_twice) / 2.0));
-  }
-
- private:
-  // Normal of the arc by its double angle: from the pixels of one region to those of the other
-  // within 3 pixels of the crack.
-  std::pair<double, double> arc(int64_t y, int64_t x, int64_t v, int64_t u) const {
-    constexpr int64_t kReach = 3;
-    const int32_t first = labels_[y * width_ + x], second = labels_[v * width_ + u];
-    const int64_t centre_y = y + v, centre_x = x + u;  // doubled, to stay integer
-    int64_t down = 0, right = 0;
-    for (int64_t j = std::max<int64_t>(v - kReach, 0); j <= std::min(y + kReach, height_ - 1);
-         ++j) {
-      for (int64_t i = std::max<int64_t>(u - kReach, 0); i <= std::min(x + kReach, width_ - 1);
-           ++i) {
-        const int32_t label = labels_[j * width_ + i];
-        const int64_t side = (label == second) - (label == first);
-        down += side * (2 * j - centre_y);
-        right += side * (2 * i - centre_x);
-      }
-    }
-    return {static_cast<double>(right * right - down * down),
-            static_cast<double>(2 * right * down)};
-  }
-
-  // Direction in which the smoothed affinity curves up most, by its double angle times strength.
-  std::pair<double, double> ridge(int64_t y, int64_t x) const {
-    const int64_t up = std::max<int64_t>(y - 1, 0), down = std::min(y + 1, height_ - 1);
-    const int64_t left = std::max<int64_t>(x - 1, 0), right = std::min(x + 1, width_ - 1);
-    const auto at = [this](int64_t j, int64_t i) { return int64_t{smooth_[j * width_ + i]}; };
-    const int64_t across = at(y, left) + at(y, right), along = at(up, x) + at(down, x);
-    const int64_t mixed = at(up, left) + at(down, right) - at(up, right) - at(down, left);
-    return {static_cast<double>(2 * (across - along)), static_cast<double>(mixed)};
-  }
-
-  const int32_t* labels_;
-  const int32_t* smooth_;
-  int64_t height_, width_;
+// A direction without sign, as a vector at twice its angle to the x axis: opposite directions are
+// equal, and directions can be added.
+struct DoubleAngle {
+  int64_t even, odd;  // length times cos, sin of twice the angle
 };
+
+// Normal of the ridge of (1 - affinity) at a pixel: where the smoothed affinity curves up most.
+inline DoubleAngle ridge_normal(const int32_t* smooth, int64_t height, int64_t width, int64_t y,
+                                int64_t x) {
+  const int32_t* up = smooth + std::max<int64_t>(y - 1, 0) * width;
+  const int32_t* here = smooth + y * width;
+  const int32_t* down = smooth + std::min(y + 1, height - 1) * width;
+  const int64_t left = std::max<int64_t>(x - 1, 0), right = std::min(x + 1, width - 1);
+  const int64_t along_x = int64_t{here[left]} + here[right], along_y = int64_t{up[x]} + down[x];
+  const int64_t mixed = int64_t{up[left]} + down[right] - up[right] - down[left];
+  return {2 * (along_x - along_y), mixed};
+}
+
+// Normal of the arc between two regions, from a window of at most 8 columns: where the pixels of
+// `second` lie, seen from those of `first`. For a straight arc through the middle it is exact.
+inline DoubleAngle arc_normal(const int32_t* window, int64_t stride, int64_t rows, int64_t columns,
+                              int32_t first, int32_t second) {
+  int32_t column[8] = {}, rising[8] = {};  // sums over r of side, and of (rows - r) * side
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < 8; ++c) {
+      const int32_t label = window[r * stride + c];
+      column[c] += (label == second) - (label == first);
+      rising[c] += column[c];
+    }
+  }
+  int64_t down = 0, right = 0;  // sums of side times twice the offset from the middle
+  for (int64_t c = 0; c < columns; ++c) {
+    down += (rows + 1) * column[c] - 2 * rising[c];
+    right += (2 * c - columns + 1) * column[c];
+  }
+  return {right * right - down * down, 2 * right * down};
+}
+
+// |cos| of the angle between two directions; 1 if one is missing.
+inline double absolute_cosine(DoubleAngle a, DoubleAngle b) {
+  const auto a_even = static_cast<double>(a.even), a_odd = static_cast<double>(a.odd);
+  const auto b_even = static_cast<double>(b.even), b_odd = static_cast<double>(b.odd);
+  const double lengths =
+      std::sqrt((a_even * a_even + a_odd * a_odd) * (b_even * b_even + b_odd * b_odd));
+  if (lengths == 0.0) return 1.0;
+  const double cosine_of_twice = (a_even * b_even + a_odd * b_odd) / lengths;
+  return std::sqrt(std::clamp((1.0 + cosine_of_twice) / 2.0, 0.0, 1.0));
+}
 
 // Maps a pair of numbers to the index under which it was first added (open addressing).
 class PairIndex {
@@ -289,7 +297,7 @@ class PairIndex {
   size_t used_ = 0;
 };
 
-// One arc of the region adjacency graph: all cracks between two regions.
+// One arc of the region adjacency graph: all cracks (sides of pixels) between two regions.
 struct Arc {
   int32_t first, second;  // first < second
   int64_t length;         // cracks
@@ -300,25 +308,36 @@ struct Arc {
 // The region adjacency graph, arcs sorted by (first, second).
 inline std::vector<Arc> find_arcs(const int16_t* affinity, const int32_t* labels,
                                   const int32_t* smooth, int64_t height, int64_t width) {
-  const Orientation orientation(labels, smooth, height, width);
+  constexpr int64_t kReach = 3;  // pixels to each side of a crack that tell the arc's direction
+  const int64_t stride = width + 2 * kReach + 2;  // windows are read 8 wide
+  std::vector<int32_t> framed(static_cast<size_t>((height + 2 * kReach + 1) * stride), -1);
+  for (int64_t y = 0; y < height; ++y) {
+    std::copy_n(labels + y * width, width, framed.begin() + (y + kReach) * stride + kReach);
+  }
   std::vector<Arc> arcs;
   PairIndex index;
-  const auto add = [&](int64_t y, int64_t x, int64_t v, int64_t u) {
-    const int32_t here = labels[y * width + x], there = labels[v * width + u];
-    if (here == there) return;
-    const auto [first, second] = std::minmax(here, there);
-    const int32_t arc = index.at(first, second, static_cast<int32_t>(arcs.size()));
-    if (arc == static_cast<int32_t>(arcs.size())) arcs.push_back({first, second, 0, 0, 0});
-    const int32_t a = affinity[y * width + x], b = affinity[v * width + u];
+  const auto add_crack = [&](int64_t y, int64_t x, int64_t down, int64_t right) {
+    const int64_t here = y * width + x, there = here + down * width + right;
+    if (labels[here] == labels[there]) return;
+    const auto [first, second] = std::minmax(labels[here], labels[there]);
+    const auto fresh = static_cast<int32_t>(arcs.size());
+    const int32_t arc = index.at(first, second, fresh);
+    if (arc == fresh) arcs.push_back({first, second, 0, 0, 0});
+
+    const DoubleAngle normal = arc_normal(&framed[y * stride + x], stride, 2 * kReach + 1 + down,
+                                          2 * kReach + 1 + right, first, second);
+    const DoubleAngle at_here = ridge_normal(smooth, height, width, y, x);
+    const DoubleAngle at_there = ridge_normal(smooth, height, width, y + down, x + right);
+    const DoubleAngle ridge = {at_here.even + at_there.even, at_here.odd + at_there.odd};
+    const int32_t strength = kUnit - std::min(affinity[here], affinity[there]);
     arcs[arc].length += 1;
-    arcs[arc].affinity += a + b;
-    arcs[arc].strength +=
-        static_cast<int64_t>((kUnit - std::min(a, b)) * orientation.cosine(y, x, v, u));
+    arcs[arc].strength += static_cast<int64_t>(strength * absolute_cosine(normal, ridge));
+    arcs[arc].affinity += affinity[here] + affinity[there];
   };
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
-      if (x + 1 < width) add(y, x, y, x + 1);
-      if (y + 1 < height) add(y, x, y + 1, x);
+      if (x + 1 < width) add_crack(y, x, 0, 1);
+      if (y + 1 < height) add_crack(y, x, 1, 0);
     }
   }
   std::sort(arcs.begin(), arcs.end(), [](const Arc& a, const Arc& b) {
@@ -331,17 +350,15 @@ inline std::vector<Arc> find_arcs(const int16_t* affinity, const int32_t* labels
 inline void sum_regions(const int16_t* affinity, const int32_t* labels, int64_t height,
                         int64_t width, int64_t* sums) {
   for (int64_t y = 0; y < height; ++y) {
-    for (int64_t x = 0; x < width; ++x) {
-      int64_t* region = sums + 3 * int64_t{labels[y * width + x]};
-      region[0] += 1;
-      region[1] += affinity[y * width + x];
+    const int32_t* row = labels + y * width;
+    for (int64_t begin = 0, end = 0; begin < width; begin = end) {
+      int64_t total = 0;
+      for (; end < width && row[end] == row[begin]; ++end) total += affinity[y * width + end];
+      int64_t* region = sums + 3 * int64_t{row[begin]};
+      region[0] += end - begin;
+      region[1] += total;
+      region[2] += ((y == 0) + (y == height - 1)) * (end - begin) + (begin == 0) + (end == width);
     }
-    sums[3 * int64_t{labels[y * width]} + 2] += 1;
-    sums[3 * int64_t{labels[y * width + width - 1]} + 2] += 1;
-  }
-  for (int64_t x = 0; x < width; ++x) {
-    sums[3 * int64_t{labels[x]} + 2] += 1;
-    sums[3 * int64_t{labels[(height - 1) * width + x]} + 2] += 1;
   }
 }
 
@@ -469,8 +486,15 @@ inline void accumulate(const int32_t* parents, int64_t nodes, int64_t columns, i
 inline void sum_inner_outlines(const int16_t* affinity, const int32_t* labels, int64_t height,
                                int64_t width, int64_t arcs, const int32_t* ends,
                                const int32_t* merged_at, int64_t* sums) {
-  PairIndex index;
-  for (int32_t arc = 0; arc < arcs; ++arc) index.at(ends[2 * arc], ends[2 * arc + 1], arc);
+  std::vector<int32_t> begin;  // of the arcs whose smaller region is r
+  for (int32_t arc = 0; arc < arcs; ++arc) {
+    while (static_cast<int32_t>(begin.size()) <= ends[2 * arc]) begin.push_back(arc);
+  }
+  const auto meeting_node = [&](int32_t first, int32_t second) {
+    int32_t arc = begin[first];
+    while (ends[2 * arc + 1] != second) ++arc;
+    return merged_at[arc];
+  };
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
       const int64_t pixel = y * width + x;
@@ -479,7 +503,7 @@ inline void sum_inner_outlines(const int16_t* affinity, const int32_t* labels, i
       const auto look = [&](int64_t neighbour) {
         if (labels[neighbour] == label) return;
         const auto [low, high] = std::minmax(label, labels[neighbour]);
-        meets = std::max(meets, merged_at[index.at(low, high, -1)]);
+        meets = std::max(meets, meeting_node(low, high));
       };
       if (y > 0) look(pixel - width);
       if (x > 0) look(pixel - 1);
@@ -573,12 +597,20 @@ class RunLengths {
   int64_t end_ = 0;
 };
 
-// Compressed run lengths of unions of regions, without bitmaps: the label runs of each column are
-// handed to the masks that own the label. Mask m owns region r if it is among
-// owners[owners_begin[r]] .. owners[owners_begin[r + 1] - 1].
-inline std::vector<std::string> encode_regions(const int32_t* labels, int64_t height, int64_t width,
-                                               const int32_t* owners_begin, const int32_t* owners,
-                                               int64_t masks) {
+// Compressed run lengths of nodes of the tree, without bitmaps: the label runs of each column are
+// handed to the masks that hold the region, from the innermost outwards.
+inline std::vector<std::string> encode_nodes(const int32_t* labels, int64_t height, int64_t width,
+                                             const int32_t* parents, int64_t nodes,
+                                             const int32_t* chosen, int64_t masks) {
+  std::vector<int32_t> innermost(static_cast<size_t>(nodes), -1);  // mask that holds the node
+  for (int32_t mask = 0; mask < masks; ++mask) innermost[chosen[mask]] = mask;
+  for (int64_t node = nodes - 2; node >= 0; --node) {
+    if (innermost[node] < 0) innermost[node] = innermost[parents[node]];
+  }
+  std::vector<int32_t> outer(static_cast<size_t>(masks), -1);  // mask that holds the mask
+  for (int32_t mask = 0; mask < masks; ++mask) {
+    if (chosen[mask] != nodes - 1) outer[mask] = innermost[parents[chosen[mask]]];
+  }
   constexpr int64_t kStrip = 16;  // columns turned together: one cache line of labels
   std::vector<int32_t> strip(static_cast<size_t>(kStrip * height));
   std::vector<RunLengths> runs(static_cast<size_t>(masks));
@@ -590,8 +622,8 @@ inline std::vector<std::string> encode_regions(const int32_t* labels, int64_t he
     for (int64_t begin = 0, end = 0; begin < size; begin = end) {
       const int32_t region = strip[begin];
       while (end < size && strip[end] == region) ++end;
-      for (int32_t i = owners_begin[region]; i < owners_begin[region + 1]; ++i) {
-        runs[owners[i]].add(left * height + begin, left * height + end);
+      for (int32_t mask = innermost[region]; mask >= 0; mask = outer[mask]) {
+        runs[mask].add(left * height + begin, left * height + end);
       }
     }
   }

@@ -32,8 +32,9 @@ cdef extern from "_kernels.hpp" namespace "ggn" nogil:
     vector[int32_t] suppress_ "ggn::suppress"(
         const int32_t*, int64_t, const int32_t*, const int64_t*, int64_t, double,
         int64_t) except +
-    vector[string] encode_regions_ "ggn::encode_regions"(
-        const int32_t*, int64_t, int64_t, const int32_t*, const int32_t*, int64_t) except +
+    vector[string] encode_nodes_ "ggn::encode_nodes"(
+        const int32_t*, int64_t, int64_t, const int32_t*, int64_t, const int32_t*,
+        int64_t) except +
 
 cdef extern from *:
     """
@@ -182,15 +183,13 @@ def suppress(
     return np.array(kept, np.int32)
 
 
-def encode_regions(
-    const int32_t[:, ::1] labels,
-    const int32_t[::1] owners_begin,
-    const int32_t[::1] owners,
-    int64_t masks,
+def encode_nodes(
+    const int32_t[:, ::1] labels, const int32_t[::1] parents, const int32_t[::1] chosen
 ):
     cdef vector[string] texts
-    cdef const int32_t* owners_in = &owners[0] if owners.shape[0] else NULL
-    with nogil:
-        texts = encode_regions_(
-            &labels[0, 0], labels.shape[0], labels.shape[1], &owners_begin[0], owners_in, masks)
+    if chosen.shape[0]:
+        with nogil:
+            texts = encode_nodes_(
+                &labels[0, 0], labels.shape[0], labels.shape[1], &parents[0], parents.shape[0],
+                &chosen[0], chosen.shape[0])
     return [text.decode("ascii") for text in texts]

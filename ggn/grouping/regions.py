@@ -50,9 +50,8 @@ def sum_nodes(fixed: NDArray[np.int16], tree: Hierarchy) -> Sums:
     own[:regions, :3] = _kernels.sum_regions(fixed, tree.labels, regions)
     own[:, 3:5] = _kernels.sum_inner_outlines(fixed, tree.labels, nodes, arcs.ends, tree.merged_at)
     for column, values in ((5, arcs.length), (6, arcs.affinity)):
-        for end in (0, 1):
-            np.add.at(own[:, column], arcs.ends[:, end], values)
-        np.subtract.at(own[:, column], tree.merged_at, 2 * values)
+        for nodes_of, share in ((arcs.ends[:, 0], 1), (arcs.ends[:, 1], 1), (tree.merged_at, -2)):
+            own[:, column] += share * np.bincount(nodes_of, values, nodes).astype(np.int64)
     area, affinity, frame, rim, rim_affinity, outline, outline_affinity = _kernels.accumulate(
         tree.parents, own
     ).T.astype(np.float64)
@@ -104,16 +103,7 @@ def choose(
 
 def encode_nodes(tree: Hierarchy, nodes: NDArray[np.int32]) -> list[RLE]:
     """Return the masks of nodes of the tree."""
-    regions = (len(tree.parents) + 1) // 2
-    owners: list[list[int]] = [[] for _ in range(len(tree.parents))]
-    for mask, node in enumerate(nodes):
-        owners[node].append(mask)
-    for node in range(len(tree.parents) - 2, -1, -1):
-        owners[node] = owners[node] + owners[tree.parents[node]]
-    begin = np.zeros(regions + 1, np.int32)
-    begin[1:] = np.cumsum([len(owners[region]) for region in range(regions)])
-    flat = np.array([mask for region in range(regions) for mask in owners[region]], np.int32)
-    texts = _kernels.encode_regions(tree.labels, begin, flat, len(nodes))
+    texts = _kernels.encode_nodes(tree.labels, tree.parents, nodes)
     return [RLE(size=list(tree.labels.shape), counts=text) for text in texts]
 
 
