@@ -1,0 +1,91 @@
+"""Which object, if any, an anchor or proposal is trained on, and which of them are sampled."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+IGNORED, NEGATIVE = -1, 0
+"""Assignments that are no object; object k (0-based) is assigned as k + 1."""
+
+
+class Sample(NamedTuple):
+    """Indices int64 of the candidates chosen for training."""
+
+    positive: Tensor
+    negative: Tensor
+
+
+def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
+    """IoU of every pair: float32 (Na, Nb); 0 where both boxes are empty, never NaN."""
+    ax1, ay1, ax2, ay2 = a_xyxy[:, :, None].unbind(1)
+    bx1, by1, bx2, by2 = b_xyxy.unbind(1)
+    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp_(min=0)
+    intersection = width * (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_(min=0)
+    area_a = (a_xyxy[:, 2:] - a_xyxy[:, :2]).prod(dim=-1)
+    area_b = (b_xyxy[:, 2:] - b_xyxy[:, :2]).prod(dim=-1)
+    union = area_a[:, None] + area_b[None, :] - intersection
+    return intersection / union.clamp(min=1e-6)
+
+
+def assign_by_iou(
+    iou: Tensor,
+    positive_iou: float,
+    negative_iou: float,
+    low_quality_iou: float | None = None,
+) -> Tensor:
+    """Assign each candidate to the object that it overlaps most.
+
+    A candidate is negative when its best IoU is under `negative_iou`, positive from `positive_iou`
+    on, ignored between. With `low_quality_iou`, every object whose best IoU reaches it also takes
+    all the candidates that attain that best IoU; of several such objects the last one wins.
+
+    Args:
+        iou: float32 (objects, candidates).
+        positive_iou: in [negative_iou, 1].
+        negative_iou: in [0, 1].
+        low_quality_iou: None for no low-quality matches.
+
+    Returns:
+        int64 (candidates,): -1 ignored, 0 negative, k + 1 for object k.
+    """
+    objects, candidates = iou.shape
+    if objects == 0:
+        return torch.full((candidates,), NEGATIVE, dtype=torch.int64, device=iou.device)
+    best, best_object = iou.max(dim=0)
+    assigned = torch.full_like(best_object, IGNORED)
+    assigned[best < negative_iou] = NEGATIVE
+    assigned = torch.where(best >= positive_iou, best_object + 1, assigned)
+    if low_quality_iou is None or candidates == 0:
+        return assigned
+    best_of_object = iou.max(dim=1, keepdim=True).values
+    taken = (iou == best_of_object) & (best_of_object >= low_quality_iou)
+    numbers = torch.arange(1, objects + 1, device=iou.device)[:, None]
+    last = (taken * numbers).max(dim=0).values
+    return torch.where(last > 0, last, assigned)
+
+
+def _choose(indices: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    if len(indices) <= count:
+        return indices
+    order = torch.randperm(len(indices), generator=generator, device=indices.device)
+    return indices[order[:count]]
+
+
+def sample_candidates(
+    assigned: Tensor, count: int, positive_fraction: float, generator: torch.Generator
+) -> Sample:
+    """Draw up to `count` candidates, at most `positive_fraction` of them positive.
+
+    Places that positives leave free are filled with negatives.
+
+    Args:
+        assigned: int64 (candidates,), from `assign_by_iou`.
+        count: positive.
+        positive_fraction: in [0, 1].
+        generator: on the device of `assigned`; the only source of randomness.
+    """
+    positive = torch.nonzero(assigned > 0).flatten()
+    positive = _choose(positive, int(count * positive_fraction), generator)
+    negative = torch.nonzero(assigned == NEGATIVE).flatten()
+    return Sample(positive, _choose(negative, count - len(positive), generator))

@@ -1,0 +1,158 @@
+"""The class-agnostic Mask R-CNN: backbone, pyramid, proposals and heads put together."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from ggn.detector.params import DetectorParams
+from ggn.detector.pooling import pool_regions
+from ggn.detector.roi_heads import BoxHead, Detections, MaskHead, mask_targets, select_detections
+from ggn.detector.rpn import RPN
+from ggn.engine.backbone import build_backbone, normalise
+
+SIZE_DIVISOR = 32
+"""Sides of the network's input are multiples of this; images are padded right and below."""
+
+
+class Batch(NamedTuple):
+    """Images of one training step with their objects.
+
+    `images` uint8 (3, H_i, W_i) RGB; `boxes_xyxy` float32 (N_i, 4); `masks` uint8 (N_i, H_i, W_i);
+    `image_ids` as the dataset names them. Sizes differ between images, N_i may be 0.
+    """
+
+    images: list[Tensor]
+    boxes_xyxy: list[Tensor]
+    masks: list[Tensor]
+    image_ids: list[int]
+
+
+def padded_size(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Size (H, W) rounded up to multiples of `SIZE_DIVISOR`."""
+    height, width = (-(-side // SIZE_DIVISOR) * SIZE_DIVISOR for side in size_hw)
+    return height, width
+
+
+def _size_hw(image: Tensor) -> tuple[int, int]:
+    return int(image.shape[-2]), int(image.shape[-1])
+
+
+class MaskRCNN(nn.Module):
+    """Class-agnostic Mask R-CNN with a feature pyramid (GGN, section 4, detector training)."""
+
+    def __init__(self, params: DetectorParams) -> None:
+        super().__init__()
+        self.params = params
+        self.backbone = build_backbone(params.backbone)
+        self.pyramid = FeaturePyramidNetwork(
+            list(self.backbone.channels), params.fpn_channels, LastLevelMaxPool()
+        )
+        self.rpn = RPN(params.fpn_channels, params.rpn)
+        self.box_head = BoxHead(params.fpn_channels, params.box)
+        self.mask_head = MaskHead(params.fpn_channels, params.mask)
+
+    @staticmethod
+    def prepare_images(images: Sequence[Tensor]) -> Tensor:
+        """Normalise images uint8 (3, H_i, W_i) and pad them to one frame: float32 (B, 3, H, W)."""
+        sizes = [padded_size(_size_hw(image)) for image in images]
+        frame = max(h for h, _ in sizes), max(w for _, w in sizes)
+        inputs = torch.zeros((len(images), 3, *frame), device=images[0].device)
+        for row, image in zip(inputs, images, strict=True):
+            height, width = _size_hw(image)
+            row[:, :height, :width] = normalise(image[None])[0]
+        return inputs.contiguous(memory_format=torch.channels_last)
+
+    def features(self, inputs: Tensor) -> list[Tensor]:
+        """P2 … P6, each (B, channels, H / stride, W / stride), of `prepare_images`' result."""
+        stages = self.backbone(inputs)
+        named = OrderedDict((str(i), stage) for i, stage in enumerate(stages))
+        return list(self.pyramid(named).values())
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses of one training step by name, scalars float32; their sum is minimised.
+
+        Args:
+            batch: on the model's device.
+            generator: on the same device; decides which anchors and regions are sampled.
+        """
+        features = self.features(self.prepare_images(batch.images))
+        output = self.rpn(features)
+        sizes = [_size_hw(image) for image in batch.images]
+        padded = [padded_size(size) for size in sizes]
+        losses = self.rpn.losses(output, batch.boxes_xyxy, padded, generator)
+        proposals = self.rpn.propose(output, torch.tensor(sizes, device=features[0].device))
+        return losses | self._second_stage_losses(features, proposals, batch, generator)
+
+    def _second_stage_losses(
+        self,
+        features: list[Tensor],
+        proposals: list[Tensor],
+        batch: Batch,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        objects = batch.boxes_xyxy
+        regions = [
+            self.box_head.training_regions(boxes, own, generator)
+            for boxes, own in zip(proposals, objects, strict=True)
+        ]
+        pooled = self._pool(features, [r.boxes_xyxy for r in regions], self.params.box.pool_size)
+        logits, deltas = self.box_head(pooled)
+        losses = self.box_head.losses(logits, deltas, regions, objects)
+        positives = [(r.boxes_xyxy[: len(r.object_index)], r.object_index) for r in regions]
+        side = self.params.mask.pool_size
+        pooled = self._pool(features, [boxes for boxes, _ in positives], side)
+        targets = [
+            mask_targets(_padded_masks(masks), boxes, index, 2 * side)
+            for masks, (boxes, index) in zip(batch.masks, positives, strict=True)
+        ]
+        return losses | self.mask_head.losses(self.mask_head(pooled), torch.cat(targets))
+
+    def _pool(self, features: list[Tensor], boxes: Sequence[Tensor], size: int) -> Tensor:
+        return pool_regions(
+            features,
+            boxes,
+            size,
+            level_scale=self.params.roi_level_scale,
+            sampling_ratio=self.params.roi_sampling_ratio,
+        )
+
+    @torch.no_grad()
+    def detect(self, image: Tensor, original_hw: tuple[int, int]) -> tuple[Detections, Tensor]:
+        """Find the objects of one image.
+
+        Args:
+            image: uint8 (3, H, W) RGB, already resized for the network.
+            original_hw: size that boxes are reported in.
+
+        Returns:
+            Detections in original pixels, and their mask probabilities, float32 (N, S, S).
+        """
+        features = self.features(self.prepare_images([image]))
+        size = _size_hw(image)
+        sizes = torch.tensor([size], device=image.device)
+        proposals = self.rpn.propose(self.rpn(features), sizes)
+        logits, deltas = self.box_head(self._pool(features, proposals, self.params.box.pool_size))
+        scale = size[1] / original_hw[1], size[0] / original_hw[0]
+        detections = select_detections(
+            proposals[0],
+            logits,
+            deltas,
+            size_hw=size,
+            scale_wh=scale,
+            delta_stds=self.params.box.delta_stds,
+            params=self.params.detection,
+        )
+        regions = detections.boxes_xyxy * image.new_tensor([*scale, *scale], dtype=torch.float32)
+        pooled = self._pool(features, [regions], self.params.mask.pool_size)
+        return detections, self.mask_head(pooled).sigmoid()
+
+
+def _padded_masks(masks: Tensor) -> Tensor:
+    height, width = _size_hw(masks)
+    padded_height, padded_width = padded_size((height, width))
+    return nn.functional.pad(masks, (0, padded_width - width, 0, padded_height - height))

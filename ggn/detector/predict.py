@@ -1,0 +1,70 @@
+"""Detections in images, from trained weights."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ggn.core import Instances
+from ggn.core.masks import areas
+from ggn.data.transforms import ResizeToFit
+from ggn.detector.mask_rcnn import MaskRCNN
+from ggn.detector.params import DetectorParams
+from ggn.detector.paste import encode_masks
+from ggn.engine.trainer import choose_precision
+from ggn.engine.weights import WeightsError, load_weights
+
+
+class Detector:
+    """A trained detector on a device.
+
+    `precision` as in `DetectorParams`; boxes, scores and masks are always computed in float32.
+    """
+
+    def __init__(self, network: MaskRCNN, device: str = "cpu", precision: str = "auto") -> None:
+        self._device = torch.device(device)
+        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+        longest, shortest = network.params.max_size
+        self._resize = ResizeToFit((longest, shortest))
+        self._half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
+            choose_precision(precision)
+        )
+
+    def predict(self, image: NDArray[np.uint8]) -> Instances:
+        """Return the objects found in an RGB image uint8 (H, W, 3), best first, at its own size.
+
+        The image is resized as in training. There are at most `detection.max_detections` objects,
+        possibly none; one whose mask has no pixel at this size is left out.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        size_hw = image.shape[0], image.shape[1]
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        resized, _ = self._resize(pixels, {})
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None),
+        ):
+            found, probabilities = self._network.detect(resized.to(self._device), size_hw)
+        threshold = self._network.params.detection.mask_threshold
+        masks = encode_masks(probabilities, found.boxes_xyxy, size_hw, threshold)
+        instances = Instances(masks, found.scores.cpu().numpy(), size_hw)
+        return instances[areas(masks) > 0]
+
+
+def load_detector(path: str | Path, device: str = "cpu", precision: str = "auto") -> Detector:
+    """Return the detector of a folder that `train_detector` wrote.
+
+    Raises ggn.engine.weights.WeightsError, naming the folder, if that is not what it holds.
+    """
+    state, card = load_weights(path, kind="detector")
+    try:
+        network = MaskRCNN(DetectorParams.model_validate(card.get("params")))
+        network.load_state_dict(state)
+    except (ValidationError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path}: card and weights do not describe a detector: {error}"
+        ) from error
+    return Detector(network, device, precision)

@@ -1,0 +1,214 @@
+"""The second stage's heads: box classification and regression, and masks; with their losses."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import nms
+
+from ggn.detector.assign import Sample, assign_by_iou, pairwise_iou, sample_candidates
+from ggn.detector.coders import clip_boxes, decode_deltas, encode_deltas
+from ggn.detector.params import BoxParams, DetectionParams, MaskParams
+from ggn.detector.pooling import roi_align
+from ggn.engine.backbone import norm_layer
+
+FOREGROUND, BACKGROUND = 0, 1
+"""Classes of the box head, in the order of its logits."""
+
+
+class TrainingRegions(NamedTuple):
+    """The regions of one image that the heads are trained on, the objects among them first.
+
+    `boxes_xyxy` float32 (R, 4); `object_index` int64 (P,): the object of each of the first P.
+    """
+
+    boxes_xyxy: Tensor
+    object_index: Tensor
+
+
+class Detections(NamedTuple):
+    """Boxes float32 (N, 4) in pixels of the original image and scores (N,), best first."""
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+
+
+class BoxHead(nn.Module):
+    """Two fully connected layers on pooled regions, then two logits and one box per region."""
+
+    def __init__(self, channels: int, params: BoxParams) -> None:
+        super().__init__()
+        self.params = params
+        inputs = channels * params.pool_size**2
+        first, second = (
+            nn.Linear(inputs, params.channels),
+            nn.Linear(params.channels, params.channels),
+        )
+        self.hidden = nn.ModuleList([first, second])
+        self.logits = nn.Linear(params.channels, 2)
+        self.deltas = nn.Linear(params.channels, 4)
+        nn.init.xavier_uniform_(first.weight)
+        nn.init.xavier_uniform_(second.weight)
+        nn.init.normal_(self.logits.weight, std=0.01)
+        nn.init.normal_(self.deltas.weight, std=0.001)
+        for layer in (first, second, self.logits, self.deltas):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (R, 2), foreground first, and deltas (R, 4), float32, of (R, C, P, P)."""
+        hidden = pooled.flatten(1)
+        for layer in self.hidden:
+            hidden = F.relu(layer(hidden))
+        return self.logits(hidden).float(), self.deltas(hidden).float()
+
+    @torch.no_grad()
+    def training_regions(
+        self, proposals_xyxy: Tensor, objects_xyxy: Tensor, generator: torch.Generator
+    ) -> TrainingRegions:
+        """Draw the regions of one image to train on; the objects' own boxes are candidates too."""
+        assigned, candidates = self._assign(proposals_xyxy, objects_xyxy)
+        sample: Sample = sample_candidates(
+            assigned, self.params.samples, self.params.positive_fraction, generator
+        )
+        return TrainingRegions(candidates[torch.cat(list(sample))], assigned[sample.positive] - 1)
+
+    def _assign(self, proposals_xyxy: Tensor, objects_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+        iou = pairwise_iou(objects_xyxy, proposals_xyxy)
+        threshold = self.params.positive_iou
+        itself = torch.arange(1, len(objects_xyxy) + 1, device=iou.device)
+        assigned = torch.cat([itself, assign_by_iou(iou, threshold, threshold)])
+        return assigned, torch.cat([objects_xyxy, proposals_xyxy])
+
+    def losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        regions: Sequence[TrainingRegions],
+        objects_xyxy: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """Cross-entropy of the classes and L1 of the objects' boxes, both per region.
+
+        Args:
+            logits: (R, 2), the regions of the first image first.
+            deltas: (R, 4).
+            regions: of each image.
+            objects_xyxy: of each image.
+        """
+        labels, positive, targets, first = [], [], [], 0
+        for region, objects in zip(regions, objects_xyxy, strict=True):
+            count, total = len(region.object_index), len(region.boxes_xyxy)
+            label = torch.full((total,), BACKGROUND, device=logits.device)
+            label[:count] = FOREGROUND
+            labels.append(label)
+            positive.append(deltas[first : first + count])
+            matched = objects[region.object_index]
+            targets.append(
+                encode_deltas(region.boxes_xyxy[:count], matched, self.params.delta_stds)
+            )
+            first += total
+        regression = (torch.cat(positive) - torch.cat(targets)).abs().sum()
+        return {
+            "box_class": F.cross_entropy(logits, torch.cat(labels), reduction="sum")
+            / max(first, 1),
+            "box_regression": regression / max(first, 1),
+        }
+
+
+def select_detections(
+    proposals_xyxy: Tensor,
+    logits: Tensor,
+    deltas: Tensor,
+    *,
+    size_hw: tuple[int, int],
+    scale_wh: tuple[float, float],
+    delta_stds: Sequence[float],
+    params: DetectionParams,
+) -> Detections:
+    """Turn the box head's answer for one image into at most `max_detections` detections.
+
+    Boxes are clipped to the network's image, divided by the scale, thinned by NMS in original
+    pixels. The score is the probability of the foreground class and must exceed 0.
+
+    Args:
+        proposals_xyxy: float32 (N, 4), in pixels of the network's input.
+        logits: (N, 2).
+        deltas: (N, 4).
+        size_hw: of the network's image without padding.
+        scale_wh: network pixels per original pixel, along x and y.
+        delta_stds: see `BoxParams`.
+        params: the limits.
+    """
+    scores = logits.softmax(dim=1)[:, FOREGROUND]
+    boxes = decode_deltas(proposals_xyxy, deltas, delta_stds)
+    boxes = clip_boxes(boxes, torch.tensor(size_hw, device=boxes.device))
+    boxes = boxes / boxes.new_tensor([*scale_wh, *scale_wh])
+    boxes, scores = boxes[scores > 0], scores[scores > 0]
+    kept = nms(boxes, scores, params.nms_iou)[: params.max_detections]
+    return Detections(boxes[kept], scores[kept])
+
+
+class MaskHead(nn.Module):
+    """Convolutions on pooled regions, one upsampling by two, one logit per cell."""
+
+    def __init__(self, channels: int, params: MaskParams) -> None:
+        super().__init__()
+        self.params = params
+        layers: list[nn.Module] = []
+        for _ in range(params.convolutions):
+            convolution = nn.Conv2d(
+                channels, params.channels, 3, padding=1, bias=params.norm == "none"
+            )
+            _initialise(convolution)
+            layers.append(convolution)
+            if params.norm == "group":
+                layers.append(norm_layer("group")(params.channels))
+            layers.append(nn.ReLU(inplace=True))
+            channels = params.channels
+        self.convolutions = nn.Sequential(*layers)
+        self.upsample = nn.ConvTranspose2d(channels, params.channels, 2, stride=2)
+        self.logits = nn.Conv2d(params.channels, 1, 1)
+        _initialise(self.upsample)
+        _initialise(self.logits)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Logits float32 (R, 2P, 2P) of pooled regions (R, C, P, P)."""
+        hidden = F.relu(self.upsample(self.convolutions(pooled)))
+        logits: Tensor = self.logits(hidden).squeeze(1).float()
+        return logits
+
+    def losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Binary cross-entropy per cell, 0 without regions; both (R, 2P, 2P)."""
+        loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        return {"mask": loss / max(targets.numel(), 1)}
+
+
+def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def mask_targets(masks: Tensor, boxes_xyxy: Tensor, object_index: Tensor, size: int) -> Tensor:
+    """Cut the objects' masks out along the boxes that they are trained with.
+
+    RoIAlign of the 0/1 bitmap, cells of at least one half are 1 (the reference's bitmap targets).
+
+    Args:
+        masks: uint8 (N, H, W), the objects of one image, padded as the network's input is: what
+            lies beyond the image is background, which matters for boxes at its border.
+        boxes_xyxy: float32 (P, 4).
+        object_index: int64 (P,), into `masks`.
+        size: cells per side.
+
+    Returns:
+        float32 (P, size, size) of 0 and 1.
+    """
+    if len(object_index) == 0:
+        return boxes_xyxy.new_zeros((0, size, size))
+    used, position = torch.unique(object_index, return_inverse=True)
+    rois = torch.cat([position[:, None].to(boxes_xyxy.dtype), boxes_xyxy], dim=1)
+    bitmaps = masks[used, None].to(boxes_xyxy.dtype)
+    targets = roi_align(bitmaps, rois, size, scale=1.0, sampling_ratio=0)
+    return (targets >= 0.5).squeeze(1).to(boxes_xyxy.dtype)

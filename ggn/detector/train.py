@@ -1,0 +1,182 @@
+"""Training the detector on annotated images, and on pseudo ground truth where it was added."""
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from ggn.core.coco import annotations_by_image
+from ggn.data.samples import DetectionSamples
+from ggn.data.transforms import RandomHorizontalFlip, ResizeToFit, Target, drop_invisible
+from ggn.detector.mask_rcnn import Batch, MaskRCNN
+from ggn.detector.params import DetectorParams
+from ggn.engine.backbone import load_backbone
+from ggn.engine.optimisation import configure_sgd, total_steps
+from ggn.engine.trainer import (
+    StopOnNonFiniteLoss,
+    TrainingData,
+    clear_scratch,
+    fit,
+    make_trainer,
+    resume_path,
+    sample_generator,
+)
+from ggn.engine.weights import save_weights
+
+_LOSS_WINDOW = 100  # steps whose mean loss is reported at the end
+
+
+def train_detector(
+    params: DetectorParams,
+    dataset: dict[str, Any],
+    images_dir: str | Path,
+    out_dir: str | Path,
+    scratch_dir: str | Path,
+    seed: int,
+    logger: Logger | None = None,
+) -> dict[str, float]:
+    """Train on a COCO-style dataset and write `weights.safetensors` and `card.json` to `out_dir`.
+
+    All images are used, also those without an object: the detector learns from them what is
+    background. Categories are ignored, crowds are left out. `logger` gets the curves `train/loss`,
+    `train/lr` and each part of the loss. A run that was killed goes on from `scratch_dir` if
+    params, seed and dataset are the same, and ends with the weights of an undisturbed one.
+
+    Returns:
+        `loss` (mean of the last 100 steps), `images`, `images_without_objects`, `steps` and
+        `images_per_second` (since the last start).
+
+    Raises:
+        FloatingPointError: the loss is not finite; the message has the ids of the batch's images.
+        ValueError: there is no image, or no object at all.
+    """
+    objects = [
+        sum(not a.get("iscrowd", 0) for a in annotations)
+        for annotations in annotations_by_image(dataset).values()
+    ]
+    if sum(objects) == 0:
+        raise ValueError(f"no object to train on in {len(objects)} training images")
+    steps = total_steps(params, len(objects))
+    module = DetectorTraining(params, len(objects), seed)
+    data = TrainingData(
+        DetectionSamples(dataset, images_dir),
+        params=params,
+        steps=steps,
+        seed=seed,
+        prepare=partial(augment, params=params),
+        collate=collate,
+    )
+    resume = resume_path(scratch_dir, _identity(params, dataset, seed))
+    trainer = make_trainer(
+        params,
+        steps=steps,
+        scratch_dir=scratch_dir,
+        logger=logger,
+        callbacks=[StopOnNonFiniteLoss(lambda batch: batch.image_ids)],
+    )
+    started = time.monotonic()
+    fit(module, data, trainer, resume)
+    seconds = time.monotonic() - started
+    metrics = {
+        "loss": sum(module.recent_losses) / len(module.recent_losses),
+        "images": len(objects),
+        "images_without_objects": objects.count(0),
+        "steps": steps,
+        "images_per_second": module.images_seen / seconds,
+    }
+    if trainer.is_global_zero:
+        card = {"kind": "detector", "params": params.model_dump(), "seed": seed}
+        save_weights(module.network, out_dir, {**card, "training": metrics})
+        clear_scratch(scratch_dir)
+    return metrics
+
+
+class DetectorTraining(L.LightningModule):
+    """One training of a `MaskRCNN`: initial weights from the seed, losses, optimiser, curves."""
+
+    def __init__(self, params: DetectorParams, images: int, seed: int) -> None:
+        super().__init__()
+        self._params, self._images, self._seed = params, images, seed
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.network = MaskRCNN(params)
+        if params.backbone.weights is not None:
+            load_backbone(self.network.backbone, params.backbone.weights)
+        self.network.to(memory_format=torch.channels_last)
+        self.recent_losses: deque[float] = deque(maxlen=_LOSS_WINDOW)
+        self.images_seen = 0
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the sum of the losses of a batch."""
+        losses = self.network.losses(batch, self._generator())
+        loss = torch.stack(list(losses.values())).sum()
+        self.recent_losses.append(float(loss.detach()))
+        self.images_seen += len(batch.images) * self.trainer.world_size
+        self.log("train/loss", loss.detach())
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log_dict({f"train/{name}": part.detach() for name, part in losses.items()})
+        return loss
+
+    def _generator(self) -> torch.Generator:
+        """Return the random numbers of this step on this device: which regions are sampled."""
+        trainer = self.trainer
+        key = trainer.global_step * trainer.world_size + trainer.global_rank
+        seed = sample_generator(self._seed + 2, key).initial_seed()
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def configure_optimizers(self) -> Any:
+        """Return SGD and the per-step schedule of the params."""
+        return configure_sgd(self.network, self._params, self._images)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the window of the reported loss."""
+        checkpoint["losses"] = list(self.recent_losses)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the window of the reported loss."""
+        self.recent_losses.extend(checkpoint["losses"])
+
+
+def augment(
+    sample: tuple[Tensor, Target], generator: torch.Generator, params: DetectorParams
+) -> tuple[Tensor, Target]:
+    """Resize a sample to fit `max_size` times a random scale and mirror it or not.
+
+    Objects that vanish at that size are left out.
+    """
+    low, high = params.scale_range
+    scale = low * (high / low) ** float(torch.rand((), generator=generator))
+    longest, shortest = (max(1, round(side * scale)) for side in params.max_size)
+    image, target = ResizeToFit((longest, shortest))(*sample)
+    if params.flip:
+        image, target = RandomHorizontalFlip(generator)(image, target)
+    return image, drop_invisible(target)
+
+
+def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
+    """Put samples side by side; padding is left to the network, which knows its divisor."""
+    targets = [target for _, target in samples]
+    return Batch(
+        images=[image for image, _ in samples],
+        boxes_xyxy=[target["boxes"] for target in targets],
+        masks=[target["masks"] for target in targets],
+        image_ids=[target["image_id"] for target in targets],
+    )
+
+
+def _identity(params: DetectorParams, dataset: dict[str, Any], seed: int) -> dict[str, Any]:
+    text = json.dumps(dataset, sort_keys=True).encode()
+    return {
+        "params": params.model_dump(),
+        "seed": seed,
+        "dataset": hashlib.sha256(text).hexdigest(),
+    }
