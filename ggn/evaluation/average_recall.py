@@ -1,0 +1,135 @@
+"""Average recall and precision: matches of all images are tallied, then become named numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
+
+BUDGETS = (10, 20, 30, 50, 100, 300, 500, 1000, 1500)
+"""Detections per image, the k of AR_k; detections beyond the last are never looked at."""
+
+REFERENCE_BUDGET = 100
+"""Detections per image for AP and for recall by size."""
+
+AREA_RANGES = {
+    "all": (0.0, 1e5**2),
+    "s": (0.0, 32.0**2),
+    "m": (32.0**2, 96.0**2),
+    "l": (96.0**2, 1e5**2),
+}
+"""COCO's sizes: area in square pixels, both ends included."""
+
+RECALL_LEVELS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
+
+METRIC_NAMES = (
+    *(f"AR_{budget}" for budget in BUDGETS),
+    *(f"AR_{size}_{REFERENCE_BUDGET}" for size in ("s", "m", "l")),
+    *("AP", "AP_50", "AP_75", "AP_s", "AP_m", "AP_l"),
+)
+
+UNDEFINED = -1.0
+"""COCO's value of a metric that has no object to be measured on."""
+
+
+@dataclass
+class Tally:
+    """What is remembered of the images so far, for one area range of one comparison.
+
+    Memory: a score and two 16-bit sets of thresholds for each of the best 100 detections an image.
+    """
+
+    n_objects: int = 0
+    hits_per_budget: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros((len(BUDGETS), len(IOU_THRESHOLDS)), np.int64)
+    )
+    scores: list[NDArray[np.float64]] = field(default_factory=list)
+    hits: list[NDArray[np.uint16]] = field(default_factory=list)
+    ignored: list[NDArray[np.uint16]] = field(default_factory=list)
+
+    def add_recall(self, hit: Bools, n_objects: int) -> None:
+        """Add an image: `hit` (T, D) of the detections in the budget, best first."""
+        hits_so_far = np.zeros((hit.shape[0], hit.shape[1] + 1), np.int64)
+        np.cumsum(hit, axis=1, out=hits_so_far[:, 1:])
+        # Each image has its own budget; one with fewer detections simply spends less of it.
+        self.hits_per_budget += hits_so_far[:, np.minimum(BUDGETS, hit.shape[1])].T
+        self.n_objects += n_objects
+
+    def add_precision(self, scores: NDArray[np.float64], hit: Bools, ignored: Bools) -> None:
+        """Add an image: scores (D,), `hit` and `ignored` (T, D) in the budget, best first."""
+        self.scores.append(scores[:REFERENCE_BUDGET])
+        self.hits.append(_pack(hit[:, :REFERENCE_BUDGET]))
+        self.ignored.append(_pack(ignored[:, :REFERENCE_BUDGET]))
+
+    def recall(self) -> NDArray[np.float64]:
+        """Recall (K, T) per budget and IoU threshold; there must be objects."""
+        return self.hits_per_budget / self.n_objects
+
+    def precision(self) -> NDArray[np.float64]:
+        """Interpolated precision (T, R) at the recall levels, 0 beyond the highest recall.
+
+        Equal scores stay in the order of the images, as in COCOeval.
+        """
+        order = np.argsort(-np.concatenate(self.scores), kind="stable")
+        hits, ignored = np.concatenate(self.hits)[order], np.concatenate(self.ignored)[order]
+        precision = np.zeros((len(IOU_THRESHOLDS), len(RECALL_LEVELS)))
+        for threshold, row in enumerate(precision):
+            is_hit = (hits >> threshold) & 1 == 1
+            n_considered = np.cumsum((ignored >> threshold) & 1 == 0)[is_hit]
+            n_hits = np.arange(1, len(n_considered) + 1)
+            at_hit = n_hits / (n_considered + np.spacing(1))
+            best_from_here = np.maximum.accumulate(at_hit[::-1])[::-1]
+            # Recall rises at hits only, so they alone decide the curve.
+            level = np.searchsorted(n_hits / self.n_objects, RECALL_LEVELS)
+            reached = level < len(n_hits)
+            row[reached] = best_from_here[level[reached]]
+        return precision
+
+
+def _pack(flags: Bools) -> NDArray[np.uint16]:
+    """Flags (T, N) as N sets of thresholds: bit t of a set is row t."""
+    bits = np.uint16(1) << np.arange(len(flags), dtype=np.uint16)
+    return np.asarray(bits @ flags.astype(np.uint16), np.uint16)
+
+
+def within_ranges(areas: NDArray[np.float64]) -> Bools:
+    """Whether each of N areas lies in each range of `AREA_RANGES`: (4, N)."""
+    return np.stack([(areas >= low) & (areas <= high) for low, high in AREA_RANGES.values()])
+
+
+def summarize(tallies: Iterable[Mapping[str, Tally]], has_precision: bool) -> dict[str, float]:
+    """Metrics named as `METRIC_NAMES`, from one or more comparisons with a tally per area range.
+
+    Means are over IoU thresholds (AP: recall levels too) and over the comparisons that have objects
+    in the area range; -1 where none has, and for AP if the protocol has no precision.
+    """
+    comparisons = list(tallies)
+    metrics = dict.fromkeys(METRIC_NAMES, UNDEFINED)
+    for size in AREA_RANGES:
+        present = [sizes[size] for sizes in comparisons if sizes[size].n_objects > 0]
+        if present:
+            metrics |= _recall_metrics(size, np.mean([t.recall() for t in present], axis=(0, 2)))
+        if present and has_precision:
+            metrics |= _precision_metrics(size, np.mean([t.precision() for t in present], axis=0))
+    return metrics
+
+
+def _recall_metrics(size: str, recall: NDArray[np.float64]) -> dict[str, float]:
+    """Named values of the mean recall (K,) at each budget."""
+    by_budget = dict(zip(BUDGETS, recall.tolist(), strict=True))
+    if size == "all":
+        return {f"AR_{budget}": value for budget, value in by_budget.items()}
+    return {f"AR_{size}_{REFERENCE_BUDGET}": by_budget[REFERENCE_BUDGET]}
+
+
+def _precision_metrics(size: str, precision: NDArray[np.float64]) -> dict[str, float]:
+    """Named values of the mean precision (T, R); T = 0 is IoU 0.50, T = 5 is 0.75."""
+    if size != "all":
+        return {f"AP_{size}": float(precision.mean())}
+    return {
+        "AP": float(precision.mean()),
+        "AP_50": float(precision[0].mean()),
+        "AP_75": float(precision[5].mean()),
+    }

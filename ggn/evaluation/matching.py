@@ -1,0 +1,97 @@
+"""Greedy matching of one image's detections to its objects, as COCOeval does it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+
+IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Outcome for V views, T IoU thresholds and D detections (best first).
+
+    `matched` and `hit` are bool (V, T, D): the detection has found an object, and one that counts.
+    `freed` is bool (V, D): at the lowest threshold it has found an object that frees its place.
+    """
+
+    matched: Bools
+    hit: Bools
+    freed: Bools
+
+
+def box_iou_xywh(
+    detections: NDArray[np.float64], objects: NDArray[np.float64], crowd: Bools
+) -> NDArray[np.float64]:
+    """IoU of boxes x, y, width, height, (D, 4) and (G, 4) to (D, G); 0 for empty boxes.
+
+    In the columns of crowds the divisor is the detection's area instead of the union. The order of
+    the floating-point operations is pycocotools', because an IoU may lie exactly on a threshold.
+    """
+    low = np.maximum(detections[:, None, :2], objects[None, :, :2])
+    high = np.minimum(
+        (detections[:, :2] + detections[:, 2:])[:, None],
+        (objects[:, :2] + objects[:, 2:])[None],
+    )
+    sides = np.maximum(high - low, 0)
+    intersection = sides[..., 0] * sides[..., 1]
+    detection_area = (detections[:, 2] * detections[:, 3])[:, None]
+    object_area = (objects[:, 2] * objects[:, 3])[None]
+    union = np.where(crowd, detection_area, detection_area + object_area - intersection)
+    iou: NDArray[np.float64] = np.zeros_like(intersection)
+    np.divide(intersection, union, out=iou, where=intersection > 0)
+    return iou
+
+
+def match(
+    iou: NDArray[np.float64],
+    crowd: Bools,
+    present: Bools,
+    counted: Bools,
+    frees: Bools,
+    takes_part: Bools,
+) -> Matches:
+    """Match detections to objects in V views of an image at all IoU thresholds.
+
+    In order of the detections, each takes the free object with the highest IoU at or above the
+    threshold, the later one of equals; an object that counts goes before any that does not. Crowds
+    stay free. A detection never gives an object back.
+
+    Args:
+        iou: (D, G), rows best detection first.
+        crowd: (G,).
+        present: (V, G) objects that exist in the view.
+        counted: (V, G) objects whose match is a hit.
+        frees: (V, G) objects whose match at the lowest threshold frees the detection's place.
+        takes_part: (V, D) detections that exist in the view.
+    """
+    shape = (len(present), len(IOU_THRESHOLDS), len(iou))
+    matched, hit = np.zeros(shape, bool), np.zeros(shape, bool)
+    freed = np.zeros(takes_part.shape, bool)
+    is_free = np.repeat(present[:, None, :], len(IOU_THRESHOLDS), axis=1)
+    reaches = iou >= IOU_THRESHOLDS[0]
+    # Later objects first, then stably by falling IoU: the preference among objects that count.
+    preference = np.argsort(-iou[:, ::-1], axis=1, kind="stable")
+    preference = iou.shape[1] - 1 - preference
+    for detection in np.flatnonzero(reaches.any(axis=1)):
+        objects = preference[detection, : np.count_nonzero(reaches[detection])]
+        possible = (
+            is_free[:, :, objects]
+            & (iou[detection, objects] >= IOU_THRESHOLDS[:, None])
+            & takes_part[:, detection, None, None]
+        )
+        descending = np.arange(len(objects), 0, -1)
+        rank = descending + len(objects) * counted[:, objects]
+        value = possible * rank[:, None, :]
+        chosen = value.argmax(axis=2)
+        view, threshold = np.nonzero(possible.any(axis=2))
+        found = objects[chosen[view, threshold]]
+        matched[view, threshold, detection] = True
+        hit[view, threshold, detection] = counted[view, found]
+        is_free[view, threshold, found] = crowd[found]
+        lowest = threshold == 0
+        freed[view[lowest], detection] = frees[view[lowest], found[lowest]]
+    return Matches(matched, hit, freed)

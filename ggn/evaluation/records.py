@@ -1,0 +1,258 @@
+"""Reading of annotations and predictions: what is compared is checked before anything is computed.
+
+Only that is checked, so that anybody's COCO files will do: no file names, and no masks where boxes
+are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
+"""
+
+import math
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from ggn.core.coco import CocoError, Fault, read_json
+from ggn.core.masks import areas, from_segmentation
+from ggn.evaluation.matching import Bools
+from ggn.evaluation.params import IouType
+from ggn.evaluation.run_lengths import are_sound
+
+Record = Mapping[str, Any]
+FaultsOf = Callable[[Record], Iterator[str]]
+
+_BATCH = 1024  # records whose masks are checked together: bounds memory
+
+_INTEGERS = (int, np.integer)
+_NUMBERS = (float, int, np.floating, np.integer)
+_SEQUENCES = (list, tuple, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Ids of all images; height and width of those that state them, which only masks need."""
+
+    ids: frozenset[int]
+    sizes_hw: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The checked part of a COCO dataset; masks are compressed RLE, each object has an area."""
+
+    images: Images
+    categories: list[Record]
+    objects: list[Record]
+
+
+def read_annotations(
+    annotations: Path | str | Mapping[str, Any], iou_types: Sequence[IouType]
+) -> Annotations:
+    """Images, categories and objects of a COCO file or of its contents.
+
+    An object needs `image_id`, `category_id` and what `iou_types` compare: a `segmentation` in any
+    of COCO's forms, or a `bbox` (x, y, width, height; else the mask's). A missing `iscrowd` is 0, a
+    missing `area` that of the mask or else of the box.
+
+    Raises:
+        CocoError: naming file, record, key and what is allowed, for every fault.
+        FileNotFoundError: no such file.
+    """
+    file, dataset = _load(annotations, "annotations")
+    if not isinstance(dataset, Mapping):
+        raise CocoError([Fault(file, "top level", f"must be an object, got {_short(dataset)}")])
+    images = _images(_checked(file, "images", dataset.get("images"), _unique_id()))
+    categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
+    shapes = _Shapes(images, iou_types)
+    category_ids = {category["id"] for category in categories}
+
+    def faults_of(record: Record) -> Iterator[str]:
+        category_id = record.get("category_id")
+        if not _is_integer(category_id) or category_id not in category_ids:
+            yield f"category_id must be the id of a category, got {_short(category_id)}"
+        if not _is_integer(record.get("iscrowd", 0)) or record.get("iscrowd", 0) not in (0, 1):
+            yield f"iscrowd must be 0 or 1, got {_short(record['iscrowd'])}"
+        if "area" in record and not (_is_finite(record["area"]) and record["area"] >= 0):
+            yield f"area must be a finite number >= 0, got {_short(record['area'])}"
+        yield from shapes.faults_of(record)
+
+    objects = _checked(file, "annotations", dataset.get("annotations"), faults_of, shapes)
+    return Annotations(images, categories, [shapes.with_area(record) for record in objects])
+
+
+def read_predictions(
+    predictions: Path | str | Sequence[Record], images: Images, iou_types: Sequence[IouType]
+) -> list[Record]:
+    """Records of a COCO results file, or of the list given, with masks as compressed RLE.
+
+    A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
+    `category_id` may be missing.
+
+    Raises:
+        CocoError: naming file, record, key and what is allowed, for every fault.
+        FileNotFoundError: no such file.
+    """
+    file, records = _load(predictions, "predictions")
+    shapes = _Shapes(images, iou_types)
+
+    def faults_of(record: Record) -> Iterator[str]:
+        if not _is_finite(record.get("score")):
+            yield f"score must be a finite number, got {_short(record.get('score'))}"
+        if not _is_integer(record.get("category_id", 0)):
+            yield f"category_id must be an integer, got {_short(record['category_id'])}"
+        yield from shapes.faults_of(record)
+
+    return _checked(file, "predictions", records, faults_of, shapes)
+
+
+def _load(source: Any, name: str) -> tuple[str, Any]:
+    """Name for messages, and contents."""
+    if isinstance(source, Path | str):
+        return str(source), read_json(Path(source))
+    return name, source
+
+
+def _checked(
+    file: str, section: str, records: Any, faults_of: FaultsOf, shapes: "_Shapes | None" = None
+) -> list[Record]:
+    """The records, their masks read if there are `shapes`, unless one has a fault."""
+    if not isinstance(records, list | tuple):
+        raise CocoError([Fault(file, section, f"must be a list, got {_short(records)}")])
+    checked: list[Record] = []
+    faults: list[Fault] = []
+    for index, (record, is_ready) in enumerate(_with_readiness(records, shapes)):
+        if not isinstance(record, Mapping):
+            reasons = [f"must be an object, got {_short(record)}"]
+        elif not (reasons := list(faults_of(record))):
+            try:
+                checked.append(record if is_ready or shapes is None else shapes.with_mask(record))
+            except ValueError as error:
+                reasons = [f"segmentation: {error}"]
+        faults += [Fault(file, _where(section, index, record), reason) for reason in reasons]
+    if faults:
+        raise CocoError(faults)
+    return checked
+
+
+def _with_readiness(records: Sequence[Any], shapes: "_Shapes | None") -> Iterator[tuple[Any, bool]]:
+    """Each record, and whether its mask is known to be sound as it is."""
+    for start in range(0, len(records), _BATCH):
+        batch = records[start : start + _BATCH]
+        ready = np.zeros(len(batch), bool) if shapes is None else shapes.have_sound_masks(batch)
+        yield from zip(batch, ready.tolist(), strict=True)
+
+
+def _where(section: str, index: int, record: Any) -> str:
+    keys = [key for key in ("id", "image_id") if isinstance(record, Mapping) and key in record]
+    ids = ", ".join(f"{key} {_short(record[key])}" for key in keys)
+    return f"{section}[{index}]" + (f" ({ids})" if ids else "")
+
+
+def _unique_id(*text_keys: str) -> FaultsOf:
+    """A check for a new integer id, and for texts under the given keys."""
+    known: set[int] = set()
+
+    def faults_of(record: Record) -> Iterator[str]:
+        number = record.get("id")
+        if not _is_integer(number):
+            yield f"id must be an integer, got {_short(number)}"
+        elif number in known:
+            yield f"id {number} is already used"
+        else:
+            known.add(number)
+        for key in text_keys:
+            if not isinstance(record.get(key), str):
+                yield f"{key} must be a text, got {_short(record.get(key))}"
+
+    return faults_of
+
+
+def _images(records: Sequence[Record]) -> Images:
+    sizes_hw = {
+        record["id"]: (int(record["height"]), int(record["width"]))
+        for record in records
+        if _is_integer(record.get("height")) and _is_integer(record.get("width"))
+    }
+    return Images(frozenset(record["id"] for record in records), sizes_hw)
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """Checks and completes the boxes and masks that are compared."""
+
+    images: Images
+    iou_types: Sequence[IouType]
+
+    def faults_of(self, record: Record) -> Iterator[str]:
+        """Faults of image id and box, and whether there is a mask where one is needed."""
+        image_id, needs_mask = record.get("image_id"), self._needs_mask(record)
+        if not _is_integer(image_id) or image_id not in self.images.ids:
+            yield f"image_id must be the id of an annotated image, got {_short(image_id)}"
+        elif needs_mask and image_id not in self.images.sizes_hw:
+            yield f"image {image_id} must have an integer height and width, which masks need"
+        if "bbox" in record:
+            yield from _box_faults(record["bbox"])
+        if needs_mask and "segmentation" not in record:
+            missing = "segmentation" if "segm" in self.iou_types else "bbox"
+            yield f"must have a {missing}, because iou_types are {list(self.iou_types)}"
+
+    def have_sound_masks(self, records: Sequence[Any]) -> Bools:
+        """Whether the masks, (N,), are compressed RLE of the right size without any fault."""
+        sizes_hw = [self._size_if_compressed(record) for record in records]
+        candidates = [index for index, size_hw in enumerate(sizes_hw) if size_hw is not None]
+        ready = np.zeros(len(records), bool)
+        ready[candidates] = are_sound(
+            [records[index]["segmentation"]["counts"] for index in candidates],
+            [height * width for height, width in filter(None, sizes_hw)],
+        )
+        return ready
+
+    def _size_if_compressed(self, record: Any) -> tuple[int, int] | None:
+        """Height and width if the record has a compressed mask of its image's size, to be read."""
+        if not isinstance(record, Mapping) or not self._needs_mask(record):
+            return None
+        mask = record.get("segmentation")
+        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+            return None
+        image_id = record.get("image_id")
+        size_hw = self.images.sizes_hw.get(image_id) if _is_integer(image_id) else None
+        return size_hw if size_hw is not None and mask.get("size") == list(size_hw) else None
+
+    def with_mask(self, record: Record) -> Record:
+        """The record with its mask, if it is compared, as compressed RLE."""
+        if not self._needs_mask(record):
+            return record
+        size_hw = self.images.sizes_hw[record["image_id"]]
+        return {**record, "segmentation": from_segmentation(record["segmentation"], size_hw)}
+
+    def with_area(self, record: Record) -> Record:
+        """The record with an area even if none is stated."""
+        if "area" in record:
+            return record
+        if self._needs_mask(record):
+            return {**record, "area": float(areas([record["segmentation"]])[0])}
+        return {**record, "area": float(record["bbox"][2] * record["bbox"][3])}
+
+    def _needs_mask(self, record: Record) -> bool:
+        return "segm" in self.iou_types or "bbox" not in record
+
+
+def _box_faults(box: Any) -> Iterator[str]:
+    numbers = list(box) if isinstance(box, _SEQUENCES) else []
+    if len(numbers) != 4 or not all(map(_is_finite, numbers)):
+        yield f"bbox must be 4 finite numbers [x, y, width, height], got {_short(box)}"
+    elif numbers[2] < 0 or numbers[3] < 0:
+        yield f"bbox must have width and height >= 0, got {_short(box)}"
+
+
+def _is_integer(value: Any) -> TypeGuard[int]:
+    return isinstance(value, _INTEGERS) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(value)
