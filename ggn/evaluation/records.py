@@ -217,7 +217,9 @@ class _Shapes:
             return None
         image_id = record.get("image_id")
         size_hw = self.images.sizes_hw.get(image_id) if _is_integer(image_id) else None
-        return size_hw if size_hw is not None and mask.get("size") == list(size_hw) else None
+        size = mask.get("size")
+        is_size = isinstance(size, list) and all(type(side) is int for side in size)
+        return size_hw if size_hw is not None and is_size and size == list(size_hw) else None
 
     def with_mask(self, record: Record) -> Record:
         """The record with its mask, if it is compared, as compressed RLE."""

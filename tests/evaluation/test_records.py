@@ -60,6 +60,10 @@ PREDICTION_FAULTS = {
         setting("segmentation", {"size": [100, 200], "counts": [0, 20000]}),
         r"segmentation: .*\[100, 200\].*200",
     ),
+    "mask whose size is no integer": (
+        setting("segmentation", {"size": [200.0, 200.0], "counts": "PPQ3"}),
+        "segmentation: .*size",
+    ),
     "mask without counts": (
         setting("segmentation", {"size": [200, 200]}),
         "segmentation: .*'counts'",

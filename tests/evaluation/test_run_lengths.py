@@ -23,9 +23,8 @@ def is_valid(counts: str) -> bool:
 def test_by_hand() -> None:
     # Characters carry 5 bits above "0": "T1" is 4 + 32 * 1 = 36 (bit 5 of "T" - "0" = 36: it goes
     # on); "6" is 6, ":" is 10, "D" is 20 with the sign bit, so -12.
-    assert are_sound(["T1", "6:D1", "6", "T", ""], [36] * 5).tolist() == [
-        *(True, False, False, False, False)
-    ]
+    sound = are_sound(["T1", "6:D1", "6", "T", ""], [36] * 5)
+    assert sound.tolist() == [True, False, False, False, False]
     # 10 background, 10 object, 10 background, then 6 = 10 - 4 ("L" is -4).
     assert are_sound(["::::", ":::L"], [36, 36]).tolist() == [False, True]
 
@@ -60,7 +59,7 @@ edited = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(any_text | edited, min_size=1, max_size=6))
 @example(["ooooooooooooooo0", "T1"])
 @example(["T", "T1"])
@@ -69,9 +68,7 @@ edited = st.tuples(
 def test_whatever_is_sound_is_valid(texts: list[str]) -> None:
     counts = [text if isinstance(text, str) else damaged(*text) for text in texts]
     sound = are_sound(counts, [N_PIXELS] * len(counts))
-    assert [
-        bool(flag) and not is_valid(text) for flag, text in zip(sound, counts, strict=True)
-    ] == [False] * len(counts)
+    assert all(is_valid(text) for flag, text in zip(sound, counts, strict=True) if flag)
     # Neighbours have no influence.
     alone = [bool(are_sound([text], [N_PIXELS])[0]) for text in counts]
     assert sound.tolist() == alone
