@@ -130,7 +130,6 @@ class TrainingData(L.LightningDataModule):
             num_workers=self.params.workers,
             collate_fn=self.collate,
             persistent_workers=self.params.workers > 0,
-            multiprocessing_context="spawn" if self.params.workers else None,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -155,7 +154,7 @@ class StopOnNonFiniteLoss(L.Callback):
         if not bool(torch.isfinite(loss)):
             ids = [str(i) for i in self._image_ids(self._batch)]
             raise FloatingPointError(
-                f"loss is {float(loss)} at step {trainer.global_step}, "
+                f"loss is {loss.item()} at step {trainer.global_step}, "
                 f"on the images with ids {', '.join(ids)}"
             )
 
