@@ -113,42 +113,47 @@ def test_the_import_walk_sees_what_python_sees(tmp_path: Path) -> None:
     }
 
 
+def is_code(dependency: str) -> bool:
+    return dependency.startswith(("ggn/", "pipelines/"))
+
+
+def compare(where: str, listed: set[str], used: set[str], source: str) -> None:
+    """Fail with what dvc.yaml lacks (changes go unseen) or has too much (work is repeated)."""
+    assert not used - listed, f"dvc.yaml: {where} lacks {sorted(used - listed)}: {source}"
+    assert not listed - used, f"dvc.yaml: {where} has {sorted(listed - used)} unused: {source}"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_exactly_the_code_it_imports(stage: str) -> None:
-    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("ggn/", "pipelines/"))}
-    imported = reached(f"pipelines/{stage}.py")
-    assert not imported - listed, f"dvc.yaml: {stage}.deps lacks {sorted(imported - listed)}"
-    assert not listed - imported, (
-        f"dvc.yaml: {stage}.deps has {sorted(listed - imported)}, "
-        f"which pipelines/{stage}.py never imports"
-    )
+    listed = {dependency for dependency in STAGES[stage]["deps"] if is_code(dependency)}
+    imported = set(reached(f"pipelines/{stage}.py"))
+    compare(f"{stage}.deps", listed, imported, f"imports from pipelines/{stage}.py on")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_exactly_the_data_it_declares_as_inputs(stage: str) -> None:
-    listed = {dep for dep in STAGES[stage]["deps"] if not dep.startswith(("ggn/", "pipelines/"))}
+    listed = {dependency for dependency in STAGES[stage]["deps"] if not is_code(dependency)}
     module = importlib.import_module(f"pipelines.{stage}")
     keys = {"split": "${item.split}", "recipe": "${item.recipe}"}
     declared = {entry.format(**keys) for entry in getattr(module, "INPUTS", ())}
-    assert listed == declared, f"dvc.yaml: data deps of {stage} and pipelines/{stage}.py INPUTS"
+    compare(f"{stage}.deps", listed, declared, f"INPUTS of pipelines/{stage}.py")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_tracks_exactly_the_params_it_reads(stage: str) -> None:
-    names = {name.rpartition(".")[2]: place(name) for name in imported_names(module_of(stage))}
+    """Read are the sections whose params model the module imports, and the seed if it names it."""
+    places = {name.rpartition(".")[2]: place(name) for name in imported_names(module_of(stage))}
     sections = {
         str(folder).removeprefix("ggn/")
-        for name, folder in names.items()
+        for name, folder in places.items()
         if name.endswith("Params") and folder is not None
     }
-    wanted = {f"defaults.{section}" for section in sections}
-    wanted |= {f"splits.${{item.split}}.{section}" for section in sections}
-    if any(
-        isinstance(n, ast.Attribute) and n.attr == "seed" for n in ast.walk(parse(module_of(stage)))
-    ):
-        wanted.add("seed")
+    used = {f"defaults.{section}" for section in sections}
+    used |= {f"splits.${{item.split}}.{section}" for section in sections}
+    nodes = ast.walk(parse(module_of(stage)))
+    used |= {"seed" for node in nodes if isinstance(node, ast.Attribute) and node.attr == "seed"}
     listed = set(STAGES[stage].get("params", []))
-    assert listed == wanted, f"dvc.yaml: params of {stage} and what pipelines/{stage}.py imports"
+    compare(f"{stage}.params", listed, used, f"params models named in pipelines/{stage}.py")
 
 
 def test_packages_above_every_stage_import_nothing() -> None:

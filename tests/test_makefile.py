@@ -117,6 +117,7 @@ def test_setup_installs_the_lock_with_hashes_and_then_the_project(checkout: Chec
     assert made.startswith("uv [venv]")
     assert f"[--python] [{versions()['PYTHON_VERSION']}]" in made
     assert "[--require-hashes] [--requirement] [requirements.lock]" in packages
+    assert "[--compile-bytecode]" in packages
     assert "[--no-build-isolation] [--no-deps]" in project
     assert "[--editable] [.]" in project
 
