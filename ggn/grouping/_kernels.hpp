@@ -20,6 +20,8 @@
 
 namespace ggn {
 
+static_assert(std::endian::native == std::endian::little, "open_row reads bytes in this order");
+
 using std::int16_t, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t, std::uint8_t;
 
 inline constexpr int kUnit = 1 << 14;  // exact for affinities k/8, and fits int16

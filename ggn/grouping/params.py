@@ -20,7 +20,7 @@ class GroupingParams(BaseModel):
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
     )
 
-    seed_spacing: float = Field(0.02, gt=0, le=0.5)
+    seed_spacing: float = Field(0.015, gt=0, le=0.5)
     """Least distance between seeds as a share of the square root of the image's area, so that
     the finest partition has as many regions at any resolution."""
     min_seed_spacing: int = Field(3, ge=2)

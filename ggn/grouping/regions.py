@@ -1,4 +1,4 @@
-"""Candidate segments: the nodes of the tree with their sums, filtered, ranked, suppressed."""
+"""Candidate segments: nodes of the tree, summed up, filtered, ranked, suppressed, encoded."""
 
 from dataclasses import dataclass
 
@@ -11,108 +11,40 @@ from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, fixed_affinity
 from ggn.grouping.merge import Hierarchy, grow_hierarchy
 from ggn.grouping.params import GroupingParams
-from ggn.grouping.score import Sums, all_scores, interior_mean, mean, outline_mean
+from ggn.grouping.score import SCORES, Sums, interior_mean, mean, outline_mean
 
 FEATURE_NAMES = (
-    "area_fraction",
+    "area_fraction",  # of the image
     "outline_affinity_mean",
+    "outline_strength_mean",  # oriented, globalized: what the tree was merged by
     "interior_affinity_mean",
-    "contrast",
-    "frame_contact",
-    "altitude",
-    "persistence",
-    "compactness",
-    "score_outline_affinity",
-    "score_interior_affinity",
-    "score_interior_minus_twice_outline",
-    "score_outline_minus_interior",
-    "score_normalized_cut",
+    "contrast",  # interior mean - outline mean
+    "border_contact",  # share of the outline that lies on the image frame
+    "compactness",  # 4 pi area / outline^2, pixel sides: pi / 4 for a square
+    "altitude",  # strength across which its two parts merged
+    "persistence",  # altitude of its parent - its own
+    *(f"score_{name}" for name in SCORES),
 )
 """Columns of `Candidates.features`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Segments best first, with what a learned ranking may look at."""
+    """Segments of an image, best first, with what a learned ranking may look at."""
 
     instances: Instances
     features: NDArray[np.float32]
-    """(N, len(FEATURE_NAMES))."""
+    """(N, len(FEATURE_NAMES)), finite."""
     nodes: NDArray[np.int32]
-    """(N,) the nodes of the tree."""
-
-
-def sum_nodes(fixed: NDArray[np.int16], tree: Hierarchy) -> Sums:
-    """Return the sums of every node: those of its regions, less the arcs that vanish inside it."""
-    nodes, arcs = len(tree.parents), tree.arcs
-    regions = (nodes + 1) // 2
-    own = np.zeros((nodes, 7), np.int64)
-    own[:regions, :3] = _kernels.sum_regions(fixed, tree.labels, regions)
-    own[:, 3:5] = _kernels.sum_inner_outlines(fixed, tree.labels, nodes, arcs.ends, tree.merged_at)
-    for column, values in ((5, arcs.length), (6, arcs.affinity)):
-        for nodes_of, share in ((arcs.ends[:, 0], 1), (arcs.ends[:, 1], 1), (tree.merged_at, -2)):
-            own[:, column] += share * np.bincount(nodes_of, values, nodes).astype(np.int64)
-    area, affinity, frame, rim, rim_affinity, outline, outline_affinity = _kernels.accumulate(
-        tree.parents, own
-    ).T.astype(np.float64)
-    return Sums(
-        area=area,
-        affinity=affinity / UNIT,
-        outline=outline,
-        outline_affinity=outline_affinity / UNIT,
-        rim=rim,
-        rim_affinity=rim_affinity / UNIT,
-        frame=frame,
-    )
-
-
-def describe(sums: Sums, tree: Hierarchy) -> NDArray[np.float32]:
-    """Return the features of every node, (nodes, len(FEATURE_NAMES))."""
-    scores = all_scores(sums)
-    outline, interior = outline_mean(sums), interior_mean(sums)
-    perimeter = sums.frame + sums.outline
-    columns = [
-        sums.area / tree.labels.size,
-        outline,
-        interior,
-        interior - outline,
-        mean(sums.frame, perimeter),
-        tree.altitudes,
-        tree.altitudes[tree.parents] - tree.altitudes,
-        4 * np.pi * sums.area / perimeter**2,
-        *(scores[name] for name in scores),
-    ]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def choose(
-    sums: Sums, scores: NDArray[np.float64], tree: Hierarchy, params: GroupingParams
-) -> NDArray[np.int32]:
-    """Return the nodes that stay, best first: not on the frame, large enough, not overlapping.
-
-    Contact with the image frame, all sides together, is compared with the whole outline, frame
-    included. Equal scores: the smaller node first.
-    """
-    on_frame = sums.frame > params.border_fraction * (sums.frame + sums.outline)
-    order = np.argsort(-scores, kind="stable")
-    order = order[(~on_frame & (sums.area >= params.min_area))[order]].astype(np.int32)
-    return _kernels.suppress(
-        order, tree.parents, sums.area.astype(np.int64), params.nms_iou, params.max_candidates
-    )
-
-
-def encode_nodes(tree: Hierarchy, nodes: NDArray[np.int32]) -> list[RLE]:
-    """Return the masks of nodes of the tree."""
-    texts = _kernels.encode_nodes(tree.labels, tree.parents, nodes)
-    return [RLE(size=list(tree.labels.shape), counts=text) for text in texts]
+    """(N,) their nodes in the tree of `build_hierarchy`."""
 
 
 def candidates(affinity: ArrayLike, params: GroupingParams | None = None) -> Candidates:
-    """Return the segments of an affinity map with features, best first.
+    """Return the ranked segments of an affinity map with their features; none for a blank map.
 
     Args:
         affinity: (H, W) floats in [0, 1]; 1 = inside an object, 0 = on a boundary.
-        params: the reference's recipe if not given.
+        params: `GroupingParams()` if not given.
 
     Raises:
         ValueError: if the map is malformed (see `fixed_affinity`).
@@ -121,16 +53,80 @@ def candidates(affinity: ArrayLike, params: GroupingParams | None = None) -> Can
     fixed = fixed_affinity(affinity)
     tree = grow_hierarchy(fixed, params)
     sums = sum_nodes(fixed, tree)
-    scores = all_scores(sums)[params.score]
-    nodes = choose(sums, scores, tree, params)
+    scores = SCORES[params.score](sums)
+    nodes = choose(sums, scores, tree.parents, params)
     size_hw = (fixed.shape[0], fixed.shape[1])
-    instances = Instances(encode_nodes(tree, nodes), scores[nodes].astype(np.float32), size_hw)
-    return Candidates(instances, describe(sums, tree)[nodes], nodes)
+    instances = Instances(encode(tree, nodes), scores[nodes].astype(np.float32), size_hw)
+    return Candidates(instances, describe(sums[nodes], tree, nodes), nodes)
 
 
 def group(affinity: ArrayLike, params: GroupingParams | None = None) -> Instances:
-    """Return the candidate segments of an affinity map, best first; none for a blank map.
-
-    Arguments and errors as for `candidates`.
-    """
+    """Return the ranked segments of an affinity map, best first; as `candidates`, but alone."""
     return candidates(affinity, params).instances
+
+
+def sum_nodes(affinity: NDArray[np.int16], tree: Hierarchy) -> Sums:
+    """Return the sums of every node of the tree, made additively: no look at any node's pixels.
+
+    A node has the cracks of its two parts but for those between them, which count twice there.
+    """
+    nodes, arcs = len(tree.parents), tree.arcs
+    regions = (nodes + 1) // 2
+    own = np.zeros((nodes, 8), np.int64)
+    own[:regions, :3] = _kernels.sum_regions(affinity, tree.labels, regions)
+    own[:, 3:5] = _kernels.sum_inner_outlines(
+        affinity, tree.labels, nodes, arcs.ends, tree.merged_at
+    )
+    for column, values in ((5, arcs.length), (6, arcs.affinity), (7, arcs.strength)):
+        for at, times in ((arcs.ends[:, 0], 1), (arcs.ends[:, 1], 1), (tree.merged_at, -2)):
+            own[:, column] += times * np.bincount(at, values, nodes).astype(np.int64)
+    total = _kernels.accumulate(tree.parents, own).astype(np.float64)
+    total[:, [1, 4, 6, 7]] /= UNIT
+    return Sums(*total.T)
+
+
+def choose(
+    sums: Sums, scores: NDArray[np.float64], parents: NDArray[np.int32], params: GroupingParams
+) -> NDArray[np.int32]:
+    """Return the nodes to keep, best first; equal scores: the lower node first.
+
+    Dropped are the root, small nodes, those that lie on the image frame with too much of their
+    outline (all four sides together against the whole outline, frame included), and those that
+    overlap a better one.
+    """
+    allowed = sums.area >= params.min_area
+    allowed &= sums.frame <= params.border_fraction * (sums.frame + sums.outline)
+    allowed[-1] = False
+    order = np.argsort(-scores, kind="stable").astype(np.int32)
+    return _kernels.suppress(
+        order[allowed[order]],
+        parents,
+        sums.area.astype(np.int64),
+        params.nms_iou,
+        params.max_candidates,
+    )
+
+
+def encode(tree: Hierarchy, nodes: NDArray[np.int32]) -> list[RLE]:
+    """Return the masks of nodes of the tree."""
+    texts = _kernels.encode_nodes(tree.labels, tree.parents, nodes)
+    return [RLE(size=list(tree.labels.shape), counts=text) for text in texts]
+
+
+def describe(sums: Sums, tree: Hierarchy, nodes: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the features of nodes, (N, len(FEATURE_NAMES)), given their sums."""
+    outline, interior = outline_mean(sums), interior_mean(sums)
+    perimeter = sums.outline + sums.frame
+    columns = (
+        sums.area / tree.labels.size,
+        outline,
+        mean(sums.outline_strength, sums.outline),
+        interior,
+        interior - outline,
+        sums.frame / perimeter,
+        4 * np.pi * sums.area / perimeter**2,
+        tree.altitudes[nodes],
+        tree.altitudes[tree.parents[nodes]] - tree.altitudes[nodes],
+        *(score(sums) for score in SCORES.values()),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)

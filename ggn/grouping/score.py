@@ -1,6 +1,7 @@
-"""The five scores of a segment, from its sums; the higher, the likelier an object."""
+"""What is summed up per segment, and the five scores made of it; higher is better."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,49 +13,76 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What is added up per segment; every field is (N,), affinities in [0, 1]."""
+    """Sums over each of N segments, every field (N,); affinities and strengths are in [0, 1]."""
 
     area: Floats
+    """Pixels."""
     affinity: Floats
-    """Over all pixels of the segment."""
-    outline: Floats
-    """Cracks between the segment and the rest of the image."""
-    outline_affinity: Floats
-    """Over the pixels on both sides of these cracks: 2 * outline of them, repeated ones too."""
-    rim: Floats
-    """Pixels of the segment that have a 4-neighbour outside it."""
-    rim_affinity: Floats
+    """Over these pixels."""
     frame: Floats
-    """Pixel sides of the segment on the image frame."""
+    """Pixel sides on the image frame."""
+    rim: Floats
+    """Pixels with a 4-neighbour outside the segment."""
+    rim_affinity: Floats
+    outline: Floats
+    """Cracks: pixel sides between the segment and the rest of the image."""
+    outline_affinity: Floats
+    """Over the pixels on both sides of each crack, so of 2 * outline pixels."""
+    outline_strength: Floats
+    """Boundary strength over the cracks, as the arcs have it."""
+
+    def __getitem__(self, segments: NDArray[np.integer]) -> "Sums":
+        """Return the sums of the given segments."""
+        return Sums(**{field.name: getattr(self, field.name)[segments] for field in fields(self)})
 
 
 def mean(total: Floats, count: Floats) -> Floats:
-    """Return total / count, 0 where nothing was counted."""
+    """Return total / count, and 0 where nothing was counted."""
     return total / np.maximum(count, 1)
 
 
 def outline_mean(sums: Sums) -> Floats:
-    """Return the mean affinity on the outline, of the pixels on both sides of it."""
+    """Return the mean affinity on both sides of the outline, (N,)."""
     return mean(sums.outline_affinity, 2 * sums.outline)
 
 
 def interior_mean(sums: Sums) -> Floats:
-    """Return the mean affinity of the segment without its rim; of all of it if it is all rim."""
-    interior = sums.area - sums.rim
-    inside = mean(sums.affinity - sums.rim_affinity, interior)
-    return np.where(interior > 0, inside, mean(sums.affinity, sums.area))
+    """Return the mean affinity of the segment without its rim, or with it if there is no more."""
+    inside = mean(sums.affinity - sums.rim_affinity, sums.area - sums.rim)
+    return np.where(sums.area > sums.rim, inside, mean(sums.affinity, sums.area))
 
 
-def all_scores(sums: Sums) -> dict[ScoreName, Floats]:
-    """Return each score, (N,), as 1 - the reference's value (GGN; lower was better there)."""
-    area_mean = mean(sums.affinity, sums.area)
-    outline, interior = outline_mean(sums), interior_mean(sums)
-    on_outline = sums.outline_affinity / 2
-    inside = sums.affinity - sums.rim_affinity
-    return {
-        "outline_affinity": 1 - outline,
-        "interior_affinity": 1 + area_mean,
-        "interior_minus_twice_outline": 1 + (sums.affinity - 2 * on_outline) / sums.area,
-        "outline_minus_interior": 1 - (outline - interior),
-        "normalized_cut": 1 - on_outline / np.maximum(inside + on_outline, 1e-12),
-    }
+def outline_affinity(sums: Sums) -> Floats:
+    """Return 1 - the mean affinity on the outline."""
+    return 1 - outline_mean(sums)
+
+
+def interior_affinity(sums: Sums) -> Floats:
+    """Return 1 + the mean affinity of the segment, rim included."""
+    return 1 + mean(sums.affinity, sums.area)
+
+
+def interior_minus_twice_outline(sums: Sums) -> Floats:
+    """Return 1 + (affinity of the segment - 2 * affinity on the outline) / area."""
+    return 1 + mean(sums.affinity - 2 * sums.outline_affinity, sums.area)
+
+
+def outline_minus_interior(sums: Sums) -> Floats:
+    """Return 1 - (mean affinity on the outline - mean affinity of the interior)."""
+    return 1 - (outline_mean(sums) - interior_mean(sums))
+
+
+def normalized_cut(sums: Sums) -> Floats:
+    """Return 1 - the outline's share of all affinity on the outline and in the interior."""
+    total = sums.affinity - sums.rim_affinity + sums.outline_affinity
+    return 1 - np.divide(sums.outline_affinity, total, out=np.ones_like(total), where=total > 0)
+
+
+SCORES: dict[ScoreName, Callable[[Sums], Floats]] = {
+    "outline_affinity": outline_affinity,
+    "interior_affinity": interior_affinity,
+    "interior_minus_twice_outline": interior_minus_twice_outline,
+    "outline_minus_interior": outline_minus_interior,
+    "normalized_cut": normalized_cut,
+}
+"""The reference's ranking methods 0 to 4, each 1 - its value (lower was better there)."""
