@@ -41,7 +41,7 @@ repro: setup  ## Run the pipeline: every stage whose inputs, code or params chan
 
 .PHONY: test
 test: lint  ## Check the code (make lint), then run all tests
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	@.venv/bin/python -m pytest
 
 .PHONY: lint
 lint: setup  ## Check style, types, the import graph and the kernel's format
