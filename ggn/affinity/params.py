@@ -23,8 +23,8 @@ class AffinityParams(TrainingParams):
 
     pos_weight: float = Field(0.05, gt=0)
     """Weight of the affine part of the soft target in the cross-entropy (not of a class)."""
-    flip_probability: float = Field(0.0, ge=0, le=1)
-    """Share of the training images that are mirrored."""
+    flip: bool = False
+    """Whether half of the training images are mirrored."""
     scale_range: list[float] = Field([1.0, 1.0], min_length=2, max_length=2)
     """Smallest and largest factor of a random resize, drawn uniformly in the logarithm."""
     crop_size: int | None = Field(None, ge=32)

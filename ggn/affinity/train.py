@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from ggn.affinity.batches import AffinityBatch, AffinitySample, augment, collate
+from ggn.affinity.batches import AffinityBatch, augment, collate
 from ggn.affinity.loss import affinity_loss
 from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
@@ -71,7 +71,7 @@ def train_affinity(
         params=params,
         steps=steps,
         seed=seed,
-        prepare=partial(_prepare, params=params),
+        prepare=partial(augment, params=params),
         collate=partial(collate, crop_size=params.crop_size),
     )
     resume = resume_path(scratch_dir, _identity(params, dataset, seed))
@@ -136,12 +136,6 @@ class AffinityTraining(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the window of the reported loss."""
         self.losses.extend(checkpoint["losses"])
-
-
-def _prepare(
-    sample: tuple[Tensor, Tensor, int], generator: torch.Generator, params: AffinityParams
-) -> AffinitySample:
-    return augment(AffinitySample(*sample), params, generator)
 
 
 def _with_objects(dataset: dict[str, Any]) -> dict[str, Any]:

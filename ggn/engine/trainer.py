@@ -239,6 +239,7 @@ def fit(
             ".*LeafSpec.*",
             ".*does not have many workers.*",
             ".*your dataloader is not resumable.*",
+            ".*in eval mode at the start of training.*",
         ):
             warnings.filterwarnings("ignore", message=message)
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)

@@ -1,0 +1,181 @@
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ggn.affinity.loss import affinity_loss
+from ggn.affinity.model import AffinityNet
+from ggn.affinity.params import AffinityParams
+from ggn.affinity.targets import affinity_targets
+from ggn.engine.backbone import normalise
+
+
+def tiny(pool_norm: str = "group", **options: Any) -> AffinityNet:
+    backbone = {"name": "resnet10", "width": 8, "weights": None, **options.pop("backbone", {})}
+    sizes = {"pool_channels": 8, "head_channels": 16, "pool_norm": pool_norm}
+    torch.manual_seed(0)
+    return AffinityNet(AffinityParams.model_validate({"backbone": backbone, **sizes, **options}))
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 40), (33, 31), (64, 64), (97, 65), (224, 100)])
+def test_logits_have_the_size_of_the_image(size_hw: tuple[int, int]) -> None:
+    with torch.inference_mode():
+        logits = tiny().eval()(torch.randn(2, 3, *size_hw))
+    assert logits.shape == (2, 1, *size_hw)
+    assert logits.isfinite().all()
+
+
+def test_the_head_works_at_stride_4() -> None:
+    net = tiny().eval()
+    with torch.inference_mode():
+        assert net.head(net.backbone(torch.randn(1, 3, 50, 70))).shape == (1, 1, 13, 18)
+
+
+def test_half_precision_leaves_no_plateaus() -> None:
+    net = tiny().eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        quarter = net.head(net.backbone(torch.randn(1, 3, 128, 128)))
+    assert quarter.dtype == torch.float32
+    assert quarter.unique().numel() > 0.99 * quarter.numel()
+
+
+def test_every_parameter_learns() -> None:
+    net = tiny().train()
+    net(torch.randn(2, 3, 96, 96)).square().mean().backward()
+    without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+# --- one image a batch: training and evaluation must be the same function ---
+
+
+def train_and_eval(net: AffinityNet) -> tuple[Tensor, Tensor]:
+    """Logits of one image in training, then in evaluation with the statistics of that image."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    image = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        return net.train()(image), net.eval()(image)
+
+
+def test_without_batch_statistics_training_and_evaluation_are_equal() -> None:
+    trained, evaluated = train_and_eval(tiny(head_norm="group", backbone={"norm": "group"}))
+    assert torch.equal(trained, evaluated)
+
+
+def test_training_and_evaluation_agree_at_batch_one() -> None:
+    trained, evaluated = train_and_eval(tiny())
+    # Running variances are unbiased: n/(n − 1) of the batch's, n = 12 at the coarsest stage.
+    spread = trained.std()
+    assert (trained - evaluated).abs().max() < 0.5 * spread
+
+
+def test_batch_norm_on_a_pooled_map_is_why_groups_are_the_default() -> None:
+    # The branch of bin 1 is constant over one image: batch norm makes nothing of it in training.
+    for pool_norm, silent in (("batch", True), ("group", False)):
+        net = tiny(pool_norm).train()
+        outputs: list[Tensor] = []
+        branch = net.head.pooled[0]
+        branch.register_forward_hook(lambda _m, _i, out, kept=outputs: kept.append(out))  # type: ignore[misc]
+        with torch.no_grad():
+            net(torch.randn(1, 3, 96, 128))
+        assert bool(outputs[0].abs().max() < 1e-3) == silent
+
+
+# --- against the reference's numbers: golden, sections A, B and C ---
+
+_NAMES = {  # the reference's module names and ours
+    "classifier.ppm_conv.": "head.pooled.",
+    "classifier.ppm_last_conv.": "head.pool_fusion.",
+    "classifier.fpn_in.": "head.lateral.",
+    "classifier.fpn_out.": "head.smooth.",
+    "classifier.conv_last.0.": "head.fusion.",
+    "classifier.conv_last.1.": "head.logits.",
+}
+
+
+def our_name(key: str) -> str:
+    for theirs, ours in _NAMES.items():
+        if key.startswith(theirs):
+            rest = key[len(theirs) :]
+            if ours == "head.smooth.":  # one more level of nesting there: "1.0.0.weight"
+                level, _, rest = rest.split(".", 2)
+                rest = f"{level}.{rest}"
+            return ours + rest
+    return key
+
+
+@pytest.fixture
+def reference_net(shared: Path) -> AffinityNet:
+    recipe = importlib.util.spec_from_file_location(
+        "weights_recipe", shared / "golden" / "weights_recipe.py"
+    )
+    assert recipe is not None
+    assert recipe.loader is not None
+    module = importlib.util.module_from_spec(recipe)
+    recipe.loader.exec_module(module)
+    manifest = json.loads((shared / "golden" / "A_manifest_pa.json").read_text())
+    state = module.fill({key: entry["shape"] for key, entry in manifest["keys"].items()})
+    with torch.device("meta"):
+        net = AffinityNet(AffinityParams(pool_norm="batch"))
+    net.load_state_dict({our_name(key): value for key, value in state.items()}, assign=True)
+    return net
+
+
+@pytest.mark.parametrize("name", ["B_pa", "B_synth_pa"])
+def test_equals_the_reference(shared: Path, reference_net: AffinityNet, name: str) -> None:
+    golden = np.load(shared / "golden" / f"{name}.npz")
+    image = np.load(shared / "golden" / f"{name.replace('_pa', '_image')}.npz")["rgb_u8"]
+    pixels = normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
+    net = reference_net.eval()
+    with torch.inference_mode():
+        features = net.backbone(pixels)
+        quarter = net.head(features)
+        affinity = net(pixels).sigmoid()
+    for level, feature in enumerate(features):
+        chosen = feature.contiguous().flatten()[torch.from_numpy(golden[f"c_native_{level}_idx"])]
+        np.testing.assert_allclose(chosen, golden[f"c_native_{level}_val"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(quarter[0, 0], golden["logit_quarter_native"], atol=2e-4)
+    np.testing.assert_allclose(affinity[0, 0], golden["pa_native"], atol=5e-5)
+
+
+def test_loss_gradients_and_statistics_equal_the_reference(
+    shared: Path, reference_net: AffinityNet
+) -> None:
+    """One training step with the reference's targets.
+
+    It adds the labels of overlapping masks, and the 8 by which it divides include neighbours
+    outside the image.
+    """
+    golden = np.load(shared / "golden" / "B_synth_image.npz")
+    expected = json.loads((shared / "golden" / "C_losses.json").read_text())["pa"]
+    image = torch.from_numpy(golden["rgb_u8"])
+    height, width = image.shape[:2]
+    masks = torch.from_numpy(np.unpackbits(golden["gt_masks_packed"], axis=-1)[:, :, :width])
+    summed = (masks.int() * torch.arange(1, len(masks) + 1).view(-1, 1, 1)).sum(0)
+    target, weight = affinity_targets(summed[None])
+    agreeing = (target * neighbours_inside(height, width)).round()
+    net = reference_net.train()
+    logits = net(normalise(image.permute(2, 0, 1)[None]))
+    loss = affinity_loss(logits, agreeing / 8, weight, 0.05)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected["total"], rel=1e-5)
+    for theirs, norm in expected["grad_norm"].items():
+        gradient = net.get_parameter(our_name(theirs)).grad
+        assert gradient is not None
+        assert gradient.norm().item() == pytest.approx(norm, rel=2e-3, abs=1e-6), theirs
+    for theirs, values in expected["updated_running"].items():
+        ours = net.get_buffer(our_name(theirs))[: len(values)]
+        np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-5)
+
+
+def neighbours_inside(height: int, width: int) -> Tensor:
+    """How many of the 8 neighbours of each pixel lie in the image."""
+    ones = torch.ones(1, 1, height, width)
+    return nn.functional.conv2d(ones, torch.ones(1, 1, 3, 3), padding=1) - 1
