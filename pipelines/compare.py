@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 from rich.table import Table
 
 from ggn.affinity import load_affinity
@@ -19,7 +18,7 @@ from ggn.evaluation.report import comparison_rows, headline_metrics
 from ggn.grouping import GroupingParams, candidates
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.select import select
-from pipelines.stage import Stage, open_stage
+from pipelines.stage import Stage, open_stage, run_stage
 
 RECIPES = ("baseline", "ggn")
 INPUTS = (
@@ -105,4 +104,4 @@ def by_image(path: Path) -> dict[int, list[dict[str, Any]]]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_stage(main)

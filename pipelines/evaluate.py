@@ -1,12 +1,10 @@
 """Stage `evaluate`: average recall and precision of one recipe on seen, unseen and all objects."""
 
-import typer
-
 from ggn.core.coco import read_json
 from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.params import EvaluationParams
 from ggn.data.prepare import read_prepared
-from pipelines.stage import open_stage
+from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/predictions/{recipe}.json")
 
@@ -20,6 +18,7 @@ def main(split: str, recipe: str) -> None:
             read_json(run.data / "predictions" / f"{recipe}.json"),
             partitions=read_prepared(run.data / "prepared").partitions,
             protocol=params.protocol,
+            iou_types=params.iou_types,
         )
         run.report(
             run.reports / recipe / "evaluation.json", metrics, protocol=params.protocol
@@ -27,4 +26,4 @@ def main(split: str, recipe: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_stage(main)

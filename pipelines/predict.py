@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import typer
 from rich.progress import track
 
 from ggn.core.coco import read_coco, write_json
 from ggn.data.images import read_image
 from ggn.detector import load_detector
 from ggn.data.prepare import read_prepared
-from pipelines.stage import open_stage
+from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/{recipe}")
 
@@ -31,4 +30,4 @@ def main(split: str, recipe: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_stage(main)

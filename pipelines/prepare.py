@@ -1,10 +1,8 @@
 """Stage `prepare`: validate the dataset, hide the unseen annotations of its training images."""
 
-import typer
-
 from ggn.data.params import DataParams
 from ggn.data.prepare import prepare
-from pipelines.stage import open_stage
+from pipelines.stage import open_stage, run_stage
 
 
 def main(split: str) -> None:
@@ -19,4 +17,4 @@ def main(split: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_stage(main)

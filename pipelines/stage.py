@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import typer
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from ruamel.yaml import YAML, YAMLError
@@ -183,6 +184,17 @@ class Stage:
         return MlflowClient(tracking_uri())
 
 
+def run_stage(main: Callable[..., None]) -> None:
+    """Call a stage with the words of the command line; a refusal is one message, exit status 1."""
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(main)
+    try:
+        command()
+    except (ValueError, FileNotFoundError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
+        raise SystemExit(1) from error
+
+
 def tracking_uri() -> str:
     """Return MLFLOW_TRACKING_URI, or the local database of this checkout."""
     return os.environ.get("MLFLOW_TRACKING_URI") or TRACKING_URI
@@ -202,10 +214,10 @@ def open_stage(
             `{recipe}` are filled in. Their hashes tag the run.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if "ggn.grouping" in sys.modules:  # only stages that group import it by now
+        _refuse_stale_kernel()
     document = read_params()
     sections = load_params(split, document)
-    if "grouping" in (module.rpartition(".")[2] for module in sys.modules):
-        _refuse_stale_kernel()
     paths = [Path(entry.format(split=split, recipe=recipe)) for entry in inputs]
     for path in paths:
         if not path.exists():

@@ -1,12 +1,10 @@
 """Stage `train_affinity`: learn the pairwise affinity from the seen annotations."""
 
-import typer
-
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.train import train_affinity
 from ggn.core.coco import read_coco
 from ggn.data.prepare import read_prepared
-from pipelines.stage import open_stage
+from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/training/baseline.json")
 
@@ -27,4 +25,4 @@ def main(split: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_stage(main)

@@ -1,12 +1,10 @@
 """Stage `train_detector`: train the class-agnostic Mask R-CNN on one recipe's training file."""
 
-import typer
-
 from ggn.core.coco import read_coco
 from ggn.detector.params import DetectorParams
 from ggn.detector.train import train_detector
 from ggn.data.prepare import read_prepared
-from pipelines.stage import open_stage
+from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/training/{recipe}.json")
 
@@ -27,4 +25,4 @@ def main(split: str, recipe: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_stage(main)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ggn.core.coco import CocoError, drop_faulty, find_faults, read_json, write_json
+from ggn.core.coco import CocoError, drop_faulty, read_coco, read_json, write_json
 from ggn.data.check import image_faults
 from ggn.data.params import DataParams
 from ggn.data.shapes import make_shapes
@@ -124,13 +124,13 @@ def _read(
     path: Path, images_dir: Path, params: DataParams, limit: int | None
 ) -> tuple[dict[str, Any], dict[str, int]]:
     """Read one annotation file, refuse or drop its faults, keep the first images by id."""
-    dataset, dropped = read_json(path), {}
+    dropped: dict[str, int] = {}
     if params.drop_faulty:
-        dataset, dropped = drop_faulty(dataset, str(path))
-    faults = find_faults(dataset, str(path))
-    if not faults:
-        dataset = _first_images(dataset, limit)
-        faults = image_faults(dataset, str(path), images_dir)
+        dataset, dropped = drop_faulty(read_json(path), str(path))
+    else:
+        dataset = read_coco(path)
+    dataset = _first_images(dataset, limit)
+    faults = image_faults(dataset, str(path), images_dir)
     if faults:
         raise CocoError(faults)
     return dataset, dropped

@@ -24,6 +24,9 @@ class EvaluationParams(BaseModel):
     iou_types: list[IouType] = Field(["bbox", "segm"], min_length=1, max_length=2)
     """Overlap of boxes (metrics `box_…`), of masks (`mask_…`), or both."""
 
+    affinity_partition: Literal["seen", "unseen", "all"] = "unseen"
+    """The annotations that the affinity map and its segments are compared with."""
+
     @field_validator("iou_types")
     @classmethod
     def _each_once(cls, iou_types: list[IouType]) -> list[IouType]:

@@ -1,0 +1,33 @@
+"""The numbers of the pseudo ground truth that somebody may tune."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RankName = Literal[
+    "extracted",
+    "outline_affinity",
+    "interior_affinity",
+    "interior_minus_twice_outline",
+    "outline_minus_interior",
+    "normalized_cut",
+]
+
+
+class PseudoGtParams(BaseModel):
+    """Which candidate segments become training truth (GGN, section 3.3)."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+    top_k: int = Field(3, ge=1)
+    """Most pseudo masks of an image."""
+    max_annotation_iou: float = Field(0.5, gt=0, le=1)
+    """A candidate that overlaps an annotation by so much is that annotation, and is dropped."""
+    rank: RankName = "extracted"
+    """`extracted` keeps the order of extraction; a score of the grouping sorts anew."""
+    min_score: float | None = Field(None, allow_inf_nan=False)
+    """Candidates scored less are dropped; `null` for no limit."""
+    min_area: int = Field(1, ge=1)
+    """Smaller candidates (in pixels) are dropped."""

@@ -1,0 +1,80 @@
+"""Which of an image's candidates become pseudo ground truth, and how good they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.core.instances import Instances
+from ggn.core.masks import RLE, mask_iou, resize
+from ggn.pseudo_gt.params import PseudoGtParams
+
+HIT_IOU = 0.5
+
+
+def select(
+    candidates: Instances, annotated: Sequence[RLE], params: PseudoGtParams
+) -> tuple[Instances, NDArray[np.float64]]:
+    """Drop what is annotated already, small or badly scored; keep the first `top_k`.
+
+    Args:
+        candidates: best first; masks of another size than the annotations are scaled to theirs.
+        annotated: masks of the image's annotations; may be empty.
+        params: the limits.
+
+    Returns:
+        The chosen candidates and for each its largest IoU with an annotation (0 without any).
+    """
+    if annotated:
+        height, width = annotated[0]["size"]
+        candidates = resized(candidates, (height, width))
+    overlap = mask_iou(candidates.masks, annotated).max(axis=1, initial=0)
+    keep = (overlap < params.max_annotation_iou) & (candidates.areas >= params.min_area)
+    if params.min_score is not None:
+        keep &= candidates.scores >= params.min_score
+    chosen = np.flatnonzero(keep)[: params.top_k]
+    return candidates[chosen], overlap[chosen]
+
+
+def resized(instances: Instances, size_hw: tuple[int, int]) -> Instances:
+    """Scale the masks to an image of (height, width); the nearest pixel decides."""
+    if instances.image_size_hw == size_hw:
+        return instances
+    masks = [resize(mask, size_hw) for mask in instances.masks]
+    return Instances(masks, instances.scores, size_hw)
+
+
+@dataclass
+class Quality:
+    """Counts how many pseudo masks hit hidden objects, and how many hidden objects are hit."""
+
+    pseudo: int = 0
+    hidden: int = 0
+    hits: int = 0
+    best_iou_sum: float = 0.0
+
+    def add(self, selected: Instances, hidden: Sequence[RLE]) -> None:
+        """Match one image's pseudo masks, best first, one to one at IoU ≥ 0.5."""
+        overlap = mask_iou(selected.masks, hidden)
+        self.pseudo += len(selected)
+        self.hidden += len(hidden)
+        self.best_iou_sum += float(overlap.max(axis=0, initial=0).sum())
+        free = np.ones(len(hidden), dtype=bool)
+        for row in overlap:
+            best = int(np.argmax(np.where(free, row, -1))) if free.any() else -1
+            if best >= 0 and row[best] >= HIT_IOU:
+                free[best] = False
+                self.hits += 1
+
+    def metrics(self) -> dict[str, float]:
+        """Return precision, recall, F1 (0 to 1) and the mean best IoU of hidden objects."""
+        precision = self.hits / self.pseudo if self.pseudo else 0.0
+        recall = self.hits / self.hidden if self.hidden else 0.0
+        total = precision + recall
+        return {
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / total if total else 0.0,
+            "mean_best_iou": self.best_iou_sum / self.hidden if self.hidden else 0.0,
+        }
