@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -220,7 +221,6 @@ def make_trainer(
             default_root_dir=scratch_dir,
             gradient_clip_val=params.gradient_clip,
             log_every_n_steps=params.log_steps,
-            deterministic="warn",
             benchmark=False,
             use_distributed_sampler=False,  # DrawOrder shares the draws out itself
             enable_checkpointing=False,  # SaveLast does it
@@ -233,7 +233,7 @@ def fit(
     module: L.LightningModule, data: TrainingData, trainer: L.Trainer, resume: Path | None
 ) -> None:
     """Run the training to its end, from the checkpoint where there is one."""
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), _quiet(), _deterministic():
         # Lightning's own use of deprecated torch calls, and advice that our choices answer.
         for message in (
             ".*LeafSpec.*",
@@ -255,3 +255,19 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Take deterministic algorithms where there are any (torch warns where not), then restore."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

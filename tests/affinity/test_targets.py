@@ -99,6 +99,14 @@ def test_overlapping_masks_do_not_merge_with_a_third() -> None:
     assert target[0, 0, 1].tolist() == pytest.approx([1, 5 / 8, 5 / 8, 5 / 8, 5 / 8, 1])
 
 
+def test_targets_are_made_where_the_labels_are() -> None:
+    # On the meta device nothing can be computed on the CPU on the way.
+    labels = torch.zeros(2, 8, 6, dtype=torch.int32, device="meta")
+    for result in affinity_targets(labels):
+        assert result.device.type == "meta"
+        assert (result.shape, result.dtype) == ((2, 1, 8, 6), torch.float32)
+
+
 @pytest.mark.parametrize(
     "labels", [torch.zeros(2, 2, dtype=torch.int32), torch.zeros(1, 2, 2), torch.zeros(1, 1, 2, 2)]
 )

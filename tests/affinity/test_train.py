@@ -47,6 +47,20 @@ def test_what_a_training_writes_and_reports(
     assert sum(float(row["train/loss"]) for row in logged) / 4 == pytest.approx(metrics["loss"])
 
 
+def test_half_precision_trains_too(
+    tmp_path: Path, tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: AffinityParams
+) -> None:
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        params = longer(tiny_params, epochs=2, precision=precision)
+        metrics = train_affinity(
+            params, tiny_dataset, tiny_coco / "train2017", tmp_path / "o", tmp_path / "s", 0
+        )
+        losses[precision] = metrics["loss"]
+    assert losses["bf16-mixed"] != losses["32-true"]
+    assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=0.1)
+
+
 class Killer(CSVLogger):
     """A logger whose machine goes away after step 7."""
 

@@ -238,3 +238,15 @@ def test_auto_precision(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: cuda_bf16)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
     assert choose_precision() == expected
+
+
+def test_training_leaves_torch_as_it_was(tmp_path: Path) -> None:
+    states = []
+
+    class Spy(Line):
+        def on_train_start(self) -> None:
+            states.append(torch.are_deterministic_algorithms_enabled())
+
+    train(tmp_path, Spy())
+    assert states == [True]
+    assert not torch.are_deterministic_algorithms_enabled()
