@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -222,23 +223,38 @@ inline DoubleAngle ridge_normal(const int32_t* smooth, int64_t height, int64_t w
   return {2 * (along_x - along_y), mixed};
 }
 
-// Normal of the arc between two regions, from a window of at most 8 columns: where the pixels of
-// `second` lie, seen from those of `first`. For a straight arc through the middle it is exact.
+// Normal of the arc between two regions, from a window of at most 8 columns around a crack: from
+// the centroid of the pixels of `first` to that of `second`, times the numbers of both. For a
+// straight arc through the middle it is exact.
 inline DoubleAngle arc_normal(const int32_t* window, int64_t stride, int64_t rows, int64_t columns,
                               int32_t first, int32_t second) {
-  int32_t column[8] = {}, rising[8] = {};  // sums over r of side, and of (rows - r) * side
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < 8; ++c) {
-      const int32_t label = window[r * stride + c];
-      column[c] += (label == second) - (label == first);
-      rising[c] += column[c];
+  struct Counts {
+    int32_t column[8] = {}, rising[8] = {};  // sums over rows r of 1, and of (rows - r)
+
+    void add_row(const int32_t* row, int32_t region) {
+      for (int64_t c = 0; c < 8; ++c) {
+        column[c] += row[c] == region;
+        rising[c] += column[c];
+      }
     }
+  };
+  Counts of_first, of_second;
+  for (int64_t r = 0; r < rows; ++r) {
+    of_first.add_row(window + r * stride, first);
+    of_second.add_row(window + r * stride, second);
   }
-  int64_t down = 0, right = 0;  // sums of side times twice the offset from the middle
+  int64_t first_count = 0, first_up = 0, first_right = 0;
+  int64_t second_count = 0, second_up = 0, second_right = 0;
   for (int64_t c = 0; c < columns; ++c) {
-    down += (rows + 1) * column[c] - 2 * rising[c];
-    right += (2 * c - columns + 1) * column[c];
+    first_count += of_first.column[c];
+    first_up += of_first.rising[c];
+    first_right += c * of_first.column[c];
+    second_count += of_second.column[c];
+    second_up += of_second.rising[c];
+    second_right += c * of_second.column[c];
   }
+  const int64_t down = first_up * second_count - second_up * first_count;
+  const int64_t right = second_right * first_count - first_right * second_count;
   return {right * right - down * down, 2 * right * down};
 }
 
@@ -408,6 +424,9 @@ class Merger {
       move_arcs(keep_first ? b : a, keep_first ? a : b);
       node_[keep_first ? a : b] = node++;
     }
+    if (node != 2 * regions - 1) {
+      throw std::invalid_argument("the region adjacency graph must be connected");
+    }
     parents[node - 1] = node - 1;
     for (int32_t arc = 0; arc < arcs; ++arc) {
       int32_t survivor = arc;
@@ -472,6 +491,11 @@ class Merger {
   PairIndex index_;
   std::vector<Entry> heap_;
 };
+
+inline void merge(int64_t regions, int64_t arcs, const int32_t* ends, const int64_t* strength,
+                  const int64_t* length, int32_t* parents, double* altitudes, int32_t* merged_at) {
+  Merger(regions, arcs, ends, strength, length).run(parents, altitudes, merged_at);
+}
 
 // Adds every node's values (nodes, columns) to its parent's, children first.
 inline void accumulate(const int32_t* parents, int64_t nodes, int64_t columns, int64_t* values) {

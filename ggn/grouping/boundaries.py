@@ -10,6 +10,8 @@ from ggn.grouping import _kernels
 
 UNIT = _kernels.UNIT
 """Affinities are kept as integers in units of 1 / UNIT, so that sums are exact in any order."""
+MOST_PIXELS = 2**31 - 1
+"""Pixels are numbered by 32-bit integers, those of a frame around the image included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,10 @@ def fixed_affinity(affinity: ArrayLike) -> NDArray[np.int16]:
         raise ValueError(f"affinity must be (H, W) with H, W > 0, got {given.shape}")
     if given.dtype not in (np.float16, np.float32, np.float64):
         raise ValueError(f"affinity must be float16, float32 or float64, got {given.dtype}")
+    if (given.shape[0] + 2) * (given.shape[1] + 2) > MOST_PIXELS:
+        raise ValueError(
+            f"affinity must have at most 2^31 - 1 pixels, frame included, got {given.shape}"
+        )
     fixed, first_bad = _kernels.quantise(np.ascontiguousarray(given, dtype=np.float32))
     if first_bad >= 0:
         y, x = divmod(first_bad, given.shape[1])

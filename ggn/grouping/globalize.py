@@ -100,14 +100,14 @@ def global_strength(
     """Return the global boundary strength of each arc, (E,), in [0, 1].
 
     The squared diffusion distance between two regions, the sum of (v_i - v_j)^2 / λ, depends
-    neither on the sign of a mode nor on the basis chosen for equal λ. Without boundaries it is at
-    most 2 MODES d^2 / area for regions d pixels apart. The strength is SIGMA times the logarithm
-    of the ratio to that, the inverse of exp(-b / SIGMA): a blank image has none, and nothing is
-    divided by the image's own maximum.
+    neither on the sign of a mode nor on the basis chosen for equal λ. Without boundaries it is
+    about MODES d / (2 area) for regions d pixels wide, hardly ever above twice that. The strength
+    is SIGMA times the logarithm of the ratio to the latter, the inverse of exp(-b / SIGMA): a
+    blank image has none, and nothing is divided by the image's own maximum.
     """
     first, second = ends[:, 0], ends[:, 1]
     distance = ((vectors[first] - vectors[second]) ** 2 / values).sum(axis=1)
-    squared = ((centres[first] - centres[second]) ** 2).sum(axis=1)
-    flat = 2 * MODES * np.maximum(squared, 1) / area
-    strength: Floats = np.clip(SIGMA * np.log(np.maximum(distance / flat, 1)), 0, 1)
+    apart = np.sqrt(((centres[first] - centres[second]) ** 2).sum(axis=1))
+    blank = MODES * np.maximum(apart, 1) / area
+    strength: Floats = np.clip(SIGMA * np.log(np.maximum(distance / blank, 1)), 0, 1)
     return strength

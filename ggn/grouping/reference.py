@@ -91,15 +91,18 @@ def ridge_normal(smooth: Int32, y: int, x: int) -> tuple[int, int]:
 
 
 def arc_normal(labels: Int32, y: int, x: int, down: int, right: int) -> tuple[int, int]:
-    """Return the normal of the arc at the crack between (y, x) and (y + down, x + right)."""
-    first, second = sorted((labels[y, x], labels[y + down, x + right]))
-    sum_y = sum_x = 0
-    for v in range(max(y - REACH, 0), min(y + REACH + down + 1, labels.shape[0])):
-        for u in range(max(x - REACH, 0), min(x + REACH + right + 1, labels.shape[1])):
-            side = int(labels[v, u] == second) - int(labels[v, u] == first)
-            sum_y += side * (2 * (v - y) - down)
-            sum_x += side * (2 * (u - x) - right)
-    return sum_x**2 - sum_y**2, 2 * sum_x * sum_y
+    """Return the normal of the arc at the crack between (y, x) and (y + down, x + right).
+
+    It points from the centroid of one region's pixels in the window to that of the other's.
+    """
+    top, left = max(y - REACH, 0), max(x - REACH, 0)
+    window = labels[top : y + down + REACH + 1, left : x + right + REACH + 1]
+    here, there = (
+        np.argwhere(window == labels[y, x]),
+        np.argwhere(window == labels[y + down, x + right]),
+    )
+    to_y, to_x = map(int, there.sum(axis=0) * len(here) - here.sum(axis=0) * len(there))
+    return to_x**2 - to_y**2, 2 * to_x * to_y
 
 
 def absolute_cosine(a: tuple[int, int], b: tuple[int, int]) -> float:

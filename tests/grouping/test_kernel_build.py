@@ -1,0 +1,40 @@
+"""A kernel that is not that of its sources is noticed."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ggn.grouping import _kernels, kernel_build, stale_kernel
+
+
+def test_the_kernel_of_this_checkout_is_fresh():
+    """If this fails, build again: `make setup`."""
+    assert stale_kernel() is None
+
+
+@pytest.mark.parametrize("edited", kernel_build.SOURCES)
+def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path, monkeypatch):
+    for name in kernel_build.SOURCES:
+        shutil.copy(Path(kernel_build.__file__).with_name(name), tmp_path)
+    monkeypatch.setattr(kernel_build, "__file__", str(tmp_path / "kernel_build.py"))
+    assert stale_kernel() is None
+    with (tmp_path / edited).open("a") as source:
+        source.write("\n")
+    assert "_kernels.hpp or _kernels.pyx" in stale_kernel()
+    assert str(tmp_path) in stale_kernel()
+
+
+def test_the_compiled_module_lies_outside_the_source_tree():
+    assert not list(Path(kernel_build.__file__).parent.glob("*.so"))
+    assert re.fullmatch("[0-9a-f]{64}", _kernels.SOURCE_HASH)
+
+
+def test_the_build_hashes_the_same_sources():
+    cmake = Path(kernel_build.__file__).parents[2] / "CMakeLists.txt"
+    if not cmake.is_file():
+        pytest.skip("needs the checkout, not only the installed package")
+    (sources,) = re.findall(r"set\(kernel_sources (.*)\)", cmake.read_text())
+    assert re.findall(r"_kernels\.\w+", sources) == list(kernel_build.SOURCES)
+    assert not re.search("-ffast-math|-Ofast|funsafe", cmake.read_text())

@@ -1,0 +1,60 @@
+"""The five scores, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from ggn.grouping.score import SCORES, Sums
+
+# 4 x 4 pixels, affinity 0.75 on the 12 of the rim and 1 inside; 16 cracks to the rest of the image,
+# with 0.25 on their far sides. A corner pixel of the rim lies at two cracks.
+SQUARE = {
+    "area": 16,
+    "affinity": 12 * 0.75 + 4,
+    "frame": 0,
+    "rim": 12,
+    "rim_affinity": 12 * 0.75,
+    "outline": 16,
+    "outline_affinity": 16 * (0.75 + 0.25),
+    "outline_strength": 16 * 0.75,
+}
+
+
+def sums(**changes):
+    return Sums(**{key: np.array([float(value)]) for key, value in (SQUARE | changes).items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("outline_affinity", 1 - 0.5),
+        ("interior_affinity", 1 + 13 / 16),
+        ("interior_minus_twice_outline", 1 + (13 - 2 * 16) / 16),
+        ("outline_minus_interior", 1 - (0.5 - 1)),
+        ("normalized_cut", 1 - 16 / (4 + 16)),
+    ],
+)
+def test_scores_of_a_square(name, expected):
+    assert SCORES[name](sums()).tolist() == [pytest.approx(expected)]
+
+
+def test_a_segment_that_is_all_rim_is_its_own_interior():
+    thin = sums(area=12, affinity=9)
+    assert SCORES["outline_minus_interior"](thin)[0] == pytest.approx(1 - (0.5 - 0.75))
+
+
+@pytest.mark.parametrize("name", list(SCORES))
+def test_scores_are_finite_without_affinity_and_without_outline(name):
+    dark = sums(affinity=0, rim_affinity=0, outline_affinity=0)
+    whole = sums(frame=16, rim=0, rim_affinity=0, outline=0, outline_affinity=0)
+    assert np.isfinite(SCORES[name](dark)).all()
+    assert np.isfinite(SCORES[name](whole)).all()
+
+
+@pytest.mark.parametrize("name", ["outline_affinity", "outline_minus_interior", "normalized_cut"])
+def test_a_clearer_outline_scores_higher(name):
+    assert SCORES[name](sums(outline_affinity=4)) > SCORES[name](sums())
+
+
+def test_sums_can_be_taken_of_some_segments():
+    two = Sums(**{key: np.array([1.0, value]) for key, value in SQUARE.items()})
+    assert two[np.array([1])].area.tolist() == [16]
