@@ -101,33 +101,42 @@ inline int32_t find_seeds(const int16_t* affinity, int64_t height, int64_t width
   return count;
 }
 
-// First-in-first-out queue per level; `pop` takes from the lowest level that is not empty.
+// Labelled pixels, first in first out per level; `pop` takes from the lowest level that has one.
 // Pushing below the level of the last pop counts as pushing at that level (Meyer's flooding).
-class BucketQueue {
+class FloodQueue {
  public:
-  BucketQueue(int64_t levels, int64_t items)
-      : first_(static_cast<size_t>(levels), -1),
-        last_(static_cast<size_t>(levels), -1),
-        next_(static_cast<size_t>(items)) {}
+  FloodQueue(int64_t levels, int64_t pixels)
+      : queues_(static_cast<size_t>(levels)), pixels_(static_cast<size_t>(pixels)) {}
 
-  void push(int32_t item, int32_t level) {
-    level = std::max(level, level_);
-    (first_[level] < 0 ? first_[level] : next_[last_[level]]) = item;
-    last_[level] = item;
+  void push(int32_t pixel, int32_t level, int32_t label) {
+    Queue& queue = queues_[std::max(level, level_)];
+    (queue.first < 0 ? queue.first : pixels_[queue.last].next) = pixel;
+    queue.last = pixel;
+    pixels_[pixel].label = label;
   }
 
   int32_t pop() {  // -1 when empty
-    const auto levels = static_cast<int32_t>(first_.size());
-    while (first_[level_] < 0) {
-      if (++level_ == levels) return --level_, -1;
+    while (queues_[level_].first < 0) {
+      if (level_ + 1 == static_cast<int32_t>(queues_.size())) return -1;
+      ++level_;
     }
-    const int32_t item = first_[level_];
-    first_[level_] = item == last_[level_] ? -1 : next_[item];
-    return item;
+    Queue& queue = queues_[level_];
+    const int32_t pixel = queue.first;
+    queue.first = pixel == queue.last ? -1 : pixels_[pixel].next;
+    return pixel;
   }
 
+  int32_t label(int64_t pixel) const { return pixels_[pixel].label; }
+
  private:
-  std::vector<int32_t> first_, last_, next_;
+  struct Queue {
+    int32_t first = -1, last = -1;
+  };
+  struct Pixel {
+    int32_t label, next;  // beside each other, because every push touches both
+  };
+  std::vector<Queue> queues_;
+  std::vector<Pixel> pixels_;
   int32_t level_ = 0;
 };
 
@@ -135,40 +144,42 @@ class BucketQueue {
 // pixel holds its region from 0 on. Ties: first come, first served, seeds and neighbours in
 // raster order.
 inline void watershed(const int16_t* affinity, int64_t height, int64_t width, int32_t* labels) {
-  const int64_t stride = width + 2;  // a frame that is never open saves every bounds check
-  std::vector<uint8_t> open(static_cast<size_t>((height + 2) * stride + 1), 0);
-  std::vector<int32_t> framed(open.size(), 0);
-  std::vector<int16_t> level(open.size(), 0);
-  BucketQueue queue(kUnit + 1, static_cast<int64_t>(open.size()));
+  constexpr int16_t kClosed = -1;  // the sign bit: labelled already, or on the frame around
+  const int64_t stride = width + 2;
+  std::vector<int16_t> level(static_cast<size_t>((height + 2) * stride + 2), kClosed);
+  FloodQueue queue(kUnit + 1, static_cast<int64_t>(level.size()));
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
       const int64_t pixel = (y + 1) * stride + x + 1;
-      framed[pixel] = labels[y * width + x];
-      open[pixel] = framed[pixel] == 0;
-      level[pixel] = static_cast<int16_t>(kUnit - affinity[y * width + x]);
-      if (framed[pixel] > 0) queue.push(static_cast<int32_t>(pixel), level[pixel]);
+      const auto rise = static_cast<int16_t>(kUnit - affinity[y * width + x]);
+      if (labels[y * width + x] == 0) {
+        level[pixel] = rise;
+      } else {
+        queue.push(static_cast<int32_t>(pixel), rise, labels[y * width + x]);
+      }
     }
   }
-  const auto open_row = [&open](int64_t middle) {  // bits 0, 8, 16: left, middle, right
-    uint32_t bytes;
-    std::memcpy(&bytes, &open[middle - 1], sizeof bytes);
-    return bytes & 0x010101u;
+  const auto open_row = [&level](int64_t middle) {  // bits 15, 31, 47: left, middle, right
+    uint64_t four;
+    std::memcpy(&four, &level[middle - 1], sizeof four);
+    return ~four & 0x0000800080008000u;
   };
   for (int64_t pixel = queue.pop(); pixel >= 0; pixel = queue.pop()) {
-    const uint32_t rows[3] = {open_row(pixel - stride), open_row(pixel), open_row(pixel + stride)};
+    const uint64_t rows[3] = {open_row(pixel - stride), open_row(pixel), open_row(pixel + stride)};
     if ((rows[0] | rows[1] | rows[2]) == 0) continue;
+    const int32_t label = queue.label(pixel);
     for (int64_t row = 0; row < 3; ++row) {
-      for (uint32_t bits = rows[row]; bits != 0; bits &= bits - 1) {
-        const int64_t neighbour = pixel + (row - 1) * stride + std::countr_zero(bits) / 8 - 1;
-        open[neighbour] = 0;
-        framed[neighbour] = framed[pixel];
-        queue.push(static_cast<int32_t>(neighbour), level[neighbour]);
+      for (uint64_t bits = rows[row]; bits != 0; bits &= bits - 1) {
+        const int64_t neighbour = pixel + (row - 1) * stride + std::countr_zero(bits) / 16 - 1;
+        queue.push(static_cast<int32_t>(neighbour), level[neighbour], label);
+        level[neighbour] = kClosed;
       }
     }
   }
   for (int64_t y = 0; y < height; ++y) {
-    const int32_t* row = framed.data() + (y + 1) * stride + 1;
-    for (int64_t x = 0; x < width; ++x) labels[y * width + x] = row[x] - 1;
+    for (int64_t x = 0; x < width; ++x) {
+      labels[y * width + x] = queue.label((y + 1) * stride + x + 1) - 1;
+    }
   }
 }
 
