@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ from ggn.core.instances import Instances
 from ggn.core.masks import from_segmentation, resize
 
 PSEUDO_CATEGORY = "pseudo"
+_INTERCHANGE_KEYS = ("segmentation", "image_id", "score", "orig_shape")
 
 Record = dict[str, Any]
 
@@ -49,54 +52,112 @@ def merge(
 
     Annotations keep their ids and get `"source": "annotation"`; pseudo masks get fresh ids after
     them and `"source": "pseudo"`, and keep `score`, `rank` and `gt_iou`.
+
+    Raises:
+        ValueError: a pseudo mask is of an image that the dataset lacks, or not of its size.
     """
+    sizes = {image["id"]: [image["height"], image["width"]] for image in dataset["images"]}
     annotations = [{**record, "source": "annotation"} for record in dataset["annotations"]]
     next_id = max((record["id"] for record in annotations), default=0) + 1
-    added = [
-        {**record, "id": next_id + index, "iscrowd": 0, "source": "pseudo"}
-        for index, record in enumerate(record for image in pseudo for record in image)
-    ]
-    return {
-        **dataset,
-        "categories": [*dataset["categories"], category],
-        "annotations": annotations + added,
-    }
+    for record in (record for image in pseudo for record in image):
+        image_id, size = record["image_id"], list(record["segmentation"]["size"])
+        if size != sizes.get(image_id):
+            wanted = sizes.get(image_id, "no such image")
+            raise ValueError(f"pseudo mask of image {image_id}: size {size}, dataset: {wanted}")
+        fresh = {"id": next_id, "category_id": category["id"], "iscrowd": 0, "source": "pseudo"}
+        annotations.append({**record, **fresh})
+        next_id += 1
+    categories = [*dataset["categories"], category]
+    return {**dataset, "categories": categories, "annotations": annotations}
 
 
 def from_interchange(lists: Any, file: str) -> Iterator[tuple[int, Instances]]:
     """Yield (image id, masks best first) of an interchange file made elsewhere.
 
-    Masks extracted at a reduced size are scaled to `orig_shape` (nearest).
+    Masks extracted at a reduced size are scaled to `orig_shape` (nearest). Images whose list is
+    empty cannot be told by name and are not yielded: they have no pseudo ground truth.
+
+    Args:
+        lists: what the JSON file holds: a list per image, of objects with at least `segmentation`,
+            `image_id`, `score` and `orig_shape`.
+        file: its name, for the messages.
 
     Raises:
         CocoError: naming the list, the object and the key that is missing or wrong.
     """
     if not isinstance(lists, list) or not all(isinstance(entry, list) for entry in lists):
         raise CocoError([Fault(file, "file", "must be a list with one list of objects per image")])
+    places: dict[int, int] = {}
     for index, entry in enumerate(lists):
-        faults = [
-            Fault(file, f"[{index}][{place}]", f"needs the key {key!r}")
-            for place, record in enumerate(entry)
-            for key in ("segmentation", "image_id", "score", "orig_shape")
-            if not isinstance(record, dict) or key not in record
-        ]
-        if not faults and len({record["image_id"] for record in entry}) > 1:
-            faults = [Fault(file, f"[{index}]", "objects of several images in one list")]
+        if not entry:
+            continue
+        reasons = list(_record_faults(entry)) or list(_differences(entry))
+        faults = [Fault(file, f"[{index}][{place}]", reason) for place, reason in reasons]
         if faults:
             raise CocoError(faults)
-        if entry:
-            yield entry[0]["image_id"], _instances(entry, file, index)
+        image_id = entry[0]["image_id"]
+        if image_id in places:
+            reason = f"image {image_id} has a list already, [{places[image_id]}]"
+            raise CocoError([Fault(file, f"[{index}]", reason)])
+        places[image_id] = index
+        yield image_id, _instances(entry, file, index)
+
+
+def _record_faults(entry: list[Any]) -> Iterator[tuple[int, str]]:
+    """Yield the place and fault of each object of a list that is malformed by itself."""
+    for place, record in enumerate(entry):
+        if not isinstance(record, dict):
+            yield place, f"must be an object, got {reprlib.repr(record)}"
+        elif missing := [name for name in _INTERCHANGE_KEYS if name not in record]:
+            yield place, f"misses {', '.join(missing)}"
+        else:
+            for name, value, allowed, holds in (
+                ("image_id", record["image_id"], "an integer", _is_integer),
+                ("score", record["score"], "a finite number", _is_number),
+                ("orig_shape", record["orig_shape"], "[height, width]", _is_shape),
+                ("segmentation.size", _size(record), "[height, width]", _is_shape),
+            ):
+                if not holds(value):
+                    yield place, f"{name} must be {allowed}, got {reprlib.repr(value)}"
+
+
+def _differences(entry: list[Any]) -> Iterator[tuple[int, str]]:
+    """Yield the place and fault of each well-formed object of another image than the first."""
+    first = entry[0]
+    for place, record in enumerate(entry):
+        for name in ("image_id", "orig_shape"):
+            if record[name] != first[name]:
+                yield place, f"{name} is {record[name]}, but {first[name]} in [0]"
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and all(type(n) is int and n > 0 for n in value)
+    )
+
+
+def _size(record: Record) -> Any:
+    segmentation = record["segmentation"]
+    return segmentation.get("size") if isinstance(segmentation, dict) else None
 
 
 def _instances(entry: list[Record], file: str, index: int) -> Instances:
     height, width = entry[0]["orig_shape"]
     masks = []
     for place, record in enumerate(entry):
+        extracted_size = record["segmentation"]["size"]
         try:
-            size = record["segmentation"]["size"]
-            mask = from_segmentation(record["segmentation"], (size[0], size[1]))
-        except (ValueError, TypeError, KeyError) as error:
+            mask = from_segmentation(record["segmentation"], tuple(extracted_size))
+        except ValueError as error:
             raise CocoError([Fault(file, f"[{index}][{place}]", str(error))]) from error
-        masks.append(resize(mask, (height, width)))
+        masks.append(mask if extracted_size == [height, width] else resize(mask, (height, width)))
     scores = np.array([record["score"] for record in entry], dtype=np.float32)
     return Instances(masks, scores, (height, width))
