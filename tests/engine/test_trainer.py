@@ -250,3 +250,11 @@ def test_training_leaves_torch_as_it_was(tmp_path: Path) -> None:
     train(tmp_path, Spy())
     assert states == [True]
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_gradients_are_clipped_to_their_limit(tmp_path: Path) -> None:
+    free, clipped, start = Line(), Line(), Line()
+    train(tmp_path / "a", free)
+    train(tmp_path / "b", clipped, params={"gradient_clip": 1e-6})
+    moved = [(module.net.weight - start.net.weight).norm().item() for module in (free, clipped)]
+    assert moved[1] < 0.02 * moved[0]  # the weight decay alone
