@@ -25,7 +25,7 @@ def globalize(
 ) -> Arcs:
     """Return the arcs with `weight` of their strength replaced by the global boundary's.
 
-    The eigenproblem (D - W) v = λ D v of the pixel graph is restricted to vectors that are
+    The eigenproblem (D - W) v = λ M v of the pixel graph (see `slowest_modes`) is restricted to vectors that are
     constant on each region (Rayleigh-Ritz): a few thousand unknowns instead of a few hundred
     thousand, and by the min-max principle each λ bounds the full problem's from above.
     """
@@ -81,7 +81,8 @@ def slowest_modes(ends: NDArray[np.int32], links: Floats, mass: Floats) -> tuple
         start = np.random.default_rng(0).standard_normal(regions)
         values, vectors = sparse_linalg.eigsh(operator, count, sigma=-1e-6, v0=start)
     order = np.argsort(values, kind="stable")[1:]
-    return values[order], scale @ vectors[:, order]
+    # Rounding could leave 0 where two parts of the image are all but disconnected.
+    return np.maximum(values[order], 1e-12), scale @ vectors[:, order]
 
 
 def centroids(labels: NDArray[np.int32]) -> Floats:

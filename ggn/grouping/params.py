@@ -23,7 +23,7 @@ class GroupingParams(BaseModel):
     seed_spacing: float = Field(0.015, gt=0, le=0.5)
     """Least distance between seeds as a share of the square root of the image's area, so that
     the finest partition has as many regions at any resolution."""
-    min_seed_spacing: int = Field(3, ge=2)
+    min_seed_spacing: int = Field(4, ge=2)
     """Least distance between seeds in pixels, for small images."""
     globalization_weight: float = Field(0.0, ge=0, le=1)
     """Share of the spectral (global) boundary in an arc's strength; 0 skips the eigenproblem."""
