@@ -85,8 +85,9 @@ def group(
     """Show what the affinity groups: NAME.png (affinity, hierarchy, candidates) and NAME.json."""
     from ggn.affinity import load_affinity
     from ggn.evaluation.pictures import affinity_picture, overlay, write_gallery
-    from ggn.grouping import GroupingParams, build_hierarchy, contour_map
+    from ggn.grouping import GroupingParams, build_hierarchy
     from ggn.grouping import group as group_pixels
+    from ggn.grouping.contours import contour_map
 
     _refuse_same_names(images)
     params = GroupingParams()

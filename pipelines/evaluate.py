@@ -1,9 +1,9 @@
 """Stage `evaluate`: average recall and precision of one recipe on seen, unseen and all objects."""
 
 from ggn.core.coco import read_json
+from ggn.data.prepare import read_prepared
 from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.params import EvaluationParams
-from ggn.data.prepare import read_prepared
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/predictions/{recipe}.json")
@@ -20,9 +20,7 @@ def main(split: str, recipe: str) -> None:
             protocol=params.protocol,
             iou_types=params.iou_types,
         )
-        run.report(
-            run.reports / recipe / "evaluation.json", metrics, protocol=params.protocol
-        )
+        run.report(run.reports / recipe / "evaluation.json", metrics, protocol=params.protocol)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Stage `evaluate_affinity`: errors of the affinity map, recall of the segments grouped from it."""
 
-from pathlib import Path
 from typing import Any
 
 from rich.progress import track
@@ -27,9 +26,10 @@ def main(split: str) -> None:
         chosen = prepared.partitions[partition]
         kept = val if chosen is None else split_annotations(val, chosen)[0]
         network = load_affinity(run.models / "affinity", run.device)
-        samples, errors = AffinitySamples(kept, Path(prepared.val_images)), AffinityErrors()
+        samples, errors = AffinitySamples(kept, prepared.val_images), AffinityErrors()
         segments: list[dict[str, Any]] = []
-        for image, labels, image_id in track(samples, "evaluate", console=run.console):
+        for index in track(range(len(samples)), "evaluate", console=run.console):
+            image, labels, image_id = samples[index]
             affinity = network.predict(image.permute(1, 2, 0).numpy())
             errors.add(affinity, labels.numpy())
             segments += group(affinity, run.params(GroupingParams)).to_coco_results(image_id)

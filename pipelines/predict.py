@@ -6,8 +6,8 @@ from rich.progress import track
 
 from ggn.core.coco import read_coco, write_json
 from ggn.data.images import read_image
-from ggn.detector import load_detector
 from ggn.data.prepare import read_prepared
+from ggn.detector import load_detector
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/{recipe}")

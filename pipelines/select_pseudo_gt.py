@@ -39,7 +39,9 @@ def main(split: str) -> None:
         lists = [pseudo[image_id] for image_id in sizes]
         folder = run.data / "pseudo_gt"
         write_json(folder / "interchange.json", lists)
-        write_json(folder / "pseudo_gt.json", merge({**dataset, "annotations": []}, lists, category))
+        write_json(
+            folder / "pseudo_gt.json", merge({**dataset, "annotations": []}, lists, category)
+        )
         write_json(run.data / "training" / "ggn.json", merge(dataset, lists, category))
         counts = {"pseudo_masks": quality.pseudo, "hidden_objects": quality.hidden}
         measured = quality.metrics() if quality.hidden else {}

@@ -1,4 +1,4 @@
-"""What every stage shares: validated params, guards, resume folder, one MLflow run, a metrics file."""
+"""What every stage shares: params, guards, resume folder, one MLflow run, a metrics file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from ggn.core.coco import write_json
 
@@ -38,7 +39,9 @@ class ParamsError(ValueError):
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """Read params.yaml as YAML 1.2 (YAML 1.1 reads `1e-3` as text and `no` as false)."""
     try:
-        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = YAML(typ="safe", pure=True).load(
+            path.read_text(encoding="utf-8")
+        )
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the repository root") from None
     except YAMLError as error:

@@ -1,9 +1,9 @@
 """Stage `train_detector`: train the class-agnostic Mask R-CNN on one recipe's training file."""
 
 from ggn.core.coco import read_coco
+from ggn.data.prepare import read_prepared
 from ggn.detector.params import DetectorParams
 from ggn.detector.train import train_detector
-from ggn.data.prepare import read_prepared
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/training/{recipe}.json")

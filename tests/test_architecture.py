@@ -220,7 +220,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 def test_files_stay_short() -> None:
     for path in [*SOURCES, *ROOT.glob("ggn/*/*.pyx"), *ROOT.glob("ggn/*/*.hpp")]:
         stage = path.parent.name == "pipelines" and path.stem in STAGE_MODULES
-        lines, most = len(path.read_text("utf-8").splitlines()), 60 if stage else 400
+        lines, most = len(path.read_text("utf-8").splitlines()), 72 if stage else 400
         assert lines <= most, f"{path.relative_to(ROOT)}: {lines} lines, at most {most}"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ggn.core.instances import Instances
+from ggn.core.masks import RLE
 
 Picture = NDArray[np.uint8]
 
@@ -63,6 +64,29 @@ def affinity_picture(affinity: NDArray[np.float32]) -> Picture:
     """Return the map as grey levels, white = inside an object, uint8 (H, W, 3)."""
     grey = (np.clip(affinity, 0, 1) * 255).round().astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def gallery_row(
+    image: Picture,
+    truth: Sequence[RLE],
+    affinity: NDArray[np.float32],
+    pseudo: Instances,
+    found: Mapping[str, Instances],
+) -> dict[str, Picture]:
+    """Return one image's pictures by title: what is there, what was grouped, what was found.
+
+    Of each model's detections (best first) as many are drawn as there are objects.
+    """
+    annotated = Instances(
+        list(truth), np.ones(len(truth), np.float32), (image.shape[0], image.shape[1])
+    )
+    return {
+        "image": image,
+        "ground truth": overlay(image, annotated),
+        "affinity": affinity_picture(affinity),
+        "pseudo-GT": overlay(image, pseudo),
+        **{model: overlay(image, best[: len(truth)]) for model, best in found.items()},
+    }
 
 
 def write_gallery(

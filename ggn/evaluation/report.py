@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.table import Table
+
 from ggn.evaluation.average_recall import BUDGETS, UNDEFINED
 
 COMPARED_METRICS = ("AR_10", "AR_100", "AR_s_100", "AR_m_100", "AR_l_100", "AR_1500", "AP", "AP_50")
@@ -106,3 +108,18 @@ def recall_curve(metrics: Mapping[str, float], prefix: str = "") -> list[tuple[i
         raise ValueError(f"no metric {missing[0]!r}; there are {list(metrics)}")
     points = [(budget, metrics[name]) for budget, name in names.items()]
     return [] if points[0][1] == UNDEFINED else points
+
+
+def comparison_table(rows: Iterable[ComparisonRow], title: str, digits: int = 3) -> Table:
+    """Return the rows as a table for the terminal; the title should state the protocol."""
+    table = Table("metric", title=title)
+    for heading in ("baseline", "GGN", "difference"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row.metric,
+            _number(row.baseline, digits),
+            _number(row.ggn, digits),
+            _number(row.difference, digits, signed=True),
+        )
+    return table

@@ -189,9 +189,13 @@ def test_without_mlflow_a_stage_runs_and_writes_its_metrics(checkout: Path) -> N
 
 
 def test_scratch_survives_a_failure_and_goes_with_success(checkout: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), open_stage("prepare", "mine") as run:
-        (run.scratch / "state").write_text("half")
-        raise KeyboardInterrupt
+    def killed() -> None:
+        with open_stage("prepare", "mine") as run:
+            (run.scratch / "state").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
     with open_stage("prepare", "mine") as again:
         assert (again.scratch / "state").read_text() == "half"
     assert not again.scratch.exists()
