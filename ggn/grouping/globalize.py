@@ -25,7 +25,7 @@ def globalize(
 ) -> Arcs:
     """Return the arcs with `weight` of their strength replaced by the global boundary's.
 
-    The eigenproblem (D - W) v = λ M v of the pixel graph (see `slowest_modes`) is restricted to vectors that are
+    The eigenproblem of the pixel graph (see `slowest_modes`) is restricted to vectors that are
     constant on each region (Rayleigh-Ritz): a few thousand unknowns instead of a few hundred
     thousand, and by the min-max principle each λ bounds the full problem's from above.
     """
