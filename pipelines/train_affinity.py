@@ -4,6 +4,7 @@ from ggn.affinity.params import AffinityParams
 from ggn.affinity.train import train_affinity
 from ggn.core.coco import read_coco
 from ggn.data.prepare import read_prepared
+from ggn.data.splits import require_seen
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/training/baseline.json")
@@ -12,10 +13,13 @@ INPUTS = ("data/{split}/prepared", "data/{split}/training/baseline.json")
 def main(split: str) -> None:
     """Write models/SPLIT/affinity."""
     with open_stage("train_affinity", split, inputs=INPUTS) as run:
+        file = run.data / "training" / "baseline.json"
+        dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
+        require_seen(dataset, prepared.seen, str(file))
         metrics = train_affinity(
             run.params(AffinityParams),
-            read_coco(run.data / "training" / "baseline.json"),
-            read_prepared(run.data / "prepared").train_images,
+            dataset,
+            prepared.train_images,
             run.models / "affinity",
             run.scratch,
             run.seed,

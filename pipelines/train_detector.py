@@ -2,6 +2,7 @@
 
 from ggn.core.coco import read_coco
 from ggn.data.prepare import read_prepared
+from ggn.data.splits import require_seen
 from ggn.detector.params import DetectorParams
 from ggn.detector.train import train_detector
 from pipelines.stage import open_stage, run_stage
@@ -12,10 +13,13 @@ INPUTS = ("data/{split}/prepared", "data/{split}/training/{recipe}.json")
 def main(split: str, recipe: str) -> None:
     """Write models/SPLIT/RECIPE from data/SPLIT/training/RECIPE.json."""
     with open_stage("train_detector", split, recipe, inputs=INPUTS) as run:
+        file = run.data / "training" / f"{recipe}.json"
+        dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
+        require_seen(dataset, prepared.seen, str(file))
         metrics = train_detector(
             run.params(DetectorParams),
-            read_coco(run.data / "training" / f"{recipe}.json"),
-            read_prepared(run.data / "prepared").train_images,
+            dataset,
+            prepared.train_images,
             run.models / recipe,
             run.scratch,
             run.seed,

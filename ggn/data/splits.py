@@ -114,3 +114,19 @@ def split_annotations(
     seen_part = [a for a in dataset["annotations"] if a["category_id"] in seen]
     hidden_part = [a for a in dataset["annotations"] if a["category_id"] not in seen]
     return {**dataset, "annotations": seen_part}, {**dataset, "annotations": hidden_part}
+
+
+def require_seen(dataset: Mapping[str, Any], seen_ids: Collection[int], file: str) -> None:
+    """Refuse to train on an annotation of a category that is not seen; pseudo masks may pass.
+
+    Raises:
+        ValueError: naming the file, the first such annotation and its category.
+    """
+    names = {category["id"]: category["name"] for category in dataset["categories"]}
+    for record in dataset["annotations"]:
+        if record["category_id"] not in seen_ids and record.get("source") != "pseudo":
+            raise ValueError(
+                f"{file}: annotation {record['id']} has the category "
+                f"'{names[record['category_id']]}', which is not seen in this split: "
+                "training on it would train on the evaluation"
+            )

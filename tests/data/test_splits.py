@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ggn.core.coco import read_json
-from ggn.data.splits import PARTITIONS, resolve_categories, split_annotations
+from ggn.data.splits import PARTITIONS, require_seen, resolve_categories, split_annotations
 
 ANIMALS = [
     {"id": 40, "name": "catfish"},
@@ -91,3 +91,17 @@ def test_split_annotations_keeps_all_images_and_categories_in_both() -> None:
             key: dataset[key] for key in ("info", "images", "categories")
         }
     assert len(dataset["annotations"]) == 3
+
+
+def test_training_on_an_unseen_category_is_refused_by_name() -> None:
+    dataset = {
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "kite"}],
+        "annotations": [
+            {"id": 5, "category_id": 1},
+            {"id": 6, "category_id": 3, "source": "pseudo"},
+            {"id": 7, "category_id": 2},
+        ],
+    }
+    with pytest.raises(ValueError, match=r"train\.json: annotation 7 has the category 'kite'"):
+        require_seen(dataset, (1,), "train.json")
+    require_seen(dataset, (1, 2), "train.json")
