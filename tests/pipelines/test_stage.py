@@ -63,7 +63,7 @@ FAULTS = [
     ),
     (
         {"detector": {"epochs": float("nan")}},
-        "splits.mine.detector.epochs: input should be greater than 0, got nan",
+        "splits.mine.detector.epochs: input should be less than or equal to 10000, got nan",
     ),
     (
         {"detector": {"batch_size": 8.0}},
