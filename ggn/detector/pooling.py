@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torchvision  # noqa: F401 - registers the operators of torch.ops.torchvision
 from torch import Tensor
 
 from ggn.detector.anchors import STRIDES

@@ -18,6 +18,11 @@ FOREGROUND, BACKGROUND = 0, 1
 """Classes of the box head, in the order of its logits."""
 
 
+_COUNT_DIVISOR = 16
+"""Heads see multiples of this many regions. A CPU compiles its convolutions anew for every count,
+which takes longer than running them, and every image has another count."""
+
+
 class TrainingRegions(NamedTuple):
     """The regions of one image that the heads are trained on, the objects among them first.
 
@@ -33,6 +38,11 @@ class Detections(NamedTuple):
 
     boxes_xyxy: Tensor
     scores: Tensor
+
+
+def _padded_count(pooled: Tensor) -> Tensor:
+    """Append zero regions up to a multiple of `_COUNT_DIVISOR`."""
+    return F.pad(pooled, (0, 0, 0, 0, 0, 0, 0, -len(pooled) % _COUNT_DIVISOR))
 
 
 class BoxHead(nn.Module):
@@ -58,10 +68,11 @@ class BoxHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (R, 2), foreground first, and deltas (R, 4), float32, of (R, C, P, P)."""
-        hidden = pooled.flatten(1)
+        count = len(pooled)
+        hidden = _padded_count(pooled).flatten(1)
         for layer in self.hidden:
             hidden = F.relu(layer(hidden))
-        return self.logits(hidden).float(), self.deltas(hidden).float()
+        return self.logits(hidden).float()[:count], self.deltas(hidden).float()[:count]
 
     @torch.no_grad()
     def training_regions(
@@ -174,9 +185,9 @@ class MaskHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Logits float32 (R, 2P, 2P) of pooled regions (R, C, P, P)."""
-        hidden = F.relu(self.upsample(self.convolutions(pooled)))
+        hidden = F.relu(self.upsample(self.convolutions(_padded_count(pooled))))
         logits: Tensor = self.logits(hidden).squeeze(1).float()
-        return logits
+        return logits[: len(pooled)]
 
     def losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Binary cross-entropy per cell, 0 without regions; both (R, 2P, 2P)."""

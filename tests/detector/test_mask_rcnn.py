@@ -1,0 +1,242 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ggn.detector.mask_rcnn import Batch, MaskRCNN, padded_size
+from ggn.detector.params import DetectorParams
+from ggn.detector.paste import encode_masks
+from ggn.detector.pooling import pool_regions
+from tests.detector.reference_weights import (
+    our_name,
+    params_of,
+    reference_batch,
+    reference_model,
+)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(sizes_hw: list[tuple[int, int]], objects: list[int]) -> Batch:
+    """Noise with squares on it, `objects` of them on each image."""
+    torch.manual_seed(0)
+    images, boxes, masks = [], [], []
+    for (height, width), count in zip(sizes_hw, objects, strict=True):
+        image = torch.randint(0, 255, (3, height, width), dtype=torch.uint8)
+        corners = [(2 + 9 * k, 3 + 5 * k, 18 + 9 * k, 17 + 5 * k) for k in range(count)]
+        mask = torch.zeros((count, height, width), dtype=torch.uint8)
+        for k, (x1, y1, x2, y2) in enumerate(corners):
+            mask[k, y1:y2, x1:x2] = 1
+        images.append(image)
+        boxes.append(torch.tensor(corners, dtype=torch.float32).reshape(-1, 4))
+        masks.append(mask)
+    return Batch(images, boxes, masks, list(range(len(images))))
+
+
+def model(params: DetectorParams) -> MaskRCNN:
+    torch.manual_seed(0)
+    return MaskRCNN(params)
+
+
+# --- shapes and sizes ---
+
+
+@pytest.mark.parametrize(
+    ("size", "padded"), [((1, 1), (32, 32)), ((32, 33), (32, 64)), ((214, 310), (224, 320))]
+)
+def test_sides_are_padded_to_multiples_of_32(
+    size: tuple[int, int], padded: tuple[int, int]
+) -> None:
+    assert padded_size(size) == padded
+
+
+def test_images_are_normalised_and_padded_with_zeros_right_and_below() -> None:
+    image = torch.tensor([124, 116, 104], dtype=torch.uint8)[:, None, None].expand(3, 20, 40)
+    inputs = MaskRCNN.prepare_images([image, torch.zeros((3, 33, 10), dtype=torch.uint8)])
+    assert inputs.shape == (2, 3, 64, 64)
+    assert inputs[0, :, :20, :40].abs().max() < 0.01  # the mean colour
+    assert not inputs[0, :, 20:].any()
+    assert not inputs[0, :, :, 40:].any()
+    assert inputs[1, 0, 32, 9] == pytest.approx(-123.675 / 58.395)
+
+
+def test_the_pyramid_has_five_levels(tiny_params: DetectorParams) -> None:
+    features = model(tiny_params).features(torch.zeros(1, 3, 64, 96))
+    assert [tuple(f.shape) for f in features] == [
+        (1, 16, 16, 24),
+        (1, 16, 8, 12),
+        (1, 16, 4, 6),
+        (1, 16, 2, 3),
+        (1, 16, 1, 2),
+    ]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101"])
+def test_all_backbones_fit(name: str, tiny_params: DetectorParams) -> None:
+    backbone = {**tiny_params.backbone.model_dump(), "name": name}
+    params = DetectorParams.model_validate({**tiny_params.model_dump(), "backbone": backbone})
+    with torch.device("meta"):
+        network = MaskRCNN(params)
+        assert len(network.features(torch.zeros(1, 3, 64, 64))) == 5
+
+
+def test_the_reference_recipe_freezes_stem_and_first_stage() -> None:
+    with torch.device("meta"):
+        network = MaskRCNN(DetectorParams())
+    frozen = {k for k, p in network.named_parameters() if not p.requires_grad}
+    assert {k.split(".")[1] for k in frozen} == {"conv1", "bn1", "layer1"}
+
+
+# --- training ---
+
+
+@pytest.mark.parametrize("objects", [[2, 3], [0, 2], [0, 0]])
+def test_every_part_that_can_learn_gets_finite_gradients(
+    objects: list[int], tiny_params: DetectorParams
+) -> None:
+    network = model(tiny_params)
+    losses = network.losses(batch([(64, 48), (40, 64)], objects), generator())
+    assert set(losses) == {"rpn_objectness", "rpn_box", "box_class", "box_regression", "mask"}
+    torch.stack(list(losses.values())).sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name  # none is unused: distributed training needs that
+        assert torch.isfinite(parameter.grad).all(), name
+    learned = {"rpn_objectness", "box_class"} if sum(objects) == 0 else set(losses)
+    assert {name for name, value in losses.items() if value > 0} == learned
+
+
+def test_losses_follow_the_generator_alone(tiny_params: DetectorParams) -> None:
+    network, data = model(tiny_params), batch([(64, 64)] * 2, [3, 3])
+    first, again, other = (network.losses(data, generator(seed)) for seed in (1, 1, 2))
+    assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in again.items()}
+    assert first["box_class"].item() != other["box_class"].item()
+
+
+def test_an_image_is_trained_alike_alone_and_beside_others(tiny_params: DetectorParams) -> None:
+    everything = {
+        "rpn": {**tiny_params.rpn.model_dump(), "samples": 10_000},
+        "box": {**tiny_params.box.model_dump(), "samples": 10_000},
+    }
+    params = DetectorParams.model_validate({**tiny_params.model_dump(), **everything})
+    network, image = model(params), batch([(64, 48)], [2])
+    twice = Batch(*(part * 2 for part in image))  # type: ignore[operator]
+    alone, beside = network.losses(image, generator()), network.losses(twice, generator())
+    for name, loss in alone.items():
+        assert beside[name].item() == pytest.approx(loss.item(), rel=1e-4), name
+
+
+def test_half_precision_trains_and_keeps_losses_in_float32(tiny_params: DetectorParams) -> None:
+    network, data = model(tiny_params), batch([(64, 64)], [3])
+    full = network.losses(data, generator())
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network.losses(data, generator())
+    for name, loss in half.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(full[name].item(), rel=0.1), name
+
+
+# --- detection ---
+
+
+def test_detections_are_in_pixels_of_the_original(tiny_params: DetectorParams) -> None:
+    network = model(tiny_params).eval()
+    (image,) = batch([(48, 64)], [2]).images
+    small, probabilities = network.detect(image, (48, 64))
+    large, _ = network.detect(image, (96, 192))
+    assert probabilities.shape == (len(small.scores), 10, 10)
+    assert len(small.scores) == len(large.scores) == 20
+    assert torch.allclose(small.scores, large.scores)
+    assert torch.allclose(small.boxes_xyxy * torch.tensor([3, 2, 3, 2]), large.boxes_xyxy)
+    assert (small.boxes_xyxy.max(0).values <= torch.tensor([64, 48, 64, 48])).all()
+
+
+# --- parity with the reference ---
+
+
+@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
+def reference(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path, MaskRCNN]]:
+    folder = Path(__file__).parents[2].parent / "shared" / "golden"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared, real data that is not part of the project")
+    everything = {"rpn": {"samples": 10**6}, "box": {"samples": 10**6}}
+    params = params_of(request.param, **everything)
+    yield request.param, folder, reference_model(folder, request.param, params)
+
+
+def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:
+    name, folder, network = reference
+    recorded = json.loads((folder / "C_losses.json").read_text())[name]
+    network.train().zero_grad()
+    network.backbone.freeze_stages(1)  # the reference's GroupNorm recipe froze its random stem
+    losses = network.losses(reference_batch(folder), generator())
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()
+    theirs = recorded["losses"]
+    expected = {
+        "rpn_objectness": sum(theirs["loss_rpn_cls"]),
+        "rpn_box": sum(theirs["loss_rpn_bbox"]),
+        "box_class": theirs["loss_cls"],
+        "box_regression": theirs["loss_bbox"],
+        "mask": theirs["loss_mask"],
+    }
+    assert {k: v.item() for k, v in losses.items()} == pytest.approx(expected, rel=1e-5)
+    assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
+    ours = dict(network.named_parameters())
+    for key, norm in recorded["grad_norm"].items():
+        gradient = ours[our_name(key, name == "maskrcnn_gn")].grad
+        if norm is None:
+            assert gradient is None, key
+        else:
+            assert gradient is not None, key
+            assert gradient.double().norm().item() == pytest.approx(norm, rel=1e-3), key
+
+
+def same_set(ours: Tensor, theirs: np.ndarray, tolerance: float) -> bool:
+    """Whether two lists of rows are the same set, each row matched within the tolerance."""
+    distances = np.abs(ours.numpy()[:, None] - theirs[None]).max(-1)
+    return max(distances.min(0).max(), distances.min(1).max()) <= tolerance
+
+
+def test_proposals_and_detections_equal_the_reference(
+    reference: tuple[str, Path, MaskRCNN],
+) -> None:
+    name, folder, network = reference
+    network.eval()
+    recorded = np.load(folder / f"B_synth_{name}.npz")
+    (image,) = reference_batch(folder).images
+    with torch.inference_mode():
+        features = network.features(network.prepare_images([image]))
+        output = network.rpn(features)
+        (proposals,) = network.rpn.propose(output, torch.tensor([image.shape[-2:]]))
+    for level, logits in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
+        assert np.allclose(logits[0], recorded[f"rpn_cls_{level}"].ravel(), atol=1e-3)
+    assert len(proposals) == len(recorded["proposals"])
+    assert same_set(proposals, recorded["proposals"][:, :4], 2e-3)
+    regions = torch.tensor(recorded["proposals"][:8, :4])
+    pooled = pool_regions(features, [regions], 7, level_scale=56, sampling_ratio=0)
+    assert np.allclose(pooled[:, ::16], recorded["roi_feat_first8"], atol=1e-3)
+    for array, original in (("det_net", (214, 310)), ("det_rescaled", (428, 620))):
+        found, _ = network.detect(image, original)
+        assert len(found.scores) == len(recorded[array])
+        rows = torch.cat([found.boxes_xyxy, found.scores[:, None]], dim=1)
+        assert same_set(rows, recorded[array], 2e-3)
+
+
+def test_masks_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:
+    name, folder, network = reference
+    network.eval()
+    recorded = np.load(folder / f"B_synth_{name}.npz")
+    (image,) = reference_batch(folder).images
+    found, probabilities = network.detect(image, (428, 620))
+    logits = torch.logit(probabilities[:50])
+    assert np.allclose(logits, recorded["mask_logits_rescaled"], atol=2e-3)
+    ours = encode_masks(probabilities[:50], found.boxes_xyxy[:50], (428, 620), 0.5)
+    theirs = recorded["rle_rescaled"].tolist()
+    texts = [t.decode() if isinstance(t, bytes) else t for t in theirs]
+    assert sum(mask["counts"] != text for mask, text in zip(ours, texts, strict=True)) <= 1

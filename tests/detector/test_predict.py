@@ -1,0 +1,106 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ggn.detector import load_detector
+from ggn.detector.mask_rcnn import MaskRCNN
+from ggn.detector.params import DetectorParams
+from ggn.engine.weights import WeightsError, save_weights
+
+
+def write(folder: Path, params: DetectorParams, background: float = 0.0) -> Path:
+    """Random weights; `background` raises the background logit of every region."""
+    torch.manual_seed(0)
+    network = MaskRCNN(params)
+    with torch.no_grad():
+        network.box_head.logits.bias += torch.tensor([0, background])
+    save_weights(network, folder, {"kind": "detector", "params": params.model_dump()})
+    return folder
+
+
+def noise(*size_hw: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "size_hw", [(1, 1), (1, 90), (33, 2), (64, 64), (48, 200), (300, 40), (500, 700)]
+)
+def test_masks_have_the_size_of_the_image(
+    tmp_path: Path, tiny_params: DetectorParams, size_hw: tuple[int, int]
+) -> None:
+    found = load_detector(write(tmp_path, tiny_params)).predict(noise(*size_hw))
+    assert found.image_size_hw == size_hw
+    assert len(found) <= 20
+    assert (found.areas > 0).all()
+    assert (np.diff(found.scores) <= 0).all()
+    assert ((found.scores > 0) & (found.scores <= 1)).all()
+
+
+def test_an_image_may_be_empty(tmp_path: Path, tiny_params: DetectorParams) -> None:
+    found = load_detector(write(tmp_path, tiny_params, background=500)).predict(noise(40, 60))
+    assert len(found) == 0
+    assert found.image_size_hw == (40, 60)
+
+
+def test_larger_images_are_scaled_down_as_in_training(
+    tmp_path: Path, tiny_params: DetectorParams
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    detector = load_detector(write(tmp_path, tiny_params), precision="32-true")
+    network = detector._network
+    network.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    for size in ((40, 80), (160, 320), (64, 64)):
+        detector.predict(noise(*size))
+    assert seen == [(1, 3, 32, 64), (1, 3, 32, 64), (1, 3, 64, 64)]
+
+
+def test_prediction_repeats_bit_for_bit(tmp_path: Path, tiny_params: DetectorParams) -> None:
+    image = noise(50, 40)
+    detector = load_detector(write(tmp_path, tiny_params))
+    first = detector.predict(image)
+    for other in (
+        detector.predict(image),
+        detector.predict(np.asfortranarray(image)),
+        load_detector(tmp_path).predict(image),
+    ):
+        assert other.masks == first.masks
+        assert np.array_equal(other.scores, first.scores)
+
+
+@pytest.mark.parametrize(
+    ("image", "got"),
+    [
+        (np.zeros((3, 40, 40), np.uint8), r"uint8 \(3, 40, 40\)"),
+        (np.zeros((40, 40), np.uint8), r"uint8 \(40, 40\)"),
+        (np.zeros((40, 40, 3), np.float32), r"float32 \(40, 40, 3\)"),
+        (np.zeros((0, 40, 3), np.uint8), r"uint8 \(0, 40, 3\)"),
+    ],
+)
+def test_refuses_what_is_no_rgb_image(
+    tmp_path: Path, tiny_params: DetectorParams, image: Any, got: str
+) -> None:
+    with pytest.raises(ValueError, match=r"image must be uint8 \(H, W, 3\), got " + got):
+        load_detector(write(tmp_path, tiny_params)).predict(image)
+
+
+def test_refuses_weights_that_are_no_detector(tmp_path: Path, tiny_params: DetectorParams) -> None:
+    other = torch.nn.Linear(1, 1)
+    save_weights(other, tmp_path, {"kind": "affinity"})
+    with pytest.raises(WeightsError, match="kind 'affinity', not 'detector'"):
+        load_detector(tmp_path)
+    save_weights(other, tmp_path, {"kind": "detector"})
+    with pytest.raises(WeightsError, match="card and weights do not describe a detector"):
+        load_detector(tmp_path)
+    save_weights(other, tmp_path, {"kind": "detector", "params": tiny_params.model_dump()})
+    with pytest.raises(WeightsError, match=r"do not describe a detector(.|\n)*rpn\.conv\.weight"):
+        load_detector(tmp_path)
+
+
+def test_an_unknown_name_of_the_package_is_refused() -> None:
+    import ggn.detector
+
+    with pytest.raises(AttributeError, match="no attribute 'load_dectetor'"):
+        _ = ggn.detector.load_dectetor
