@@ -47,7 +47,7 @@ def _cross(rng: np.random.Generator) -> Loops:
     width = rng.uniform(0.25, 0.38)
     corner = np.array([(1, -width), (1, width), (width, width)])
     turns = [np.array([(0, 1), (-1, 0)]), -np.eye(2), np.array([(0, -1), (1, 0)])]
-    return [np.concatenate([corner, *(corner @ turn for turn in turns)])]
+    return [np.concatenate([corner, *(corner @ turn for turn in turns)]) / np.hypot(1, width)]
 
 
 def _star(rng: np.random.Generator) -> Loops:

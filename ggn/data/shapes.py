@@ -6,7 +6,6 @@ from the seen ones, is an outline: the surface bends at the rim, towards or away
 and casts a shadow on what lies behind.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 from ggn.core.coco import write_json
 from ggn.core.masks import areas, boxes_xyxy, encode
@@ -26,6 +25,7 @@ from ggn.data.textures import (
     SEEN_TEXTURES,
     UNSEEN_TEXTURES,
     Floats,
+    add_lines,
     background,
     blend,
     pattern,
@@ -66,6 +66,9 @@ class ShapesParams(BaseModel):
     """Fewest objects aimed at in an image; a tiny image may have no room for them."""
     max_objects: int = Field(12, le=32)
     """Most objects in an image."""
+    unseen_share: float = Field(0.7, ge=0, le=1)
+    """Share of the objects that are of an unseen family, as in open-world photographs, where most
+    objects are of categories that nobody annotated."""
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> Self:
@@ -116,7 +119,7 @@ def make_shapes(params: ShapesParams, out_dir: Path) -> None:
         dataset = _draw_part(params, part, unfinished / part)
         write_json(unfinished / "annotations" / f"instances_{part}.json", dataset)
     for name in folders:
-        os.replace(unfinished / name, out_dir / name)
+        (unfinished / name).replace(out_dir / name)
     unfinished.rmdir()
 
 
@@ -174,6 +177,7 @@ def draw_scene(params: ShapesParams, part: Part, index: int) -> Scene:
     light_angle = rng.uniform(0, 2 * np.pi)
     for item in reversed(objects):
         _paint(rng, canvas, item, light_angle)
+    add_lines(rng, canvas, int(rng.integers(1, 5)))  # in front: a thin line bounds no object
     canvas += rng.uniform(0.005, 0.02) * rng.standard_normal(canvas.shape, dtype=np.float32)
     image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
     return Scene(image, [item.family for item in objects], visible)
@@ -192,7 +196,7 @@ def _place_objects(
     objects: list[_Object] = []
     visible: list[NDArray[np.bool_]] = []
     for _ in range(wanted * _ATTEMPTS_PER_OBJECT):
-        item = _random_object(rng, size_hw, objects)
+        item = _random_object(rng, size_hw, objects, params.unseen_share)
         mask = np.zeros(size_hw, dtype=bool)
         mask[item.window] = (item.coverage >= 0.5) & free[item.window]
         if mask.sum() >= max(45, 0.4 * _area(item.loops)):
@@ -205,10 +209,13 @@ def _place_objects(
 
 
 def _random_object(
-    rng: np.random.Generator, size_hw: tuple[int, int], others: list[_Object]
+    rng: np.random.Generator,
+    size_hw: tuple[int, int],
+    others: list[_Object],
+    unseen_share: float,
 ) -> _Object:
     """An object of a random family; every third one is put so that it touches another."""
-    outlines = SEEN_OUTLINES if rng.random() < 0.5 else UNSEEN_OUTLINES
+    outlines = UNSEEN_OUTLINES if rng.random() < unseen_share else SEEN_OUTLINES
     family = list(outlines)[rng.integers(len(outlines))]
     radius = float(np.exp(rng.uniform(np.log(9), np.log(0.26 * min(size_hw)))))
     centre = rng.uniform(0.4 * radius, np.array(size_hw) - 0.4 * radius)
@@ -242,7 +249,7 @@ def _coverage(loops: Loops, window: tuple[slice, slice]) -> Floats:
         # a pixel of the canvas covers [i, i + 1), and ImageDraw's coordinates are pixel centres
         points = (loop - origin) * _SUPERSAMPLING - 0.5
         pen.polygon([tuple(point) for point in points.tolist()], fill=255 if index == 0 else 0)
-    return np.asarray(fine.reduce(_SUPERSAMPLING), dtype=np.float32) / 255
+    return np.asarray(fine.reduce(_SUPERSAMPLING), dtype=np.float32) / np.float32(255)
 
 
 def _area(loops: Loops) -> float:
@@ -256,7 +263,7 @@ def _paint(rng: np.random.Generator, canvas: Floats, item: _Object, light_angle:
     """Paint an object and its shadow over `canvas` (H, W, 3), in place."""
     target = canvas[item.window]
     light = np.array([np.sin(light_angle), np.cos(light_angle)])
-    shadow = gaussian_filter(np.roll(item.coverage, np.rint(-2 * light).astype(int), (0, 1)), 2.0)
+    shadow = gaussian_filter(shift(item.coverage, -2 * light, order=1, mode="nearest"), 2.0)
     target *= 1 - np.float32(rng.uniform(0.25, 0.5)) * shadow[..., None]
 
     y, x = np.mgrid[item.window].astype(np.float32)

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import Tensor
 
-from ggn.detector.pooling import pool_regions, pyramid_level
+from ggn.detector.pooling import pool_regions, pyramid_level, roi_align
 
 
 def square(side: float) -> list[float]:
@@ -77,6 +78,29 @@ def test_gradients_flow_into_the_level_that_was_read(sampling_ratio: int) -> Non
     totals = [0.0 if f.grad is None else float(f.grad.sum()) for f in features]
     # 2 channels × 4 cells, each cell a mean of features: its weights add up to 1.
     assert totals == pytest.approx([8, 8, 0, 0])
+
+
+@pytest.mark.parametrize("sampling_ratio", [1, 2])
+def test_a_fixed_number_of_samples_equals_torchvisions(sampling_ratio: int) -> None:
+    torch.manual_seed(0)
+    ours = torch.randn(3, 4, 12, 20, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    corners = torch.rand(9, 2) * torch.tensor([60.0, 30.0])
+    sides = torch.rand(9, 2) * torch.tensor([20.0, 18.0])
+    boxes = torch.cat([corners, corners + sides], dim=1)
+    boxes[0] = torch.tensor([0.0, 0, 80, 48])  # the whole frame
+    boxes[1] = torch.tensor([80.0, 48, 80, 48])  # its very corner
+    rois = torch.cat([torch.tensor([0.0, 1, 2] * 3)[:, None], boxes], dim=1)
+    first = roi_align(ours, rois, 5, 0.25, sampling_ratio)
+    second = torchvision.ops.roi_align(theirs, rois, 5, 0.25, sampling_ratio, aligned=True)
+    assert torch.allclose(first, second, atol=1e-4)
+    weights = torch.randn(first.shape)
+    (first * weights).sum().backward()
+    (second * weights).sum().backward()
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert torch.allclose(ours.grad, theirs.grad, atol=1e-3)
+    assert roi_align(ours, rois[:0], 5, 0.25, sampling_ratio).shape == (0, 4, 5, 5)
 
 
 def test_levels_equal_the_reference(shared: Path) -> None:

@@ -242,7 +242,9 @@ def test_images_that_do_not_belong_are_refused(tmp_path: Path) -> None:
         writer.append(ImageCandidates(2, good.instances, good.features[:, :1]))
     bad = good.features.copy()
     bad[1, 1] = np.nan
-    with pytest.raises(ValueError, match="image 2: .* finite, but contrast is nan for candidate 1"):
+    with pytest.raises(
+        ValueError, match=r"image 2: .* finite, but contrast is nan for candidate 1"
+    ):
         writer.append(ImageCandidates(2, good.instances, bad))
     assert writer.finished == {1}
     writer.close()
