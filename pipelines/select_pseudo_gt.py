@@ -28,10 +28,11 @@ def main(split: str) -> None:
         category, quality, pseudo = pseudo_category(dataset), Quality(), {}
         for item in read_candidates(run.data / "candidates", list(sizes)):
             size_hw = sizes[item.image_id]
-            masks, hidden_masks = (
-                [from_segmentation(record["segmentation"], size_hw) for record in group]
-                for group in (annotated[item.image_id], hidden[item.image_id])
-            )
+            masks = [
+                from_segmentation(r["segmentation"], size_hw) for r in annotated[item.image_id]
+            ]
+            objects = [r for r in hidden[item.image_id] if not r.get("iscrowd", 0)]
+            hidden_masks = [from_segmentation(r["segmentation"], size_hw) for r in objects]
             ranked = resized(rank_candidates(item, names, params.rank), size_hw)
             chosen, overlap = select(ranked, masks, params)
             quality.add(chosen, hidden_masks)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -232,7 +234,11 @@ def make_trainer(
 def fit(
     module: L.LightningModule, data: TrainingData, trainer: L.Trainer, resume: Path | None
 ) -> None:
-    """Run the training to its end, from the checkpoint where there is one."""
+    """Run the training to its end, from the checkpoint where there is one.
+
+    Raises:
+        SystemExit: with status 143 if the process is terminated (SIGTERM), as by a cluster.
+    """
     with warnings.catch_warnings(), _quiet(), _deterministic():
         # Lightning's own use of deprecated torch calls, and advice that our choices answer.
         for message in (
@@ -242,7 +248,10 @@ def fit(
             ".*in eval mode at the start of training.*",
         ):
             warnings.filterwarnings("ignore", message=message)
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        except SIGTERMException as end:  # a SystemExit without a code, which reads as success
+            raise SystemExit(128 + signal.SIGTERM) from end
 
 
 @contextmanager

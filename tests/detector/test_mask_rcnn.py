@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -160,13 +159,13 @@ def test_detections_are_in_pixels_of_the_original(tiny_params: DetectorParams) -
 
 
 @pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
-def reference(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path, MaskRCNN]]:
+def reference(request: pytest.FixtureRequest) -> tuple[str, Path, MaskRCNN]:
     folder = Path(__file__).parents[2].parent / "shared" / "golden"
     if not folder.is_dir():
         pytest.skip("needs ../shared, real data that is not part of the project")
     everything = {"rpn": {"samples": 10**6}, "box": {"samples": 10**6}}
     params = params_of(request.param, **everything)
-    yield request.param, folder, reference_model(folder, request.param, params)
+    return request.param, folder, reference_model(folder, request.param, params)
 
 
 def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -42,8 +44,9 @@ Batch = tuple[Tensor, list[int]]
 class Line(L.LightningModule):
     """Fits zero to three numbers; remembers what it saw; dies or sees NaN where it is told to."""
 
-    def __init__(self, die_at: int | None = None) -> None:
+    def __init__(self, die_at: int | None = None, terminated: bool = False) -> None:
         super().__init__()
+        self._terminated = terminated
         torch.manual_seed(0)
         self.net = nn.Linear(3, 1)
         self.seen: list[tuple[int, tuple[int, ...]]] = []
@@ -51,7 +54,9 @@ class Line(L.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         if self.trainer.global_step == self._die_at:
-            raise KeyboardInterrupt
+            if not self._terminated:
+                raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGTERM)
         self.seen.append((self.trainer.global_step, tuple(batch[1])))
         loss = self.net(batch[0]).square().mean()
         self.log("train/loss", loss)
@@ -158,6 +163,12 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert undisturbed.seen == killed.seen[:5] + resumed.seen
     assert torch.equal(undisturbed.net.weight, resumed.net.weight)
     assert torch.equal(undisturbed.net.bias, resumed.net.bias)
+
+
+def test_a_terminated_run_does_not_read_as_success(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        train(tmp_path, Line(die_at=3, terminated=True))
+    assert end.value.code == 143
 
 
 def test_reading_processes_change_nothing(tmp_path: Path) -> None:
