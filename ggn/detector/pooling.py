@@ -99,7 +99,8 @@ def _sample_grid(
     tall = feature.transpose(0, 1).reshape(1, channels, batch * height, width)
     x = (2 * x.clamp(0, width - 1) + 1) / width - 1
     y = (2 * (y.clamp(0, height - 1) + rois[:, :1] * height) + 1) / (batch * height) - 1
-    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
+    columns, rows = x[:, None, :].expand(-1, points, -1), y[:, :, None].expand(-1, -1, points)
+    grid = torch.stack([columns, rows], dim=-1)
     sampled = F.grid_sample(tall, grid.reshape(1, -1, points, 2), align_corners=False)
     sampled = sampled.reshape(channels, -1, points, points).transpose(0, 1)
     return F.avg_pool2d(sampled, sampling_ratio) if sampling_ratio > 1 else sampled
