@@ -39,8 +39,18 @@ def make_checkout(folder: Path) -> Path:
     with changed_params(folder) as params:
         shapes = params["splits"]["shapes"]
         shapes["data"]["shapes"] = {"train_images": 10, "val_images": 4, "max_size": 112}
-        shapes["affinity"] |= {"epochs": 1, "warmup_steps": 0, "checkpoint_steps": 1}
-        shapes["detector"] |= {"epochs": 4, "warmup_steps": 0, "checkpoint_steps": 1}
+        shapes["affinity"] |= {
+            "epochs": 1,
+            "warmup_steps": 0,
+            "checkpoint_steps": 1,
+            "log_steps": 1,
+        }
+        shapes["detector"] |= {
+            "epochs": 4,
+            "warmup_steps": 0,
+            "checkpoint_steps": 1,
+            "log_steps": 1,
+        }
     return folder
 
 
