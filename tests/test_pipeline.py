@@ -39,6 +39,7 @@ def make_checkout(folder: Path) -> Path:
     with changed_params(folder) as params:
         shapes = params["splits"]["shapes"]
         shapes["data"]["shapes"] = {"train_images": 10, "val_images": 4, "max_size": 112}
+        shapes["pseudo_gt"]["min_score"] = None  # a network trained for seconds reaches none
         shapes["affinity"] |= {
             "epochs": 1,
             "warmup_steps": 0,
