@@ -106,7 +106,7 @@ def kill_when(folder: Path, ready: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, "the stage never got as far"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
