@@ -159,8 +159,10 @@ def test_stage_tracks_exactly_the_params_it_reads(stage: str) -> None:
 
 def test_packages_above_every_stage_import_nothing() -> None:
     """No stage depends on these two files, so nothing in them may decide a result."""
-    for name in ("ggn/__init__.py", "pipelines/__init__.py"):
-        assert not imported_names(ROOT / name), f"{name}: imports something; no stage tracks it"
+    allowed = {"ggn/__init__.py": set(), "pipelines/__init__.py": {"os"}}  # os: how threads wait
+    for name, names in allowed.items():
+        imported = imported_names(ROOT / name)
+        assert imported <= names, f"{name}: imports {imported - names}; no stage tracks it"
 
 
 def test_stages_are_modules_and_modules_are_stages() -> None:

@@ -2,13 +2,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from ggn.core.coco import annotations_by_image
 from ggn.core.masks import from_segmentation, mask_iou
 from ggn.data.images import read_image
 from ggn.data.samples import DetectionSamples
@@ -131,26 +129,23 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert whole["loss"] == resumed["loss"]
 
 
-def test_it_learns_the_annotated_objects(
+def test_it_learns_to_find_the_annotated_objects(
     tmp_path: Path, tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: DetectorParams
 ) -> None:
     images = tiny_coco / "train2017"
-    params = changed(tiny_params, epochs=60, lr=0.05, schedule="cosine", gradient_clip=5.0)
+    params = changed(tiny_params, epochs=40, lr=0.05, schedule="cosine", gradient_clip=5.0)
     train_detector(params, tiny_dataset, images, tmp_path, tmp_path / "scratch", 0)
     detector = load_detector(tmp_path)
-    annotations = annotations_by_image(tiny_dataset)
-    best = []
-    for record in tiny_dataset["images"]:
+    records = {record["id"]: record for record in tiny_dataset["images"]}
+    persons = [a for a in tiny_dataset["annotations"] if a["category_id"] == 1 and not a["iscrowd"]]
+    assert len(persons) == 3
+    for person in persons:  # a dark box on noise, the largest object of its image
+        record = records[person["image_id"]]
         size = record["height"], record["width"]
         found = detector.predict(read_image(images / record["file_name"]))
-        objects = [
-            from_segmentation(a["segmentation"], size)
-            for a in annotations[record["id"]]
-            if not a["iscrowd"]
-        ]
-        if objects:
-            best.extend(mask_iou(objects, found[:3].masks).max(axis=1))
-    assert np.mean(best) > 0.5  # three objects an image, three detections
+        truth = from_segmentation(person["segmentation"], size)
+        assert mask_iou([truth], found[:3].masks).max() > 0.5
+        assert found.scores[0] > 0.5
 
 
 def test_a_loss_that_is_not_finite_names_the_images(

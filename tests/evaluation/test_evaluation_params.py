@@ -9,7 +9,11 @@ from ggn.evaluation import EvaluationParams
 
 
 def test_defaults_are_those_of_the_tables() -> None:
-    assert EvaluationParams().model_dump() == {"protocol": "budget", "iou_types": ["bbox", "segm"]}
+    assert EvaluationParams().model_dump() == {
+        "protocol": "budget",
+        "iou_types": ["bbox", "segm"],
+        "affinity_partition": "unseen",
+    }
 
 
 @pytest.mark.parametrize(
