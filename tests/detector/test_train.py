@@ -133,7 +133,7 @@ def test_it_learns_to_find_the_annotated_objects(
     tmp_path: Path, tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: DetectorParams
 ) -> None:
     images = tiny_coco / "train2017"
-    params = changed(tiny_params, epochs=40, lr=0.05, schedule="cosine", gradient_clip=5.0)
+    params = changed(tiny_params, epochs=60, lr=0.05, schedule="cosine", gradient_clip=1.0)
     train_detector(params, tiny_dataset, images, tmp_path, tmp_path / "scratch", 0)
     detector = load_detector(tmp_path)
     records = {record["id"]: record for record in tiny_dataset["images"]}
