@@ -18,6 +18,9 @@ from ggn.engine.backbone import build_backbone, normalise
 SIZE_DIVISOR = 32
 """Sides of the network's input are multiples of this; images are padded right and below."""
 
+_MASKS_AT_ONCE = 128
+"""Detections whose masks are predicted together: 1500 at once would take gigabytes."""
+
 
 class Batch(NamedTuple):
     """Images of one training step with their objects.
@@ -133,23 +136,38 @@ class MaskRCNN(nn.Module):
             Detections in original pixels, and their mask probabilities, float32 (N, S, S).
         """
         features = self.features(self.prepare_images([image]))
-        size = _size_hw(image)
-        sizes = torch.tensor([size], device=image.device)
+        detections = self.find_boxes(features, _size_hw(image), original_hw)
+        scale = detections.boxes_xyxy.new_tensor([*_scale_wh(_size_hw(image), original_hw)] * 2)
+        return detections, self.mask_probabilities(features, detections.boxes_xyxy * scale)
+
+    def find_boxes(
+        self, features: list[Tensor], size_hw: tuple[int, int], original_hw: tuple[int, int]
+    ) -> Detections:
+        """Detections, in original pixels, of one image of `size_hw` network pixels."""
+        sizes = torch.tensor([size_hw], device=features[0].device)
         proposals = self.rpn.propose(self.rpn(features), sizes)
         logits, deltas = self.box_head(self._pool(features, proposals, self.params.box.pool_size))
-        scale = size[1] / original_hw[1], size[0] / original_hw[0]
-        detections = select_detections(
+        return select_detections(
             proposals[0],
             logits,
             deltas,
-            size_hw=size,
-            scale_wh=scale,
+            size_hw=size_hw,
+            scale_wh=_scale_wh(size_hw, original_hw),
             delta_stds=self.params.box.delta_stds,
             params=self.params.detection,
         )
-        regions = detections.boxes_xyxy * image.new_tensor([*scale, *scale], dtype=torch.float32)
-        pooled = self._pool(features, [regions], self.params.mask.pool_size)
-        return detections, self.mask_head(pooled).sigmoid()
+
+    def mask_probabilities(self, features: list[Tensor], boxes_xyxy: Tensor) -> Tensor:
+        """Mask probabilities float32 (N, S, S) of boxes of one image, in network pixels."""
+        size = self.params.mask.pool_size
+        chunks = torch.split(boxes_xyxy, _MASKS_AT_ONCE)
+        logits = [self.mask_head(self._pool(features, [boxes], size)) for boxes in chunks]
+        return torch.cat(logits).sigmoid()
+
+
+def _scale_wh(size_hw: tuple[int, int], original_hw: tuple[int, int]) -> tuple[float, float]:
+    """Network pixels per original pixel, along x and y."""
+    return size_hw[1] / original_hw[1], size_hw[0] / original_hw[0]
 
 
 def _padded_masks(masks: Tensor) -> Tensor:

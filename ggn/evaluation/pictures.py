@@ -100,7 +100,7 @@ def write_gallery(
         row_names: one label per row.
     """
     titles = list(rows[0])
-    figure = Figure(figsize=(2.2 * len(titles), 2.25 * len(rows)), layout="constrained", dpi=110)
+    figure = Figure(figsize=(2.2 * len(titles), 2.25 * len(rows)), layout="constrained", dpi=80)
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for row, name, places in zip(rows, row_names, axes, strict=True):
         for title, place in zip(titles, places, strict=True):

@@ -1,21 +1,8 @@
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from ggn.detector.mask_rcnn import Batch, MaskRCNN, padded_size
 from ggn.detector.params import DetectorParams
-from ggn.detector.paste import encode_masks
-from ggn.detector.pooling import pool_regions
-from tests.detector.reference_weights import (
-    our_name,
-    params_of,
-    reference_batch,
-    reference_model,
-)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -153,89 +140,3 @@ def test_detections_are_in_pixels_of_the_original(tiny_params: DetectorParams) -
     assert torch.allclose(small.scores, large.scores)
     assert torch.allclose(small.boxes_xyxy * torch.tensor([3, 2, 3, 2]), large.boxes_xyxy)
     assert (small.boxes_xyxy.max(0).values <= torch.tensor([64, 48, 64, 48])).all()
-
-
-# --- parity with the reference ---
-
-
-@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
-def reference(request: pytest.FixtureRequest) -> tuple[str, Path, MaskRCNN]:
-    folder = Path(__file__).parents[2].parent / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared, real data that is not part of the project")
-    everything = {"rpn": {"samples": 10**6}, "box": {"samples": 10**6}}
-    params = params_of(request.param, **everything)
-    return request.param, folder, reference_model(folder, request.param, params)
-
-
-def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:
-    name, folder, network = reference
-    recorded = json.loads((folder / "C_losses.json").read_text())[name]
-    network.train().zero_grad()
-    network.backbone.freeze_stages(1)  # the reference's GroupNorm recipe froze its random stem
-    losses = network.losses(reference_batch(folder), generator())
-    total = torch.stack(list(losses.values())).sum()
-    total.backward()
-    theirs = recorded["losses"]
-    expected = {
-        "rpn_objectness": sum(theirs["loss_rpn_cls"]),
-        "rpn_box": sum(theirs["loss_rpn_bbox"]),
-        "box_class": theirs["loss_cls"],
-        "box_regression": theirs["loss_bbox"],
-        "mask": theirs["loss_mask"],
-    }
-    assert {k: v.item() for k, v in losses.items()} == pytest.approx(expected, rel=1e-5)
-    assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
-    ours = dict(network.named_parameters())
-    for key, norm in recorded["grad_norm"].items():
-        gradient = ours[our_name(key, name == "maskrcnn_gn")].grad
-        if norm is None:
-            assert gradient is None, key
-        else:
-            assert gradient is not None, key
-            assert gradient.double().norm().item() == pytest.approx(norm, rel=1e-3), key
-
-
-def same_set(ours: Tensor, theirs: np.ndarray, tolerance: float) -> bool:
-    """Whether two lists of rows are the same set, each row matched within the tolerance."""
-    distances = np.abs(ours.numpy()[:, None] - theirs[None]).max(-1)
-    return max(distances.min(0).max(), distances.min(1).max()) <= tolerance
-
-
-def test_proposals_and_detections_equal_the_reference(
-    reference: tuple[str, Path, MaskRCNN],
-) -> None:
-    name, folder, network = reference
-    network.eval()
-    recorded = np.load(folder / f"B_synth_{name}.npz")
-    (image,) = reference_batch(folder).images
-    with torch.inference_mode():
-        features = network.features(network.prepare_images([image]))
-        output = network.rpn(features)
-        (proposals,) = network.rpn.propose(output, torch.tensor([image.shape[-2:]]))
-    for level, logits in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
-        assert np.allclose(logits[0], recorded[f"rpn_cls_{level}"].ravel(), atol=1e-3)
-    assert len(proposals) == len(recorded["proposals"])
-    assert same_set(proposals, recorded["proposals"][:, :4], 2e-3)
-    regions = torch.tensor(recorded["proposals"][:8, :4])
-    pooled = pool_regions(features, [regions], 7, level_scale=56, sampling_ratio=0)
-    assert np.allclose(pooled[:, ::16], recorded["roi_feat_first8"], atol=1e-3)
-    for array, original in (("det_net", (214, 310)), ("det_rescaled", (428, 620))):
-        found, _ = network.detect(image, original)
-        assert len(found.scores) == len(recorded[array])
-        rows = torch.cat([found.boxes_xyxy, found.scores[:, None]], dim=1)
-        assert same_set(rows, recorded[array], 2e-3)
-
-
-def test_masks_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:
-    name, folder, network = reference
-    network.eval()
-    recorded = np.load(folder / f"B_synth_{name}.npz")
-    (image,) = reference_batch(folder).images
-    found, probabilities = network.detect(image, (428, 620))
-    logits = torch.logit(probabilities[:50])
-    assert np.allclose(logits, recorded["mask_logits_rescaled"], atol=2e-3)
-    ours = encode_masks(probabilities[:50], found.boxes_xyxy[:50], (428, 620), 0.5)
-    theirs = recorded["rle_rescaled"].tolist()
-    texts = [t.decode() if isinstance(t, bytes) else t for t in theirs]
-    assert sum(mask["counts"] != text for mask, text in zip(ours, texts, strict=True)) <= 1

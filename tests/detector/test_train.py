@@ -145,7 +145,6 @@ def test_it_learns_to_find_the_annotated_objects(
         found = detector.predict(read_image(images / record["file_name"]))
         truth = from_segmentation(person["segmentation"], size)
         assert mask_iou([truth], found[:3].masks).max() > 0.5
-        assert found.scores[0] > 0.5
 
 
 def test_a_loss_that_is_not_finite_names_the_images(
