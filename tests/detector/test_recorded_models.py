@@ -1,0 +1,156 @@
+"""The network and the recorded reference: equal weights, equal losses, boxes and masks."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ggn.detector.mask_rcnn import Batch, MaskRCNN
+from ggn.detector.params import DetectorParams
+from ggn.detector.paste import encode_masks
+from ggn.detector.pooling import pool_regions
+
+_RENAMED = (
+    (r"^backbone(.*)\.gn(\d)", r"backbone\1.bn\2"),
+    (r"^neck\.lateral_convs\.(\d)\.conv", r"pyramid.inner_blocks.\1.0"),
+    (r"^neck\.fpn_convs\.(\d)\.conv", r"pyramid.layer_blocks.\1.0"),
+    (r"^rpn_head\.rpn_conv", "rpn.conv"),
+    (r"^rpn_head\.rpn_cls", "rpn.objectness"),
+    (r"^rpn_head\.rpn_reg", "rpn.deltas"),
+    (r"^roi_head\.bbox_head\.shared_fcs", "box_head.hidden"),
+    (r"^roi_head\.bbox_head\.fc_cls", "box_head.logits"),
+    (r"^roi_head\.bbox_head\.fc_reg", "box_head.deltas"),
+    (r"^roi_head\.mask_head\.conv_logits", "mask_head.logits"),
+    (r"^roi_head\.mask_head\.upsample", "mask_head.upsample"),
+)
+_MASK_LAYER = re.compile(r"^roi_head\.mask_head\.convs\.(\d)\.(conv|gn)\.")
+
+
+def our_name(key: str, group_norm: bool) -> str:
+    """The key of one of the reference's tensors in our state dict."""
+    for pattern, replacement in _RENAMED:
+        key = re.sub(pattern, replacement, key)
+    if mask_layer := _MASK_LAYER.match(key):
+        place = int(mask_layer[1]) * (3 if group_norm else 2) + (mask_layer[2] == "gn")
+        key = _MASK_LAYER.sub(f"mask_head.convolutions.{place}.", key)
+    return key
+
+
+def params_of(name: str, **rpn_or_box: dict[str, int]) -> DetectorParams:
+    """`maskrcnn` is our default recipe; `maskrcnn_gn` has GroupNorm instead."""
+    norms = {"backbone": {"norm": "group"}, "mask": {"norm": "group"}}
+    changes = norms if name == "maskrcnn_gn" else {}
+    return DetectorParams.model_validate({**changes, **rpn_or_box})
+
+
+def reference_model(folder: Path, name: str, params: DetectorParams) -> MaskRCNN:
+    """Our model with the recorded weights; every key must fit."""
+    spec = importlib.util.spec_from_file_location("weights_recipe", folder / "weights_recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    keys = json.loads((folder / f"A_manifest_{name}.json").read_text())["keys"]
+    weights: dict[str, Tensor] = recipe.fill({key: v["shape"] for key, v in keys.items()})
+    model = MaskRCNN(params)
+    named = {our_name(key, name == "maskrcnn_gn"): value for key, value in weights.items()}
+    model.load_state_dict(named, strict=True)
+    return model
+
+
+def reference_batch(folder: Path) -> Batch:
+    """The synthetic image with its ten objects, (214, 310) pixels."""
+    stored = np.load(folder / "B_synth_image.npz")
+    masks = np.unpackbits(stored["gt_masks_packed"], axis=-1)[:, :, :310]
+    return Batch(
+        images=[torch.tensor(stored["rgb_u8"]).permute(2, 0, 1)],
+        boxes_xyxy=[torch.tensor(stored["gt_boxes"])],
+        masks=[torch.tensor(masks)],
+        image_ids=[0],
+    )
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
+def reference(request: pytest.FixtureRequest) -> tuple[str, Path, MaskRCNN]:
+    folder = Path(__file__).parents[2].parent / "shared" / "golden"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared, real data that is not part of the project")
+    everything = {"rpn": {"samples": 10**6}, "box": {"samples": 10**6}}
+    params = params_of(request.param, **everything)
+    return request.param, folder, reference_model(folder, request.param, params)
+
+
+def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:
+    name, folder, network = reference
+    recorded = json.loads((folder / "C_losses.json").read_text())[name]
+    network.train().zero_grad()
+    network.backbone.freeze_stages(1)  # the reference's GroupNorm recipe froze its random stem
+    losses = network.losses(reference_batch(folder), generator())
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()
+    theirs = recorded["losses"]
+    expected = {
+        "rpn_objectness": sum(theirs["loss_rpn_cls"]),
+        "rpn_box": sum(theirs["loss_rpn_bbox"]),
+        "box_class": theirs["loss_cls"],
+        "box_regression": theirs["loss_bbox"],
+        "mask": theirs["loss_mask"],
+    }
+    assert {k: v.item() for k, v in losses.items()} == pytest.approx(expected, rel=1e-5)
+    assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
+    ours = dict(network.named_parameters())
+    for key, norm in recorded["grad_norm"].items():
+        gradient = ours[our_name(key, name == "maskrcnn_gn")].grad
+        if norm is None:
+            assert gradient is None, key
+        else:
+            assert gradient is not None, key
+            assert gradient.double().norm().item() == pytest.approx(norm, rel=1e-3), key
+
+
+def same_set(ours: Tensor, theirs: np.ndarray, tolerance: float) -> bool:
+    """Whether two lists of rows are the same set, each row matched within the tolerance."""
+    distances = np.abs(ours.numpy()[:, None] - theirs[None]).max(-1)
+    return max(distances.min(0).max(), distances.min(1).max()) <= tolerance
+
+
+def test_proposals_and_detections_equal_the_reference(
+    reference: tuple[str, Path, MaskRCNN],
+) -> None:
+    name, folder, network = reference
+    recorded = np.load(folder / f"B_synth_{name}.npz")
+    (image,) = reference_batch(folder).images
+    with torch.inference_mode():
+        features = network.eval().features(network.prepare_images([image]))
+        output = network.rpn(features)
+        (proposals,) = network.rpn.propose(output, torch.tensor([image.shape[-2:]]))
+        regions = torch.tensor(recorded["proposals"][:8, :4])
+        pooled = pool_regions(features, [regions], 7, level_scale=56, sampling_ratio=0)
+        found = {
+            "det_net": network.find_boxes(features, (214, 310), (214, 310)),
+            "det_rescaled": network.find_boxes(features, (214, 310), (428, 620)),
+        }
+        top = found["det_rescaled"].boxes_xyxy[:50]
+        probabilities = network.mask_probabilities(features, top / 2)
+    for level, logits in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
+        assert np.allclose(logits[0], recorded[f"rpn_cls_{level}"].ravel(), atol=1e-3)
+    assert len(proposals) == len(recorded["proposals"])
+    assert same_set(proposals, recorded["proposals"][:, :4], 2e-3)
+    assert np.allclose(pooled[:, ::16], recorded["roi_feat_first8"], atol=1e-3)
+    for array, detections in found.items():
+        assert len(detections.scores) == len(recorded[array])
+        rows = torch.cat([detections.boxes_xyxy, detections.scores[:, None]], dim=1)
+        assert same_set(rows, recorded[array], 2e-3)
+    assert np.allclose(torch.logit(probabilities), recorded["mask_logits_rescaled"], atol=2e-3)
+    ours = encode_masks(probabilities, top, (428, 620), 0.5)
+    theirs = [t.decode() if isinstance(t, bytes) else t for t in recorded["rle_rescaled"].tolist()]
+    assert sum(mask["counts"] != text for mask, text in zip(ours, theirs, strict=True)) <= 1
