@@ -121,9 +121,10 @@ class DetectorTraining(L.LightningModule):
         loss = torch.stack(list(losses.values())).sum()
         self.recent_losses.append(float(loss.detach()))
         self.images_seen += len(batch.images) * self.trainer.world_size
-        self.log("train/loss", loss.detach())
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.log_dict({f"train/{name}": part.detach() for name, part in losses.items()})
+        if (self.trainer.global_step + 1) % self._params.log_steps == 0:  # handing over takes time
+            self.log("train/loss", loss.detach())
+            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+            self.log_dict({f"train/{name}": part.detach() for name, part in losses.items()})
         return loss
 
     def _generator(self) -> torch.Generator:

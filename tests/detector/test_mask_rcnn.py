@@ -111,7 +111,7 @@ def test_an_image_is_trained_alike_alone_and_beside_others(tiny_params: Detector
     }
     params = DetectorParams.model_validate({**tiny_params.model_dump(), **everything})
     network, image = model(params), batch([(64, 48)], [2])
-    twice = Batch(*(part * 2 for part in image))  # type: ignore[operator]
+    twice = Batch(*(part * 2 for part in image))
     alone, beside = network.losses(image, generator()), network.losses(twice, generator())
     for name, loss in alone.items():
         assert beside[name].item() == pytest.approx(loss.item(), rel=1e-4), name

@@ -25,7 +25,7 @@ def generator() -> torch.Generator:
 
 
 def box_head(**params: float) -> BoxHead:
-    return BoxHead(2, BoxParams(pool_size=2, channels=4, **params))  # type: ignore[arg-type]
+    return BoxHead(2, BoxParams(pool_size=2, channels=4, **params))
 
 
 def box_losses(
@@ -95,7 +95,7 @@ def detections(logits: Tensor, **limits: float) -> tuple[Tensor, Tensor]:
         size_hw=(80, 60),
         scale_wh=(2.0, 1.0),
         delta_stds=UNIT,
-        params=DetectionParams(**limits),  # type: ignore[arg-type]
+        params=DetectionParams(**limits),
     )
 
 

@@ -102,9 +102,9 @@ def test_an_image_without_objects_teaches_background_only() -> None:
     losses = rpn.losses(out, [torch.zeros((0, 4))] * 2, [(64, 64)] * 2, generator())
     assert losses["rpn_box"].item() == 0
     assert losses["rpn_objectness"].item() > 0
-    sum(losses.values()).backward()  # type: ignore[union-attr]
+    sum(losses.values()).backward()
     assert rpn.objectness.weight.grad is not None
-    assert not rpn.deltas.weight.grad.any()  # type: ignore[union-attr]
+    assert not rpn.deltas.weight.grad.any()
 
 
 def test_the_frame_beyond_a_smaller_image_is_not_trained() -> None:
