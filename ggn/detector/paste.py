@@ -25,14 +25,14 @@ def encode_masks(
     """
     masks = []
     for cells, box in zip(probabilities.cpu(), boxes_xyxy.cpu(), strict=True):
-        window_xyxy = _window(box.tolist(), cells.shape[-1], size_hw)
+        window_xyxy = _reach(box.tolist(), cells.shape[-1], size_hw)
         bitmap = (paste_probabilities(cells, box, window_xyxy) >= threshold).numpy()
         counts = _run_lengths(bitmap, window_xyxy[:2], size_hw)
         masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
     return masks
 
 
-def _window(box_xyxy: list[float], cells: int, size_hw: tuple[int, int]) -> tuple[int, ...]:
+def _reach(box_xyxy: list[float], cells: int, size_hw: tuple[int, int]) -> tuple[int, ...]:
     """The part of the image, x1, y1, x2, y2, where pasted probabilities are not 0."""
     x1, y1, x2, y2 = box_xyxy
     reach_x, reach_y = (x2 - x1) / cells / 2, (y2 - y1) / cells / 2
@@ -85,4 +85,4 @@ def _run_lengths(
     joined = np.flatnonzero(changes[1:-1:2] == changes[2::2]) * 2 + 1
     changes = np.delete(changes, [*joined, *(joined + 1)])
     counts: list[int] = np.diff(changes, prepend=0, append=height * width).tolist()
-    return counts
+    return counts if counts[-1] else counts[:-1]  # no empty run behind a mask's last pixel
