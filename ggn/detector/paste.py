@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ggn.core.masks import RLE, from_segmentation
 
+Floats = NDArray[np.float32]
+
 
 def encode_masks(
-    probabilities: Tensor, boxes_xyxy: Tensor, size_hw: tuple[int, int], threshold: float
+    probabilities: Floats, boxes_xyxy: Floats, size_hw: tuple[int, int], threshold: float
 ) -> list[RLE]:
     """Run-length masks of the pixels where the pasted probabilities reach `threshold`.
 
@@ -24,9 +24,9 @@ def encode_masks(
         threshold: above 0.
     """
     masks = []
-    for cells, box in zip(probabilities.cpu(), boxes_xyxy.cpu(), strict=True):
-        window_xyxy = _reach(box.tolist(), cells.shape[-1], size_hw)
-        bitmap = (paste_probabilities(cells, box, window_xyxy) >= threshold).numpy()
+    for cells, box in zip(probabilities, boxes_xyxy.tolist(), strict=True):
+        window_xyxy = _reach(box, cells.shape[-1], size_hw)
+        bitmap = paste_probabilities(cells, box, window_xyxy) >= threshold
         counts = _run_lengths(bitmap, window_xyxy[:2], size_hw)
         masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
     return masks
@@ -41,35 +41,40 @@ def _reach(box_xyxy: list[float], cells: int, size_hw: tuple[int, int]) -> tuple
     return left, top, right, max(min(math.ceil(y2 + reach_y), size_hw[0]), top)
 
 
-def paste_probabilities(cells: Tensor, box_xyxy: Tensor, window_xyxy: tuple[int, ...]) -> Tensor:
+def paste_probabilities(
+    cells: Floats, box_xyxy: list[float], window_xyxy: tuple[int, ...]
+) -> Floats:
     """Sample a box's probabilities at the pixel centres of a window, bilinearly, 0 outside.
 
     Bilinear interpolation is separable, so that two small matrix products do it.
 
     Args:
         cells: float32 (S, S).
-        box_xyxy: float32 (4,), in pixels of the image.
+        box_xyxy: in pixels of the image.
         window_xyxy: in whole pixels of the image.
 
     Returns:
         float32 (window height, window width).
     """
-    x1, y1, x2, y2 = box_xyxy.tolist()
+    x1, y1, x2, y2 = box_xyxy
     left, top, right, bottom = window_xyxy
     rows = _axis_weights(y1, y2, cells.shape[0], top, bottom)
     columns = _axis_weights(x1, x2, cells.shape[1], left, right)
-    return rows @ cells @ columns.T
+    pasted: Floats = rows @ cells @ columns.T
+    return pasted
 
 
-def _axis_weights(start: float, stop: float, cells: int, first: int, last: int) -> Tensor:
+def _axis_weights(start: float, stop: float, cells: int, first: int, last: int) -> Floats:
     """Bilinear weight of each cell of a box's axis at each pixel centre: (last - first, cells).
 
     Cell k of [start, stop) has its centre at start + (k + ½)(stop − start)/cells; beyond the outer
     centres the value falls linearly to 0 within one cell.
     """
-    centres = torch.arange(first, last, dtype=torch.float32) + 0.5
-    place = (centres - start) / max(stop - start, 1e-6) * cells - 0.5
-    return (1 - (place[:, None] - torch.arange(cells)).abs()).clamp_(min=0)
+    half = np.float32(0.5)
+    centres = np.arange(first, last, dtype=np.float32) + half
+    place = (centres - np.float32(start)) * np.float32(cells / max(stop - start, 1e-6)) - half
+    distance = np.abs(place[:, None] - np.arange(cells, dtype=np.float32))
+    return np.asarray(np.maximum(1 - distance, 0), dtype=np.float32)
 
 
 def _run_lengths(
@@ -78,11 +83,13 @@ def _run_lengths(
     """COCO's run lengths of an image that is empty but for a window at `corner_xy`."""
     height, width = size_hw
     left, top = corner_xy
-    columns = np.pad(window, ((1, 1), (0, 0))).astype(np.int8).T
-    column, row = np.nonzero(np.diff(columns, axis=1))
+    columns = np.zeros((window.shape[1], window.shape[0] + 2), dtype=bool)
+    columns[:, 1:-1] = window.T
+    column, row = np.nonzero(columns[:, 1:] != columns[:, :-1])
     changes = (left + column) * height + top + row
     # A run that ends with its column and one that starts with the next are the same run.
-    joined = np.flatnonzero(changes[1:-1:2] == changes[2::2]) * 2 + 1
-    changes = np.delete(changes, [*joined, *(joined + 1)])
-    counts: list[int] = np.diff(changes, prepend=0, append=height * width).tolist()
+    ends = np.flatnonzero(changes[1:-1:2] == changes[2::2]) * 2 + 1
+    kept = np.ones(len(changes), dtype=bool)
+    kept[ends] = kept[ends + 1] = False
+    counts: list[int] = np.diff([0, *changes[kept].tolist(), height * width]).tolist()
     return counts if counts[-1] else counts[:-1]  # no empty run behind a mask's last pixel

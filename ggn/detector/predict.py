@@ -49,7 +49,8 @@ class Detector:
         ):
             found, probabilities = self._network.detect(resized.to(self._device), size_hw)
         threshold = self._network.params.detection.mask_threshold
-        masks = encode_masks(probabilities, found.boxes_xyxy, size_hw, threshold)
+        boxes = found.boxes_xyxy.cpu().numpy()
+        masks = encode_masks(probabilities.cpu().numpy(), boxes, size_hw, threshold)
         instances = Instances(masks, found.scores.cpu().numpy(), size_hw)
         return instances[areas(masks) > 0]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ggn.core.masks import decode, encode
+from ggn.core.masks import RLE, decode, encode
 from ggn.detector.paste import encode_masks, paste_probabilities
 
 
@@ -21,7 +21,12 @@ def sampled(cells: Tensor, box: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 
 def pasted(cells: Tensor, box: list[float], size_hw: tuple[int, int]) -> Tensor:
-    return paste_probabilities(cells, torch.tensor(box), (0, 0, size_hw[1], size_hw[0]))
+    window = (0, 0, size_hw[1], size_hw[0])
+    return torch.from_numpy(paste_probabilities(cells.numpy(), box, window))
+
+
+def encoded(cells: Tensor, boxes: Tensor, size_hw: tuple[int, int], threshold: float) -> list[RLE]:
+    return encode_masks(cells.numpy(), boxes.numpy(), size_hw, threshold)
 
 
 def test_a_mask_that_fits_the_pixels_is_copied() -> None:
@@ -41,8 +46,8 @@ def test_a_window_is_a_part_of_the_image() -> None:
     torch.manual_seed(0)
     cells, box = torch.rand(4, 4), [2.5, 3.0, 17.0, 11.0]
     whole = pasted(cells, box, (14, 20))
-    window = paste_probabilities(cells, torch.tensor(box), (5, 2, 18, 9))
-    assert torch.equal(window, whole[2:9, 5:18])
+    window = paste_probabilities(cells.numpy(), box, (5, 2, 18, 9))
+    np.testing.assert_allclose(window, whole[2:9, 5:18], atol=1e-6)
 
 
 PLACES = st.floats(-10, 25, width=32)
@@ -60,7 +65,7 @@ def test_masks_are_those_of_bilinear_sampling(
     slow = sampled(cells, box, size)
     assert torch.allclose(pasted(cells, box.tolist(), size), slow, atol=1e-3)
     if float((slow - 0.4).abs().min()) > 1e-3:  # else rounding decides
-        (mask,) = encode_masks(cells[None], box[None], size, 0.4)
+        (mask,) = encoded(cells[None], box[None], size, 0.4)
         assert mask == encode((slow >= 0.4).numpy()[None])[0]
 
 
@@ -77,7 +82,7 @@ def test_masks_are_those_of_bilinear_sampling(
     ],
 )
 def test_run_lengths_by_hand(box: list[float], counts: list[int]) -> None:
-    (mask,) = encode_masks(torch.ones((1, 64, 64)), torch.tensor([box]), (3, 4), 0.5)
+    (mask,) = encoded(torch.ones((1, 64, 64)), torch.tensor([box]), (3, 4), 0.5)
     bitmap = np.zeros(12, dtype=bool)
     starts = np.cumsum([0, *counts])
     for start, stop in zip(starts[1::2], starts[2::2], strict=False):
@@ -88,11 +93,11 @@ def test_run_lengths_by_hand(box: list[float], counts: list[int]) -> None:
 
 def test_the_threshold_itself_is_inside() -> None:
     cells = torch.tensor([[[0.5, 0.49], [0.51, 0.0]]])
-    (mask,) = encode_masks(cells, torch.tensor([[0.0, 0, 2, 2]]), (2, 2), 0.5)
+    (mask,) = encoded(cells, torch.tensor([[0.0, 0, 2, 2]]), (2, 2), 0.5)
     assert decode([mask], (2, 2))[0].tolist() == [[1, 0], [1, 0]]
 
 
 def test_a_box_without_area_has_an_empty_mask_and_no_box_none() -> None:
-    (mask,) = encode_masks(torch.ones((1, 4, 4)), torch.tensor([[3.0, 3, 3, 3]]), (8, 8), 0.5)
+    (mask,) = encoded(torch.ones((1, 4, 4)), torch.tensor([[3.0, 3, 3, 3]]), (8, 8), 0.5)
     assert not np.any(decode([mask], (8, 8)))
-    assert encode_masks(torch.ones((0, 4, 4)), torch.zeros((0, 4)), (8, 8), 0.5) == []
+    assert encoded(torch.ones((0, 4, 4)), torch.zeros((0, 4)), (8, 8), 0.5) == []

@@ -151,6 +151,6 @@ def test_proposals_and_detections_equal_the_reference(
         rows = torch.cat([detections.boxes_xyxy, detections.scores[:, None]], dim=1)
         assert same_set(rows, recorded[array], 2e-3)
     assert np.allclose(torch.logit(probabilities), recorded["mask_logits_rescaled"], atol=2e-3)
-    ours = encode_masks(probabilities, top, (428, 620), 0.5)
+    ours = encode_masks(probabilities.numpy(), top.numpy(), (428, 620), 0.5)
     theirs = [t.decode() if isinstance(t, bytes) else t for t in recorded["rle_rescaled"].tolist()]
     assert sum(mask["counts"] != text for mask, text in zip(ours, theirs, strict=True)) <= 1
