@@ -60,8 +60,7 @@ def paste_probabilities(
     left, top, right, bottom = window_xyxy
     rows = _axis_weights(y1, y2, cells.shape[0], top, bottom)
     columns = _axis_weights(x1, x2, cells.shape[1], left, right)
-    pasted: Floats = rows @ cells @ columns.T
-    return pasted
+    return np.asarray(rows @ cells @ columns.T, dtype=np.float32)
 
 
 def _axis_weights(start: float, stop: float, cells: int, first: int, last: int) -> Floats:
