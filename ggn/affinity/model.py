@@ -79,6 +79,7 @@ class AffinityNet(nn.Module):
 
     def __init__(self, params: AffinityParams) -> None:
         super().__init__()
+        self.image_scale = params.image_scale
         self.backbone = build_backbone(params.backbone)
         self.head = UPerHead(
             self.backbone.channels,
@@ -90,4 +91,8 @@ class AffinityNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float32 logits (B, 1, H, W) of normalised images (B, 3, H, W) of any size."""
-        return _resize(self.head(self.backbone(images)), images)
+        enlarged = images
+        if self.image_scale != 1:
+            size = [max(1, round(side * self.image_scale)) for side in images.shape[2:]]
+            enlarged = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+        return _resize(self.head(self.backbone(enlarged)), images)

@@ -52,12 +52,12 @@ def _cross(rng: np.random.Generator) -> Loops:
 
 def _star(rng: np.random.Generator) -> Loops:
     points = int(rng.integers(5, 8))
-    return [_arc(2 * points) * np.tile([1.0, rng.uniform(0.42, 0.55)], points)[:, None]]
+    return [_arc(2 * points) * np.tile([1.0, rng.uniform(0.5, 0.62)], points)[:, None]]
 
 
 def _crescent(rng: np.random.Generator) -> Loops:
     horn = rng.uniform(0.6, 0.8)
-    bite = rng.uniform(0.35, 0.55)
+    bite = rng.uniform(0.5, 0.65)
     tip = np.array([np.cos(horn) - bite, np.sin(horn)])
     opening = np.arctan2(tip[1], tip[0])
     inner = np.hypot(*tip) * _arc(25, 2 * np.pi - opening, opening) + (bite, 0)
@@ -77,7 +77,7 @@ def _gear(rng: np.random.Generator) -> Loops:
 
 
 def _ring(rng: np.random.Generator) -> Loops:
-    return [_arc(48), _arc(48) * rng.uniform(0.4, 0.58)]
+    return [_arc(48), _arc(48) * rng.uniform(0.3, 0.45)]
 
 
 def _blob(rng: np.random.Generator) -> Loops:
@@ -91,7 +91,7 @@ def _blob(rng: np.random.Generator) -> Loops:
 
 
 def _arrow(rng: np.random.Generator) -> Loops:
-    shaft, neck, head = rng.uniform(0.18, 0.28), rng.uniform(0.0, 0.3), rng.uniform(0.6, 0.75)
+    shaft, neck, head = rng.uniform(0.3, 0.42), rng.uniform(0.0, 0.3), rng.uniform(0.65, 0.8)
     upper = [(1, 0), (neck, head), (neck, shaft), (-0.95, shaft)]
     return [np.array(upper + [(x, -y) for x, y in upper[:0:-1]])]
 

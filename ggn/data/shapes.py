@@ -60,7 +60,7 @@ class ShapesParams(BaseModel):
     """Seed of the whole dataset; an image depends on the seed, its part and its index alone."""
     min_size: int = Field(96, ge=48)
     """Shortest side of an image in pixels; both sides vary independently."""
-    max_size: int = Field(192, le=1024)
+    max_size: int = Field(160, le=1024)
     """Longest side of an image in pixels."""
     min_objects: int = Field(3, ge=1)
     """Fewest objects aimed at in an image; a tiny image may have no room for them."""
@@ -177,7 +177,7 @@ def draw_scene(params: ShapesParams, part: Part, index: int) -> Scene:
     light_angle = rng.uniform(0, 2 * np.pi)
     for item in reversed(objects):
         _paint(rng, canvas, item, light_angle)
-    add_lines(rng, canvas, int(rng.integers(1, 5)))  # in front: a thin line bounds no object
+    add_lines(rng, canvas, int(rng.integers(0, 3)))  # in front: a thin line bounds no object
     canvas += rng.uniform(0.005, 0.02) * rng.standard_normal(canvas.shape, dtype=np.float32)
     image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
     return Scene(image, [item.family for item in objects], visible)
@@ -217,7 +217,7 @@ def _random_object(
     """An object of a random family; every third one is put so that it touches another."""
     outlines = UNSEEN_OUTLINES if rng.random() < unseen_share else SEEN_OUTLINES
     family = list(outlines)[rng.integers(len(outlines))]
-    radius = float(np.exp(rng.uniform(np.log(9), np.log(0.26 * min(size_hw)))))
+    radius = float(np.exp(rng.uniform(np.log(13), np.log(0.28 * min(size_hw)))))
     centre = rng.uniform(0.4 * radius, np.array(size_hw) - 0.4 * radius)
     if others and rng.random() < 0.35:
         neighbour = others[rng.integers(len(others))]

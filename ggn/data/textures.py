@@ -89,7 +89,7 @@ def background(rng: np.random.Generator, size_hw: tuple[int, int]) -> Floats:
         canvas += tinted(smooth_noise(rng, size_hw, cell), tint.astype(np.float32))
     for _ in range(rng.integers(2, 6)):
         _add_patch(rng, canvas, (y, x))
-    add_lines(rng, canvas, int(rng.integers(1, 5)))
+    add_lines(rng, canvas, int(rng.integers(0, 3)))
     return canvas
 
 

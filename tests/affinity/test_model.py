@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ggn.affinity.loss import affinity_loss
@@ -34,6 +35,18 @@ def test_the_head_works_at_stride_4() -> None:
     net = tiny().eval()
     with torch.inference_mode():
         assert net.head(net.backbone(torch.randn(1, 3, 50, 70))).shape == (1, 1, 13, 18)
+
+
+def test_a_scale_shows_the_network_a_larger_image_and_nothing_else() -> None:
+    image = torch.randn(1, 3, 40, 56)
+    plain, scaled = tiny().eval(), tiny(image_scale=2.0).eval()
+    scaled.load_state_dict(plain.state_dict())
+    with torch.inference_mode():
+        larger = F.interpolate(image, (80, 112), mode="bilinear", align_corners=False)
+        quarter = plain.head(plain.backbone(larger))
+        expected = F.interpolate(quarter, (40, 56), mode="bilinear", align_corners=False)
+        assert torch.equal(scaled(image), expected)
+        assert scaled(torch.randn(1, 3, 1, 3)).shape == (1, 1, 1, 3)
 
 
 def test_half_precision_leaves_no_plateaus() -> None:

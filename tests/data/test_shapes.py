@@ -117,7 +117,7 @@ def test_image_ids_of_the_parts_are_disjoint(drawn: Path) -> None:
 def test_images_and_objects_are_as_many_and_as_large_as_asked(scenes: list[Scene]) -> None:
     sides = [side for scene in scenes for side in scene.image.shape[:2]]
     assert 96 <= min(sides) < 110
-    assert 178 < max(sides) <= 192
+    assert 150 < max(sides) <= 160
     counts = [len(scene.families) for scene in scenes]
     assert (min(counts), max(counts)) == (3, 12)
     for scene in scenes:
@@ -226,7 +226,7 @@ def test_the_file_says_how_it_was_made(drawn: Path) -> None:
         ({"seed": -1}, "greater than or equal to 0"),
         ({"min_size": 40}, "greater than or equal to 48"),
         ({"max_size": 2000}, "less than or equal to 1024"),
-        ({"min_size": 200}, "min_size must be <= max_size, got 200 > 192"),
+        ({"min_size": 200}, "min_size must be <= max_size, got 200 > 160"),
         ({"min_objects": 5, "max_objects": 4}, "min_objects must be <= max_objects, got 5 > 4"),
         ({"unseen_share": 1.2}, "less than or equal to 1"),
         ({"unseen_share": -0.1}, "greater than or equal to 0"),
