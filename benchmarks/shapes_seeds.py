@@ -32,7 +32,7 @@ SHOWN = ("unseen/mask_AR_100", "unseen/mask_AR_10", "unseen/box_AR_100", "seen/m
 
 
 def checkout(folder: Path, seed: int) -> None:
-    """Lay out the project in `folder` with this seed."""
+    """Lay out the project in `folder`: images, initial weights and order from this seed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
@@ -43,6 +43,7 @@ def checkout(folder: Path, seed: int) -> None:
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     params["seed"], params["active"] = seed, [SPLIT]
+    params["splits"][SPLIT]["data"]["shapes"] = {"seed": seed}
     yaml.dump(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)  # noqa: S607
 

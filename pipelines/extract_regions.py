@@ -42,9 +42,9 @@ def main(split: str) -> None:
                 for start in range(0, len(todo), LOOKAHEAD):
                     for item in pool.map(extract, todo[start : start + LOOKAHEAD]):
                         writer.append(item)
-                        counts["candidates"] += len(item.instances)
                         bar.advance(task)
                 writer.finish()
+                counts["candidates"] += writer.candidates
         run.report(run.reports / "extraction.json", counts)
 
 

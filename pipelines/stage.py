@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -235,6 +235,8 @@ def open_stage(
         yield stage
         stage.metrics["seconds"] = time.monotonic() - started
     shutil.rmtree(scratch)
+    with suppress(OSError):  # another start of this stage keeps its own state there
+        scratch.parent.rmdir()
 
 
 def _refuse_stale_kernel() -> None:

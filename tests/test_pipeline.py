@@ -220,6 +220,8 @@ def test_changing_top_k_runs_the_selection_and_what_follows(copy: Path) -> None:
 
 
 def test_killed_stages_go_on_where_they_stopped(copy: Path) -> None:
+    report = copy / "reports/shapes/extraction.json"
+    whole = json.loads(report.read_text())
     undisturbed = {
         name: contents(copy / name) for name in ("data/shapes/candidates", "models/shapes/ggn")
     }
@@ -237,10 +239,11 @@ def test_killed_stages_go_on_where_they_stopped(copy: Path) -> None:
     repro(copy)
     for name, files in undisturbed.items():
         assert contents(copy / name) == files, f"{name} differs from the undisturbed run's"
-    extraction = json.loads((copy / "reports/shapes/extraction.json").read_text())
+    extraction = json.loads(report.read_text())
     assert extraction["images"] == 10
+    assert extraction["candidates"] == whole["candidates"] > 0
     assert extraction["resumed_images"] >= before
-    assert not any((copy / ".scratch").rglob("*.ckpt"))
+    assert not any(path.is_file() for path in (copy / ".scratch").rglob("*"))
 
 
 def lines(folder: Path) -> int:

@@ -1,14 +1,9 @@
 """Training the affinity network on annotated images."""
 
-import hashlib
-import json
-import time
-from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
@@ -21,18 +16,7 @@ from ggn.affinity.targets import affinity_targets
 from ggn.core.coco import annotations_by_image
 from ggn.data.samples import AffinitySamples
 from ggn.engine.backbone import load_backbone, normalise
-from ggn.engine.optimisation import configure_sgd, total_steps
-from ggn.engine.trainer import (
-    StopOnNonFiniteLoss,
-    TrainingData,
-    clear_scratch,
-    fit,
-    make_trainer,
-    resume_path,
-)
-from ggn.engine.weights import save_weights
-
-_LOSS_WINDOW = 100  # steps whose mean loss is reported at the end
+from ggn.engine.training import Training, initial_weights, train
 
 
 def train_affinity(
@@ -63,79 +47,44 @@ def train_affinity(
     images = len(annotated["images"])
     if images == 0:
         raise ValueError("no training image has an annotated object that is not a crowd")
-    samples = AffinitySamples(annotated, images_dir)
-    steps = total_steps(params, images)
-    module = AffinityTraining(params, images, seed)
-    data = TrainingData(
-        samples,
-        params=params,
-        steps=steps,
-        seed=seed,
-        prepare=partial(augment, params=params),
+    return train(
+        AffinityTraining(params, images, seed),
+        AffinitySamples(annotated, images_dir),
+        kind="affinity",
+        dataset=dataset,
+        prepare=augment,
         collate=partial(collate, crop_size=params.crop_size),
-    )
-    resume = resume_path(scratch_dir, _identity(params, dataset, seed))
-    trainer = make_trainer(
-        params,
-        steps=steps,
+        image_ids=lambda batch: batch.image_ids,
+        out_dir=out_dir,
         scratch_dir=scratch_dir,
         logger=logger,
-        callbacks=[StopOnNonFiniteLoss(lambda batch: batch.image_ids)],
     )
-    started = time.monotonic()
-    fit(module, data, trainer, resume)
-    seconds = time.monotonic() - started
-    metrics = {
-        "loss": sum(module.losses) / len(module.losses),
-        "images": images,
-        "images_without_objects": len(dataset["images"]) - images,
-        "steps": steps,
-        "images_per_second": module.images_seen / seconds,
-    }
-    if trainer.is_global_zero:
-        card = {"kind": "affinity", "params": params.model_dump(), "seed": seed}
-        save_weights(module.network, out_dir, {**card, "training": metrics})
-        clear_scratch(scratch_dir)
-    return metrics
 
 
-class AffinityTraining(L.LightningModule):
-    """One training of an `AffinityNet`: initial weights from the seed, loss, optimiser, curves."""
+class AffinityTraining(Training):
+    """One training of an `AffinityNet`: initial weights from the seed, loss, curves."""
+
+    network: AffinityNet
 
     def __init__(self, params: AffinityParams, images: int, seed: int) -> None:
-        super().__init__()
-        self._params, self._images = params, images
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        super().__init__(params, images, seed)
+        self._pos_weight = params.pos_weight
+        with initial_weights(seed):
             self.network = AffinityNet(params)
         if params.backbone.weights is not None:
             load_backbone(self.network.backbone, params.backbone.weights)
         self.network.to(memory_format=torch.channels_last)
-        self.losses: deque[float] = deque(maxlen=_LOSS_WINDOW)
-        self.images_seen = 0
 
     def training_step(self, batch: AffinityBatch, _: int) -> Tensor:
         """Return the loss of a batch."""
         target, weight = affinity_targets(batch.labels)
         logits = self.network(normalise(batch.images))
-        loss = affinity_loss(logits, target, weight, self._params.pos_weight)
-        self.losses.append(float(loss.detach()))
+        loss = affinity_loss(logits, target, weight, self._pos_weight)
+        self.recent_losses.append(float(loss.detach()))
         self.images_seen += len(batch.images) * self.trainer.world_size
         self.log("train/loss", loss.detach())
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
-
-    def configure_optimizers(self) -> Any:
-        """Return SGD and the per-step schedule of the params."""
-        return configure_sgd(self.network, self._params, self._images)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the window of the reported loss."""
-        checkpoint["losses"] = list(self.losses)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the window of the reported loss."""
-        self.losses.extend(checkpoint["losses"])
 
 
 def _with_objects(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -150,13 +99,4 @@ def _with_objects(dataset: dict[str, Any]) -> dict[str, Any]:
         **dataset,
         "images": images,
         "annotations": [a for a in dataset["annotations"] if a["image_id"] in kept],
-    }
-
-
-def _identity(params: AffinityParams, dataset: dict[str, Any], seed: int) -> dict[str, Any]:
-    text = json.dumps(dataset, sort_keys=True).encode()
-    return {
-        "params": params.model_dump(),
-        "seed": seed,
-        "dataset": hashlib.sha256(text).hexdigest(),
     }

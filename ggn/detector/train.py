@@ -1,15 +1,9 @@
 """Training the detector on annotated images, and on pseudo ground truth where it was added."""
 
-import hashlib
-import json
-import time
-from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
@@ -20,19 +14,8 @@ from ggn.data.transforms import RandomHorizontalFlip, ResizeToFit, Target, drop_
 from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.engine.backbone import load_backbone
-from ggn.engine.optimisation import configure_sgd, total_steps
-from ggn.engine.trainer import (
-    StopOnNonFiniteLoss,
-    TrainingData,
-    clear_scratch,
-    fit,
-    make_trainer,
-    resume_path,
-    sample_generator,
-)
-from ggn.engine.weights import save_weights
-
-_LOSS_WINDOW = 100  # steps whose mean loss is reported at the end
+from ggn.engine.trainer import sample_generator
+from ggn.engine.training import Training, initial_weights, train
 
 
 def train_detector(
@@ -65,55 +48,32 @@ def train_detector(
     ]
     if sum(objects) == 0:
         raise ValueError(f"no object to train on in {len(objects)} training images")
-    steps = total_steps(params, len(objects))
-    module = DetectorTraining(params, len(objects), seed)
-    data = TrainingData(
+    return train(
+        DetectorTraining(params, len(objects), seed),
         DetectionSamples(dataset, images_dir),
-        params=params,
-        steps=steps,
-        seed=seed,
-        prepare=partial(augment, params=params),
+        kind="detector",
+        dataset=dataset,
+        prepare=augment,
         collate=collate,
-    )
-    resume = resume_path(scratch_dir, _identity(params, dataset, seed))
-    trainer = make_trainer(
-        params,
-        steps=steps,
+        image_ids=lambda batch: batch.image_ids,
+        out_dir=out_dir,
         scratch_dir=scratch_dir,
         logger=logger,
-        callbacks=[StopOnNonFiniteLoss(lambda batch: batch.image_ids)],
     )
-    started = time.monotonic()
-    fit(module, data, trainer, resume)
-    seconds = time.monotonic() - started
-    metrics = {
-        "loss": sum(module.recent_losses) / len(module.recent_losses),
-        "images": len(objects),
-        "images_without_objects": objects.count(0),
-        "steps": steps,
-        "images_per_second": module.images_seen / seconds,
-    }
-    if trainer.is_global_zero:
-        card = {"kind": "detector", "params": params.model_dump(), "seed": seed}
-        save_weights(module.network, out_dir, {**card, "training": metrics})
-        clear_scratch(scratch_dir)
-    return metrics
 
 
-class DetectorTraining(L.LightningModule):
-    """One training of a `MaskRCNN`: initial weights from the seed, losses, optimiser, curves."""
+class DetectorTraining(Training):
+    """One training of a `MaskRCNN`: initial weights from the seed, losses, curves."""
+
+    network: MaskRCNN
 
     def __init__(self, params: DetectorParams, images: int, seed: int) -> None:
-        super().__init__()
-        self._params, self._images, self._seed = params, images, seed
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        super().__init__(params, images, seed)
+        with initial_weights(seed):
             self.network = MaskRCNN(params)
         if params.backbone.weights is not None:
             load_backbone(self.network.backbone, params.backbone.weights)
         self.network.to(memory_format=torch.channels_last)
-        self.recent_losses: deque[float] = deque(maxlen=_LOSS_WINDOW)
-        self.images_seen = 0
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the sum of the losses of a batch."""
@@ -121,7 +81,7 @@ class DetectorTraining(L.LightningModule):
         loss = torch.stack(list(losses.values())).sum()
         self.recent_losses.append(float(loss.detach()))
         self.images_seen += len(batch.images) * self.trainer.world_size
-        if (self.trainer.global_step + 1) % self._params.log_steps == 0:  # handing over takes time
+        if (self.trainer.global_step + 1) % self.params.log_steps == 0:  # handing over takes time
             self.log("train/loss", loss.detach())
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
             self.log_dict({f"train/{name}": part.detach() for name, part in losses.items()})
@@ -131,20 +91,8 @@ class DetectorTraining(L.LightningModule):
         """Return the random numbers of this step on this device: which regions are sampled."""
         trainer = self.trainer
         key = trainer.global_step * trainer.world_size + trainer.global_rank
-        seed = sample_generator(self._seed + 2, key).initial_seed()
+        seed = sample_generator(self.seed + 2, key).initial_seed()
         return torch.Generator(self.device).manual_seed(seed)
-
-    def configure_optimizers(self) -> Any:
-        """Return SGD and the per-step schedule of the params."""
-        return configure_sgd(self.network, self._params, self._images)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the window of the reported loss."""
-        checkpoint["losses"] = list(self.recent_losses)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the window of the reported loss."""
-        self.recent_losses.extend(checkpoint["losses"])
 
 
 def augment(
@@ -172,12 +120,3 @@ def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
         masks=[target["masks"] for target in targets],
         image_ids=[target["image_id"] for target in targets],
     )
-
-
-def _identity(params: DetectorParams, dataset: dict[str, Any], seed: int) -> dict[str, Any]:
-    text = json.dumps(dataset, sort_keys=True).encode()
-    return {
-        "params": params.model_dump(),
-        "seed": seed,
-        "dataset": hashlib.sha256(text).hexdigest(),
-    }

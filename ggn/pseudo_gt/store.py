@@ -88,10 +88,12 @@ class ShardWriter:
         self._log, self._path, self._names = log, path, list(names)
         self._wanted = set(image_ids)
         self._places: dict[int, tuple[int, int]] = {}  # byte range of each image's line
+        self.candidates = 0  # of all images so far, those of earlier starts included
         log.parent.mkdir(parents=True, exist_ok=True)
         for row, start, end in _log_rows(log):
             self._require_fit(row)
             self._places[row["image_id"]] = (start, end)
+            self.candidates += len(row["counts"])
         self._file = log.open("a+b")
         self._file.truncate(max((end for _, end in self._places.values()), default=0))
 
@@ -115,6 +117,7 @@ class ShardWriter:
         self._file.write(line)
         self._file.flush()
         self._places[item.image_id] = (start, start + len(line))
+        self.candidates += len(item.instances)
 
     def close(self) -> None:
         """Leave the shard unfinished; a later writer goes on."""

@@ -124,9 +124,11 @@ def test_a_later_writer_goes_on_and_the_bytes_are_the_same(tmp_path: Path) -> No
     assert not path.exists()
     second = ShardWriter(tmp_path / "log", path, [1, 2, 3, 4], NAMES)
     assert second.finished == {2, 4}
+    assert second.candidates == first.candidates
     second.append(made_up(1))
     second.append(made_up(3))
     second.finish()
+    assert second.candidates == sum(len(made_up(image_id).instances) for image_id in (1, 2, 3, 4))
     assert path.read_bytes() == whole
 
 
