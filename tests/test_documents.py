@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import subprocess
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -119,6 +120,16 @@ def test_every_link_into_the_repository_leads_somewhere(path: Path) -> None:
     inner = [link for link in links if not re.match(r"\w+:", link)]
     dead = [link for link in inner if not (path.parent / link).exists()]
     assert not dead, f"{path.name}: links to {dead}, which are not there"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_split_in_a_document_is_accepted(path: Path) -> None:
+    load_params = importlib.import_module("pipelines.stage").load_params
+    blocks = [body for language, body in fences(path.read_text("utf-8")) if language == "yaml"]
+    for body in blocks:
+        shown = YAML(typ="safe").load(textwrap.dedent(body))
+        for name in shown.get("splits", {}):
+            assert load_params(name, {"seed": 0, "defaults": {}, **shown})
 
 
 def versions() -> dict[str, str]:
