@@ -1,6 +1,8 @@
 """The `ggn` command as a person types it: check, predict, group, and what it refuses."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,35 @@ def test_group_shows_affinity_hierarchy_and_candidates(
     assert Instances.from_coco_results(written["instances"], (60, 80)).image_size_hw == (60, 80)
     with Image.open(out / "photo.png") as picture:
         assert picture.width > 2 * picture.height  # four panels side by side
+
+
+def test_the_readme_on_ones_own_images(
+    photo: Path,
+    weights: Path,
+    tiny_coco: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every `ggn` line and every line of Python of README.md, in a folder laid out as it says."""
+    folder = photo.parent
+    monkeypatch.chdir(folder)
+    shutil.copytree(weights / "detector", folder / "models/mine/ggn")
+    shutil.copytree(weights / "affinity", folder / "models/mine/affinity")
+    (folder / "data/raw/mine").mkdir(parents=True)
+    annotations = tiny_coco / "annotations" / "instances_train2017.json"
+    shutil.copy(annotations, "data/raw/mine/train.json")
+    shutil.copytree(tiny_coco / "train2017", "data/raw/mine/train")
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    lines = [line.split(" #")[0].split() for line in readme.splitlines()]
+    commands = [words for words in lines if words[:1] == ["ggn"] and len(words) > 2]
+    assert {words[1] for words in commands} == {"check", "predict", "group"}
+    for words in commands:
+        assert run(monkeypatch, *words[1:]) == 0, words
+    assert (folder / "predictions/photo.json").exists()
+    assert (folder / "groups/photo.png").exists()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
 
 
 def test_check_lists_each_fault_and_fails(
