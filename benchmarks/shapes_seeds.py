@@ -43,7 +43,7 @@ def checkout(folder: Path, seed: int) -> None:
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     params["seed"], params["active"] = seed, [SPLIT]
-    params["splits"][SPLIT]["data"]["shapes"] = {"seed": seed}
+    params["splits"][SPLIT]["data"]["shapes"]["seed"] = seed
     yaml.dump(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)  # noqa: S607
 
