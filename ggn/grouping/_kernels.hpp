@@ -46,28 +46,34 @@ inline int64_t quantise(const float* affinity, int64_t size, int16_t* fixed) {
 // Works by doubling: maxima over 2, 4, 8, ... cells, then two of them overlapped.
 inline std::vector<int16_t> window_maximum(const int16_t* image, int64_t height, int64_t width,
                                            int64_t radius) {
-  const int64_t window = 2 * radius + 1;
-  int64_t power = 1;
-  while (2 * power <= window) power *= 2;
+  const auto largest_power = [](int64_t window) {
+    int64_t power = 1;
+    while (2 * power <= window) power *= 2;
+    return power;
+  };
+  // A window need not reach beyond the image: in a thin one, the margins would be the most of it.
+  const int64_t reach_y = std::min(radius, height - 1), reach_x = std::min(radius, width - 1);
+  const int64_t window_y = 2 * reach_y + 1, window_x = 2 * reach_x + 1;
+  const int64_t power_y = largest_power(window_y), power_x = largest_power(window_x);
 
-  std::vector<int16_t> rows(static_cast<size_t>((height + 2 * radius) * width), -1);
-  std::vector<int16_t> row(static_cast<size_t>(width + 2 * radius), -1);
+  std::vector<int16_t> rows(static_cast<size_t>((height + 2 * reach_y) * width), -1);
+  std::vector<int16_t> row(static_cast<size_t>(width + 2 * reach_x), -1);
   for (int64_t y = 0; y < height; ++y) {
     std::fill(row.begin(), row.end(), int16_t{-1});
-    std::copy_n(image + y * width, width, row.begin() + radius);
-    for (int64_t step = 1; step < power; step *= 2) {
-      for (int64_t x = 0; x + step < width + 2 * radius; ++x) {
+    std::copy_n(image + y * width, width, row.begin() + reach_x);
+    for (int64_t step = 1; step < power_x; step *= 2) {
+      for (int64_t x = 0; x + step < width + 2 * reach_x; ++x) {
         row[x] = std::max(row[x], row[x + step]);
       }
     }
-    int16_t* out = rows.data() + (y + radius) * width;
-    for (int64_t x = 0; x < width; ++x) out[x] = std::max(row[x], row[x + window - power]);
+    int16_t* out = rows.data() + (y + reach_y) * width;
+    for (int64_t x = 0; x < width; ++x) out[x] = std::max(row[x], row[x + window_x - power_x]);
   }
-  for (int64_t step = 1; step < power; step *= 2) {
-    const int64_t end = (height + 2 * radius - step) * width;
+  for (int64_t step = 1; step < power_y; step *= 2) {
+    const int64_t end = (height + 2 * reach_y - step) * width;
     for (int64_t i = 0; i < end; ++i) rows[i] = std::max(rows[i], rows[i + step * width]);
   }
-  const int64_t shift = (window - power) * width;
+  const int64_t shift = (window_y - power_y) * width;
   for (int64_t i = 0; i < height * width; ++i) rows[i] = std::max(rows[i], rows[i + shift]);
   rows.resize(static_cast<size_t>(height * width));
   return rows;
@@ -81,11 +87,11 @@ inline int32_t find_seeds(const int16_t* affinity, int64_t height, int64_t width
   for (int64_t i = 0; i < height * width; ++i) markers[i] = affinity[i] == maximum[i] ? -1 : 0;
 
   int32_t count = 0;
-  std::vector<int64_t> stack;
+  std::vector<int32_t> stack;  // of pixels: a plateau may be the whole image
   for (int64_t start = 0; start < height * width; ++start) {
     if (markers[start] != -1) continue;
     markers[start] = ++count;
-    stack.push_back(start);
+    stack.push_back(static_cast<int32_t>(start));
     while (!stack.empty()) {
       const int64_t y = stack.back() / width, x = stack.back() % width;
       stack.pop_back();
@@ -93,7 +99,7 @@ inline int32_t find_seeds(const int16_t* affinity, int64_t height, int64_t width
         for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, width - 1); ++u) {
           if (markers[v * width + u] != -1) continue;
           markers[v * width + u] = count;
-          stack.push_back(v * width + u);
+          stack.push_back(static_cast<int32_t>(v * width + u));
         }
       }
     }
@@ -527,9 +533,15 @@ inline void sum_inner_outlines(const int16_t* affinity, const int32_t* labels, i
   for (int32_t arc = 0; arc < arcs; ++arc) {
     while (static_cast<int32_t>(begin.size()) <= ends[2 * arc]) begin.push_back(arc);
   }
+  begin.push_back(static_cast<int32_t>(arcs));
+  // By halves: a background has thousands of arcs, and each of its pixels asks.
   const auto meeting_node = [&](int32_t first, int32_t second) {
     int32_t arc = begin[first];
-    while (ends[2 * arc + 1] != second) ++arc;
+    for (int32_t left = begin[first + 1] - arc; left > 1;) {
+      const int32_t half = left / 2;
+      if (ends[2 * (arc + half) + 1] <= second) arc += half;
+      left -= half;
+    }
     return merged_at[arc];
   };
   for (int64_t y = 0; y < height; ++y) {
