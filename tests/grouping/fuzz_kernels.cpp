@@ -186,6 +186,33 @@ std::vector<int64_t> sum_nodes(const Map& map, const std::vector<int16_t>& fixed
   return areas;
 }
 
+// With all links 1, mass and links are counts.
+void link(const Map& map, const std::vector<int16_t>& fixed, const std::vector<int32_t>& labels,
+          const Graph& graph, const std::vector<int64_t>& areas) {
+  const auto regions = static_cast<size_t>(graph.regions);
+  const std::vector<double> table(kUnit + 1, 1.0);
+  std::vector<double> links(graph.length.size()), mass(regions);
+  ggn::link_regions(fixed.data(), labels.data(), map.height, map.width, table.data(), graph.regions,
+                    graph.arcs(), graph.ends.data(), links.data(), mass.data());
+  for (size_t arc = 0; arc < links.size(); ++arc) {
+    require(links[arc] == static_cast<double>(graph.length[arc]), "one link a crack");
+  }
+  const int64_t sides = map.height * (map.width - 1) + map.width * (map.height - 1);
+  require(
+      std::accumulate(mass.begin(), mass.end(), 0.0) == static_cast<double>(map.size() + 2 * sides),
+      "mass of all pixels and links");
+  std::vector<int64_t> places(3 * regions);
+  ggn::sum_places(labels.data(), map.height, map.width, places.data());
+  int64_t rows = 0, columns = 0;
+  for (size_t region = 0; region < regions; ++region) {
+    require(places[3 * region] == areas[region], "areas are the same");
+    rows += places[3 * region + 1];
+    columns += places[3 * region + 2];
+  }
+  require(2 * rows == map.size() * (map.height - 1), "rows sum up");
+  require(2 * columns == map.size() * (map.width - 1), "columns sum up");
+}
+
 std::vector<int32_t> shuffled_nodes(int64_t nodes, Random& random) {
   std::vector<int32_t> order(static_cast<size_t>(nodes));
   std::iota(order.begin(), order.end(), 0);
@@ -272,6 +299,7 @@ void group(Random& random) {
   const Graph graph = connect(map, fixed, labels, regions);
   const Tree tree = merge(graph);
   const std::vector<int64_t> areas = sum_nodes(map, fixed, labels, graph, tree);
+  link(map, fixed, labels, graph, areas);
   encode(map, labels, tree, areas, suppress(tree, areas, random));
   encode(map, labels, tree, areas, shuffled_nodes(std::min<int64_t>(tree.nodes(), 60), random));
 }
