@@ -10,9 +10,13 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # in quotes, so that no text given here is ever run.
 PORT ?= 5000
 MMCV_WHEEL ?=
+SECONDS ?= 60
 override PORT := $(value PORT)
 override MMCV_WHEEL := $(value MMCV_WHEEL)
-export PORT MMCV_WHEEL
+override SECONDS := $(value SECONDS)
+# In the environment it has another name, because bash counts SECONDS itself.
+FUZZ_SECONDS := $(value SECONDS)
+export PORT MMCV_WHEEL FUZZ_SECONDS
 
 # Neither MLflow nor DVC reports home.
 export DO_NOT_TRACK := 1
@@ -26,6 +30,7 @@ PYTHON_STAMP := .venv/.python-$(PYTHON_VERSION)
 PACKAGES_STAMP := .venv/.packages
 PROJECT_STAMP := .venv/.project
 KERNEL := $(wildcard ggn/grouping/*.pyx ggn/grouping/*.hpp)
+FUZZER := tests/grouping/fuzz_kernels.cpp
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help
@@ -56,12 +61,22 @@ lint-imports: setup
 	@.venv/bin/lint-imports
 lint-kernel: setup
 	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint $(filter %.pyx,$(KERNEL))
-	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL))
+	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL)) $(FUZZER)
 
 .PHONY: format
 format: setup  ## Rewrite Python and C++ in the project's style
 	@.venv/bin/ruff check --fix --exit-zero --quiet . && .venv/bin/ruff format --quiet .
-	@.venv/bin/clang-format -i $(filter %.hpp,$(KERNEL))
+	@.venv/bin/clang-format -i $(filter %.hpp,$(KERNEL)) $(FUZZER)
+
+# Needs no environment, only the compiler that builds the kernel, with its sanitizers.
+.PHONY: fuzz
+fuzz: build/fuzz_kernels  ## Feed the kernel random maps under sanitizers (SECONDS=60)
+	@build/fuzz_kernels "$$FUZZ_SECONDS"
+
+build/fuzz_kernels: $(FUZZER) $(filter %.hpp,$(KERNEL))
+	@mkdir -p $(@D)
+	@$(CXX) -std=c++20 -O1 -g -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all \
+		-D_GLIBCXX_ASSERTIONS -ffp-contract=off -Iggn/grouping $(FUZZER) -o $@
 
 .PHONY: ui
 ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)

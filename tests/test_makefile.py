@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NEEDED = {"help", "setup", "repro", "test", "lint", "format", "ui", "openmmlab", "lock", "clean"}
+NEEDED = {
+    *("help", "setup", "repro", "test", "lint", "format"),
+    *("fuzz", "ui", "openmmlab", "lock", "clean"),
+}
 HOSTILE = [
     "1; touch pwned",
     "$(touch pwned)",
@@ -268,6 +271,30 @@ def test_no_text_that_a_person_gives_is_run(ready: Checkout, text: str, how: str
     assert answer.returncode != 0
     assert f"MMCV_WHEEL: no such file: {text}" in answer.stderr
     assert not (ready.root / "pwned").exists()
+
+
+# Stands in for the compiler: what it compiles notes how it is called.
+COMPILER = """#!/bin/sh
+echo "$*" >> "$CALLS"
+cp "$RECORDER" build/fuzz_kernels
+"""
+
+
+def test_fuzz_compiles_with_sanitizers_once_and_runs_for_the_seconds_given(
+    checkout: Checkout,
+) -> None:
+    (checkout.root / "tests" / "grouping").mkdir(parents=True)
+    (checkout.root / "tests" / "grouping" / "fuzz_kernels.cpp").touch()
+    compiler = str(checkout.program(checkout.root / "compiler", COMPILER))
+    assert checkout.run("make", "fuzz", "SECONDS=7", CXX=compiler).returncode == 0
+    compiled, ran = checkout.calls()
+    assert "-fsanitize=address,undefined -fno-sanitize-recover=all" in compiled
+    assert ran == "fuzz_kernels [7]"
+    for text in HOSTILE:
+        for given, environment in (([f"SECONDS={text}"], {}), ([], {"SECONDS": text})):
+            answer = checkout.run("make", "fuzz", *given, CXX=compiler, **environment)
+            assert (answer.returncode, checkout.calls()) == (0, [f"fuzz_kernels [{text}]"])
+    assert not (checkout.root / "pwned").exists()
 
 
 def test_openmmlab_installs_the_wheel_that_is_given(ready: Checkout) -> None:

@@ -46,28 +46,34 @@ inline int64_t quantise(const float* affinity, int64_t size, int16_t* fixed) {
 // Works by doubling: maxima over 2, 4, 8, ... cells, then two of them overlapped.
 inline std::vector<int16_t> window_maximum(const int16_t* image, int64_t height, int64_t width,
                                            int64_t radius) {
-  const int64_t window = 2 * radius + 1;
-  int64_t power = 1;
-  while (2 * power <= window) power *= 2;
+  const auto largest_power = [](int64_t window) {
+    int64_t power = 1;
+    while (2 * power <= window) power *= 2;
+    return power;
+  };
+  // A window need not reach beyond the image: in a thin one, the margins would be the most of it.
+  const int64_t reach_y = std::min(radius, height - 1), reach_x = std::min(radius, width - 1);
+  const int64_t window_y = 2 * reach_y + 1, window_x = 2 * reach_x + 1;
+  const int64_t power_y = largest_power(window_y), power_x = largest_power(window_x);
 
-  std::vector<int16_t> rows(static_cast<size_t>((height + 2 * radius) * width), -1);
-  std::vector<int16_t> row(static_cast<size_t>(width + 2 * radius), -1);
+  std::vector<int16_t> rows(static_cast<size_t>((height + 2 * reach_y) * width), -1);
+  std::vector<int16_t> row(static_cast<size_t>(width + 2 * reach_x), -1);
   for (int64_t y = 0; y < height; ++y) {
     std::fill(row.begin(), row.end(), int16_t{-1});
-    std::copy_n(image + y * width, width, row.begin() + radius);
-    for (int64_t step = 1; step < power; step *= 2) {
-      for (int64_t x = 0; x + step < width + 2 * radius; ++x) {
+    std::copy_n(image + y * width, width, row.begin() + reach_x);
+    for (int64_t step = 1; step < power_x; step *= 2) {
+      for (int64_t x = 0; x + step < width + 2 * reach_x; ++x) {
         row[x] = std::max(row[x], row[x + step]);
       }
     }
-    int16_t* out = rows.data() + (y + radius) * width;
-    for (int64_t x = 0; x < width; ++x) out[x] = std::max(row[x], row[x + window - power]);
+    int16_t* out = rows.data() + (y + reach_y) * width;
+    for (int64_t x = 0; x < width; ++x) out[x] = std::max(row[x], row[x + window_x - power_x]);
   }
-  for (int64_t step = 1; step < power; step *= 2) {
-    const int64_t end = (height + 2 * radius - step) * width;
+  for (int64_t step = 1; step < power_y; step *= 2) {
+    const int64_t end = (height + 2 * reach_y - step) * width;
     for (int64_t i = 0; i < end; ++i) rows[i] = std::max(rows[i], rows[i + step * width]);
   }
-  const int64_t shift = (window - power) * width;
+  const int64_t shift = (window_y - power_y) * width;
   for (int64_t i = 0; i < height * width; ++i) rows[i] = std::max(rows[i], rows[i + shift]);
   rows.resize(static_cast<size_t>(height * width));
   return rows;
@@ -81,11 +87,11 @@ inline int32_t find_seeds(const int16_t* affinity, int64_t height, int64_t width
   for (int64_t i = 0; i < height * width; ++i) markers[i] = affinity[i] == maximum[i] ? -1 : 0;
 
   int32_t count = 0;
-  std::vector<int64_t> stack;
+  std::vector<int32_t> stack;  // of pixels: a plateau may be the whole image
   for (int64_t start = 0; start < height * width; ++start) {
     if (markers[start] != -1) continue;
     markers[start] = ++count;
-    stack.push_back(start);
+    stack.push_back(static_cast<int32_t>(start));
     while (!stack.empty()) {
       const int64_t y = stack.back() / width, x = stack.back() % width;
       stack.pop_back();
@@ -93,7 +99,7 @@ inline int32_t find_seeds(const int16_t* affinity, int64_t height, int64_t width
         for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, width - 1); ++u) {
           if (markers[v * width + u] != -1) continue;
           markers[v * width + u] = count;
-          stack.push_back(v * width + u);
+          stack.push_back(static_cast<int32_t>(v * width + u));
         }
       }
     }
@@ -517,21 +523,82 @@ inline void accumulate(const int32_t* parents, int64_t nodes, int64_t columns, i
   }
 }
 
+// Finds arcs by their regions; arcs are sorted by (first, second).
+class ArcIndex {
+ public:
+  ArcIndex(int64_t arcs, const int32_t* ends) : ends_(ends) {
+    for (int32_t arc = 0; arc < arcs; ++arc) {
+      while (static_cast<int32_t>(begin_.size()) <= ends[2 * arc]) begin_.push_back(arc);
+    }
+    begin_.push_back(static_cast<int32_t>(arcs));
+  }
+
+  // Of two regions that touch, in either order. By halves: a background has thousands of arcs, and
+  // each of its pixels asks.
+  int32_t between(int32_t a, int32_t b) const {
+    const auto [first, second] = std::minmax(a, b);
+    int32_t arc = begin_[first];
+    for (int32_t left = begin_[first + 1] - arc; left > 1;) {
+      const int32_t half = left / 2;
+      if (ends_[2 * (arc + half) + 1] <= second) arc += half;
+      left -= half;
+    }
+    return arc;
+  }
+
+ private:
+  const int32_t* ends_;
+  std::vector<int32_t> begin_;  // of the arcs whose smaller region is r
+};
+
+// Links of 4-neighbours, each table[the smaller affinity of the two]: summed per arc into `links`,
+// and into the mass of both their regions, which is 1 per pixel besides. Links along x and y are
+// summed apart and then added, in this order, because sums of doubles depend on it.
+inline void link_regions(const int16_t* affinity, const int32_t* labels, int64_t height,
+                         int64_t width, const double* table, int64_t regions, int64_t arcs,
+                         const int32_t* ends, double* links, double* mass) {
+  std::fill_n(links, arcs, 0.0);
+  std::fill_n(mass, regions, 0.0);
+  for (int64_t pixel = 0; pixel < height * width; ++pixel) mass[labels[pixel]] += 1.0;
+  const ArcIndex index(arcs, ends);
+  for (const int64_t down : {0, 1}) {
+    const int64_t step = down ? width : 1;
+    std::vector<double> of_arc(static_cast<size_t>(arcs), 0.0);
+    std::vector<double> of_first(static_cast<size_t>(regions), 0.0), of_second = of_first;
+    for (int64_t y = 0; y + down < height; ++y) {
+      for (int64_t x = 0; x + 1 - down < width; ++x) {
+        const int64_t here = y * width + x, there = here + step;
+        const double link = table[std::min(affinity[here], affinity[there])];
+        of_first[labels[here]] += link;
+        of_second[labels[there]] += link;
+        if (labels[here] == labels[there]) continue;
+        of_arc[index.between(labels[here], labels[there])] += link;
+      }
+    }
+    for (int64_t arc = 0; arc < arcs; ++arc) links[arc] += of_arc[arc];
+    for (int64_t r = 0; r < regions; ++r) mass[r] += of_first[r] + of_second[r];
+  }
+}
+
+// Adds up per region: pixels, their rows, their columns. `sums` is (regions, 3), zeroed.
+inline void sum_places(const int32_t* labels, int64_t height, int64_t width, int64_t* sums) {
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      int64_t* region = sums + 3 * int64_t{labels[y * width + x]};
+      region[0] += 1;
+      region[1] += y;
+      region[2] += x;
+    }
+  }
+}
+
 // Pixels of a node with a 4-neighbour outside it, and the sum of their affinities, as additions
 // (nodes, 2) that `accumulate` turns into totals: a pixel counts from its leaf up to, but not
 // including, the node in which it meets the last of its neighbours.
 inline void sum_inner_outlines(const int16_t* affinity, const int32_t* labels, int64_t height,
                                int64_t width, int64_t arcs, const int32_t* ends,
                                const int32_t* merged_at, int64_t* sums) {
-  std::vector<int32_t> begin;  // of the arcs whose smaller region is r
-  for (int32_t arc = 0; arc < arcs; ++arc) {
-    while (static_cast<int32_t>(begin.size()) <= ends[2 * arc]) begin.push_back(arc);
-  }
-  const auto meeting_node = [&](int32_t first, int32_t second) {
-    int32_t arc = begin[first];
-    while (ends[2 * arc + 1] != second) ++arc;
-    return merged_at[arc];
-  };
+  const ArcIndex index(arcs, ends);
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {
       const int64_t pixel = y * width + x;
@@ -539,8 +606,7 @@ inline void sum_inner_outlines(const int16_t* affinity, const int32_t* labels, i
       int32_t meets = -1;
       const auto look = [&](int64_t neighbour) {
         if (labels[neighbour] == label) return;
-        const auto [low, high] = std::minmax(label, labels[neighbour]);
-        meets = std::max(meets, meeting_node(low, high));
+        meets = std::max(meets, merged_at[index.between(label, labels[neighbour])]);
       };
       if (y > 0) look(pixel - width);
       if (x > 0) look(pixel - 1);

@@ -22,6 +22,14 @@ def merge(
 def sum_regions(
     affinity: NDArray[np.int16], labels: NDArray[np.int32], regions: int
 ) -> NDArray[np.int64]: ...
+def link_regions(
+    affinity: NDArray[np.int16],
+    labels: NDArray[np.int32],
+    table: NDArray[np.float64],
+    regions: int,
+    ends: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def sum_places(labels: NDArray[np.int32], regions: int) -> NDArray[np.int64]: ...
 def sum_inner_outlines(
     affinity: NDArray[np.int16],
     labels: NDArray[np.int32],

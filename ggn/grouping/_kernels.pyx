@@ -26,6 +26,10 @@ cdef extern from "_kernels.hpp" namespace "ggn" nogil:
         const int16_t*, const int32_t*, const int32_t*, int64_t, int64_t) except +
     void sum_regions_ "ggn::sum_regions"(
         const int16_t*, const int32_t*, int64_t, int64_t, int64_t*)
+    void link_regions_ "ggn::link_regions"(
+        const int16_t*, const int32_t*, int64_t, int64_t, const double*, int64_t, int64_t,
+        const int32_t*, double*, double*) except +
+    void sum_places_ "ggn::sum_places"(const int32_t*, int64_t, int64_t, int64_t*)
     void merge_ "ggn::merge"(
         int64_t, int64_t, const int32_t*, const int64_t*, const int64_t*,
         int32_t*, double*, int32_t*) except +
@@ -109,12 +113,13 @@ def find_arcs(Map affinity, Labels labels, Labels smooth):
     cdef Py_ssize_t i, count = arcs.size()
     cdef int32_t[:, ::1] ends = np.empty((count, 2), np.int32)
     cdef int64_t[:, ::1] sums = np.empty((3, count), np.int64)
-    for i in range(count):
-        ends[i, 0] = arcs[i].first
-        ends[i, 1] = arcs[i].second
-        sums[0, i] = arcs[i].length
-        sums[1, i] = arcs[i].strength
-        sums[2, i] = arcs[i].affinity
+    with nogil:
+        for i in range(count):
+            ends[i, 0] = arcs[i].first
+            ends[i, 1] = arcs[i].second
+            sums[0, i] = arcs[i].length
+            sums[1, i] = arcs[i].strength
+            sums[2, i] = arcs[i].affinity
     length, strength, sides = np.asarray(sums)
     return np.asarray(ends), length, strength, sides
 
@@ -125,6 +130,29 @@ def sum_regions(Map affinity, Labels labels, int64_t regions):
     cdef int64_t[:, ::1] sums = np.zeros((regions, 3), np.int64)
     with nogil:
         sum_regions_(&affinity[0, 0], &labels[0, 0], height, width, &sums[0, 0])
+    return np.asarray(sums)
+
+
+def link_regions(
+    Map affinity, Labels labels, const double[::1] table, int64_t regions, Labels ends
+):
+    cdef Py_ssize_t height = affinity.shape[0], width = affinity.shape[1]
+    cdef Py_ssize_t arcs = ends.shape[0]
+    require_shape("labels", labels.shape[0], labels.shape[1], height, width)
+    require_shape("table", table.shape[0], 1, kUnit + 1, 1)
+    cdef double[::1] links = np.empty(arcs, np.float64)
+    cdef double[::1] mass = np.empty(regions, np.float64)
+    with nogil:
+        link_regions_(
+            &affinity[0, 0], &labels[0, 0], height, width, &table[0], regions, arcs, &ends[0, 0],
+            &links[0], &mass[0])
+    return np.asarray(links), np.asarray(mass)
+
+
+def sum_places(Labels labels, int64_t regions):
+    cdef int64_t[:, ::1] sums = np.zeros((regions, 3), np.int64)
+    with nogil:
+        sum_places_(&labels[0, 0], labels.shape[0], labels.shape[1], &sums[0, 0])
     return np.asarray(sums)
 
 

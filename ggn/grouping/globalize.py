@@ -1,13 +1,13 @@
 """The global boundary: across which arcs the image's slowest diffusion modes change."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.sparse import linalg as sparse_linalg
 
+from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, Arcs
 
 SIGMA = 0.12
@@ -49,18 +49,7 @@ def link_regions(
     """
     regions = int(labels.max()) + 1
     table = np.exp((np.arange(UNIT + 1) / UNIT - 1) / SIGMA)
-    mass = np.bincount(labels.ravel(), minlength=regions).astype(np.float64)
-    links = np.zeros(len(arcs.ends))
-    keys = arcs.ends[:, 0].astype(np.int64) * regions + arcs.ends[:, 1]
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        link = table[np.minimum(affinity[here], affinity[there]).ravel()]
-        first, second = labels[here].ravel(), labels[there].ravel()
-        mass += np.bincount(first, link, regions) + np.bincount(second, link, regions)
-        crack = np.flatnonzero(first != second)
-        low = np.minimum(first[crack], second[crack]).astype(np.int64)
-        arc = np.searchsorted(keys, low * regions + np.maximum(first[crack], second[crack]))
-        links += np.bincount(arc, link[crack], len(links))
-    return links, mass
+    return _kernels.link_regions(affinity, labels, table, regions, arcs.ends)
 
 
 def slowest_modes(ends: NDArray[np.int32], links: Floats, mass: Floats) -> tuple[Floats, Floats]:
@@ -87,12 +76,9 @@ def slowest_modes(ends: NDArray[np.int32], links: Floats, mass: Floats) -> tuple
 
 def centroids(labels: NDArray[np.int32]) -> Floats:
     """Return the mean (y, x) of the pixels of each region, (n, 2)."""
-    areas = np.bincount(labels.ravel())
-    axes: list[Any] = [np.arange(size, dtype=np.float64) for size in labels.shape]
-    grid = np.broadcast_arrays(axes[0][:, None], axes[1][None, :])
-    return (
-        np.stack([np.bincount(labels.ravel(), axis.ravel()) for axis in grid], 1) / areas[:, None]
-    )
+    sums = _kernels.sum_places(labels, int(labels.max()) + 1)
+    centres: Floats = sums[:, 1:] / sums[:, :1]
+    return centres
 
 
 def global_strength(

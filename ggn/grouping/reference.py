@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Int16 = NDArray[np.int16]
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
 Arcs = tuple[Int32, Int64, Int64, Int64]
 
 UNIT = 1 << 14
@@ -142,6 +143,35 @@ def sum_regions(affinity: Int16, labels: Int32, regions: int) -> Int64:
     for y, x in np.ndindex(labels.shape):
         sides = (y == 0) + (x == 0) + (y == labels.shape[0] - 1) + (x == labels.shape[1] - 1)
         sums[labels[y, x]] += np.array((1, affinity[y, x], sides))
+    return sums
+
+
+def link_regions(
+    affinity: Int16, labels: Int32, table: Float64, regions: int, ends: Int32
+) -> tuple[Float64, Float64]:
+    """Return per arc the sum of its pixel links, and per region its pixels and their links."""
+    arcs = {frozenset(map(int, pair)): arc for arc, pair in enumerate(ends)}
+    links = np.zeros(len(ends))
+    mass = np.bincount(labels.ravel(), minlength=regions).astype(np.float64)
+    for down, right in ((0, 1), (1, 0)):
+        of_arc, of_first, of_second = np.zeros(len(ends)), np.zeros(regions), np.zeros(regions)
+        for y, x in np.ndindex(labels.shape[0] - down, labels.shape[1] - right):
+            there = y + down, x + right
+            link = table[min(affinity[y, x], affinity[there])]
+            of_first[labels[y, x]] += link
+            of_second[labels[there]] += link
+            if labels[y, x] != labels[there]:
+                of_arc[arcs[frozenset((int(labels[y, x]), int(labels[there])))]] += link
+        links += of_arc
+        mass += of_first + of_second
+    return links, mass
+
+
+def sum_places(labels: Int32, regions: int) -> Int64:
+    """Return per region its pixels, the sum of their rows and that of their columns."""
+    sums = np.zeros((regions, 3), np.int64)
+    for y, x in np.ndindex(labels.shape):
+        sums[labels[y, x]] += np.array((1, y, x))
     return sums
 
 

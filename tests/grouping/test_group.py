@@ -25,11 +25,12 @@ BOTH = [GroupingParams(), GroupingParams(globalization_weight=0.5)]
         np.ones((30, 40)),
         np.zeros((30, 40)),
         np.full((30, 40), 0.3),
+        np.full((30, 40), 0.5),
         np.ones((1, 1)),
         np.zeros((1, 1)),
         np.indices((30, 41)).sum(axis=0) % 2.0,
     ],
-    ids=["all inside", "all boundary", "grey", "1 x 1", "1 x 1 boundary", "checkerboard"],
+    ids=["all inside", "all boundary", "grey", "half", "1 x 1", "1 x 1 boundary", "checkerboard"],
 )
 def test_a_map_of_one_region_has_no_segments(affinity, params):
     found = candidates(affinity, params)
@@ -75,6 +76,23 @@ def test_20_000_regions_take_little_time():
     assert len(found.instances) == 100
 
 
+def test_a_background_around_20_000_regions_takes_little_time():
+    """One region with 20,000 arcs: to look its arcs up one by one took seconds."""
+    affinity = np.ones((720, 1080), np.float32)
+    y, x = np.indices(affinity.shape) % 6
+    affinity[(y < 3) & (x < 3)] = 0.0
+    affinity[(y == 1) & (x == 1)] = 1.0
+    params = GroupingParams(seed_spacing=0.001, min_seed_spacing=2)
+    assert build_hierarchy(affinity, params).labels.max() >= 20_000
+    assert best_time(lambda: group(affinity, params), 2) < 1
+
+
+def test_a_spacing_far_beyond_the_image_costs_no_memory(cell_map):
+    """Seeds are then the highest pixels of all; windows end with the image."""
+    tree = build_hierarchy(cell_map(0), GroupingParams(min_seed_spacing=10**9))
+    assert (tree.labels.max() + 1) * 2 - 1 == len(tree.parents)
+
+
 def test_ties_everywhere():
     """Equal squares, equal boundaries: nothing but order decides, and it decides the same."""
     affinity = np.ones((50, 50), np.float32)
@@ -92,12 +110,26 @@ def test_types_and_memory_layouts_give_the_same_bytes(cell_map, dtype):
     assert digest(given) == expected
     assert digest(np.asfortranarray(given)) == expected
     assert digest(np.repeat(given, 3, axis=0)[::3]) == expected
+    given.flags.writeable = False
+    assert digest(given) == expected
 
 
-def test_a_bad_map_is_refused_by_every_entry():
-    for entry in (group, candidates, build_hierarchy):
-        with pytest.raises(ValueError, match="got nan at row 1, column 2"):
-            entry(np.array([[1, 1, 1], [1, 1, np.nan]]))
+@pytest.mark.parametrize("entry", [group, candidates, build_hierarchy])
+@pytest.mark.parametrize(
+    ("affinity", "message"),
+    [
+        (np.array([[1, 1, 1], [1, 1, np.nan]]), "got nan at row 1, column 2"),
+        (np.array([[1, 1, 1], [1.25, 1, 1]]), "got 1.25 at row 1, column 0"),
+        (np.array([[1, -0.5, 1]]), "got -0.5 at row 0, column 1"),
+        (np.zeros((0, 0)), r"got \(0, 0\)"),
+        (np.zeros((3, 0)), r"got \(3, 0\)"),
+        (np.ones((2, 3), np.int64), "got int64"),
+        (np.ones((2, 3), complex), "got complex128"),
+    ],
+)
+def test_a_bad_map_is_refused_by_every_entry(entry, affinity, message):
+    with pytest.raises(ValueError, match=message):
+        entry(affinity)
 
 
 def digest(affinity, params=None):

@@ -106,6 +106,17 @@ def test_find_arcs_and_sum_regions(affinity):
     )
 
 
+@many
+@given(maps, st.integers(0, 2**32 - 1))
+def test_link_regions_and_sum_places(affinity, seed):
+    labels, regions = segmented(affinity)
+    ends, *_ = _kernels.find_arcs(affinity, labels, _kernels.smooth_triangle(affinity))
+    table = np.random.default_rng(seed).random(UNIT + 1)
+    arguments = (affinity, labels, table, regions, ends)
+    assert equal(_kernels.link_regions(*arguments), reference.link_regions(*arguments))
+    assert equal(_kernels.sum_places(labels, regions), reference.sum_places(labels, regions))
+
+
 @st.composite
 def graphs(draw):
     regions = draw(st.integers(2, 14))
@@ -182,6 +193,8 @@ def test_maps_of_different_shapes_are_refused():
     affinity, labels = np.zeros((3, 4), np.int16), np.zeros((4, 3), np.int32)
     with pytest.raises(ValueError, match=r"labels must be \(3, 4\), got \(4, 3\)"):
         _kernels.find_arcs(affinity, labels, labels)
+    with pytest.raises(ValueError, match=r"table must be \(16385, 1\), got \(3, 1\)"):
+        _kernels.link_regions(affinity, affinity.astype(np.int32), np.ones(3), 1, labels[:0, :2])
     with pytest.raises(ValueError, match=r"markers must be \(3, 4\), got \(4, 3\)"):
         _kernels.watershed(affinity, labels)
 
