@@ -1,7 +1,11 @@
 """Stage `select_pseudo_gt`: rank the candidates, keep the best, merge them with the annotations."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from ggn.core.coco import annotations_by_image, read_coco, write_json
-from ggn.core.masks import from_segmentation
+from ggn.core.masks import RLE, from_segmentation
+from ggn.pseudo_gt.learn import learn_scores
 from ggn.pseudo_gt.merge import merge, pseudo_category, records
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import rank_candidates
@@ -14,6 +18,7 @@ INPUTS = (
     "data/{split}/training/baseline.json",
     "data/{split}/candidates",
 )
+Records = Sequence[Mapping[str, Any]]
 
 
 def main(split: str) -> None:
@@ -25,17 +30,21 @@ def main(split: str) -> None:
         annotated = annotations_by_image(dataset)
         sizes = {image["id"]: (image["height"], image["width"]) for image in dataset["images"]}
         names = feature_names(run.data / "candidates")
+        learned = None
+        if params.rank == "learned":
+            items = read_candidates(run.data / "candidates", list(sizes))
+            learned = learn_scores(
+                (item, objects(annotated[item.image_id], sizes[item.image_id])) for item in items
+            )
         category, quality, pseudo = pseudo_category(dataset), Quality(), {}
         for item in read_candidates(run.data / "candidates", list(sizes)):
             size_hw = sizes[item.image_id]
             masks = [
                 from_segmentation(r["segmentation"], size_hw) for r in annotated[item.image_id]
             ]
-            objects = [r for r in hidden[item.image_id] if not r.get("iscrowd", 0)]
-            hidden_masks = [from_segmentation(r["segmentation"], size_hw) for r in objects]
-            ranked = resized(rank_candidates(item, names, params.rank), size_hw)
+            ranked = resized(rank_candidates(item, names, params.rank, learned), size_hw)
             chosen, overlap = select(ranked, masks, params)
-            quality.add(chosen, hidden_masks)
+            quality.add(chosen, objects(hidden[item.image_id], size_hw))
             pseudo[item.image_id] = records(item.image_id, chosen, overlap, category["id"])
         lists = [pseudo[image_id] for image_id in sizes]
         folder = run.data / "pseudo_gt"
@@ -47,6 +56,12 @@ def main(split: str) -> None:
         counts = {"pseudo_masks": quality.pseudo, "hidden_objects": quality.hidden}
         measured = quality.metrics() if quality.hidden else {}
         run.report(run.reports / "pseudo_gt.json", {**counts, **measured})
+
+
+def objects(records: Records, size_hw: tuple[int, int]) -> list[RLE]:
+    """Return the masks of an image's annotations that are no crowds."""
+    single = [record for record in records if not record.get("iscrowd", 0)]
+    return [from_segmentation(record["segmentation"], size_hw) for record in single]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ RankName = Literal[
     "interior_minus_twice_outline",
     "outline_minus_interior",
     "normalized_cut",
+    "learned",
 ]
 
 
@@ -26,8 +27,9 @@ class PseudoGtParams(BaseModel):
     max_annotation_iou: float = Field(0.5, gt=0, le=1)
     """A candidate that overlaps an annotation by so much is that annotation, and is dropped."""
     rank: RankName = "extracted"
-    """`extracted` keeps the order of extraction; a score of the grouping sorts anew."""
+    """`extracted` keeps the order of extraction; a score of the grouping sorts anew; `learned`
+    sorts by the IoU with an object that trees, fitted to the annotations, predict."""
     min_score: float | None = Field(None, allow_inf_nan=False)
-    """Candidates scored less are dropped; `null` for no limit."""
+    """Candidates scored less by `rank` are dropped (`learned`: an IoU); `null` for no limit."""
     min_area: int = Field(1, ge=1)
     """Smaller candidates (in pixels) are dropped."""

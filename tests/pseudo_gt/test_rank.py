@@ -45,3 +45,15 @@ def test_a_score_that_was_not_stored_is_named(item: ImageCandidates) -> None:
     message = r"pseudo_gt.rank 'interior_affinity' needs the feature score_interior_affinity"
     with pytest.raises(ValueError, match=message):
         rank_candidates(item, NAMES, "interior_affinity")
+
+
+def test_learned_scores_sort_and_become_the_score(item: ImageCandidates) -> None:
+    ranked = rank_candidates(item, NAMES, "learned", {7: np.float32([0.1, 0.3, 0.2])})
+    assert ranked.areas.tolist() == [2, 3, 1]
+    np.testing.assert_array_equal(ranked.scores, np.float32([0.3, 0.2, 0.1]))
+
+
+def test_an_image_without_learned_scores_is_named(item: ImageCandidates) -> None:
+    for learned in (None, {8: np.float32([])}):
+        with pytest.raises(ValueError, match=r"image 7: pseudo_gt\.rank 'learned' needs learned"):
+            rank_candidates(item, NAMES, "learned", learned)

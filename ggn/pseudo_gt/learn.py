@@ -1,0 +1,115 @@
+"""A ranking learned from the annotations: what the features of a candidate tell of its IoU."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
+
+from ggn.core.masks import RLE, mask_iou
+from ggn.pseudo_gt.select import HIT_IOU, resized
+from ggn.pseudo_gt.store import ImageCandidates
+
+KNOWN_IOU = 0.1  # with an annotation, from which on a candidate is known to be of that object
+KNOWN_SHARE = 0.5  # of a candidate's area on annotated objects; the same
+UNKNOWN_WEIGHT = 0.1
+"""Of candidates beside all annotations. They may be objects of unseen categories, so they are not
+negatives; most are background, so they are not nothing either. See benchmarks/rankers.py."""
+MIN_HITS = 20
+"""Fewer candidates on annotated objects than this teach nothing."""
+MAX_EXAMPLES = 500_000
+"""Of more candidates, every second, third, ... is learned from: more only takes longer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What the annotations say of N candidates, of one image or of all."""
+
+    iou: NDArray[np.float64]
+    """(N,) largest IoU with an annotated object, 0 without any."""
+    known: NDArray[np.bool_]
+    """(N,) whether the candidate lies on annotated objects, so that its IoU is that with the object
+    it shows; of the others the annotations say nothing."""
+
+
+def label(masks: Sequence[RLE], annotated: Sequence[RLE]) -> Labels:
+    """Return what an image's annotated objects say of its candidates.
+
+    Args:
+        masks: of the candidates.
+        annotated: masks of the objects, of the same size; may be empty. No crowds: the IoU with a
+            crowd is not that with an object.
+    """
+    iou = mask_iou(masks, annotated).max(axis=1, initial=0)
+    every_crowd = np.ones(len(annotated), dtype=bool)  # COCO divides by the candidate's area
+    share = mask_iou(masks, annotated, every_crowd).sum(axis=1)
+    return Labels(iou, (iou >= KNOWN_IOU) | (share >= KNOWN_SHARE))
+
+
+def learn_scores(
+    labelled: Iterable[tuple[ImageCandidates, Sequence[RLE]]],
+) -> dict[int, NDArray[np.float32]]:
+    """Return the IoU with an object, (N,), that is expected of the candidates of each image.
+
+    Args:
+        labelled: every image's candidates and annotated objects (see `label`); read once, of which
+            only features and labels are kept.
+
+    Raises:
+        ValueError: as `predict_iou`.
+    """
+    ids, features, labels = [], [], []
+    for item, annotated in labelled:
+        ids.append(item.image_id)
+        features.append(item.features)
+        size_hw = (annotated[0]["size"][0], annotated[0]["size"][1]) if annotated else None
+        found = resized(item.instances, size_hw) if size_hw else item.instances
+        labels.append(label(found.masks, annotated))
+    everything = Labels(
+        np.concatenate([np.zeros(0), *(image.iou for image in labels)]),
+        np.concatenate([np.zeros(0, dtype=bool), *(image.known for image in labels)]),
+    )
+    stacked = np.concatenate(features) if features else np.zeros((0, 0), dtype=np.float32)
+    ends = np.cumsum([len(rows) for rows in features])
+    return dict(zip(ids, np.split(predict_iou(stacked, everything), ends[:-1]), strict=True))
+
+
+def predict_iou(features: NDArray[np.float32], labels: Labels) -> NDArray[np.float32]:
+    """Fit gradient-boosted trees to the labels; return the IoU they expect of every candidate.
+
+    The same numbers on every run and number of cores: nothing is drawn, and one thread adds up.
+    Nothing of the model is kept, as fitting takes seconds.
+
+    Args:
+        features: (N, F) of the candidates of all images.
+        labels: theirs.
+
+    Returns:
+        (N,) in [0, 1].
+
+    Raises:
+        ValueError: fewer than `MIN_HITS` candidates reach an IoU of 0.5 with an annotated object.
+    """
+    hits = int((labels.iou >= HIT_IOU).sum())
+    if hits < MIN_HITS:
+        raise ValueError(
+            f"pseudo_gt.rank 'learned' needs at least {MIN_HITS} candidates on annotated objects "
+            f"(IoU >= {HIT_IOU}) to learn from, got {hits} of {len(labels.iou)}; "
+            "choose another ranking, or extract more candidates"
+        )
+    examples = slice(None, None, -(-len(features) // MAX_EXAMPLES))
+    weights = np.where(labels.known, 1.0, UNKNOWN_WEIGHT)[examples]
+    trees = HistGradientBoostingRegressor(
+        learning_rate=0.05,
+        max_iter=150,
+        max_leaf_nodes=8,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=0,
+    )
+    with threadpool_limits(1):
+        trees.fit(features[examples], labels.iou[examples], sample_weight=weights)
+        predicted = trees.predict(features)
+    return np.clip(predicted, 0, 1).astype(np.float32)
