@@ -222,8 +222,8 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 def test_files_stay_short() -> None:
     for path in [*SOURCES, *ROOT.glob("ggn/*/*.pyx"), *ROOT.glob("ggn/*/*.hpp")]:
         stage = path.parent.name == "pipelines" and path.stem in STAGE_MODULES
-        kernel = path.suffix == ".hpp"  # one header: three tiers of a kernel are easier to follow
-        most = 72 if stage else 700 if kernel else 400
+        kernel = path.suffix == ".hpp"  # two of them: one for pixels, one for trees
+        most = 72 if stage else 600 if kernel else 400
         lines = len(path.read_text("utf-8").splitlines())
         assert lines <= most, f"{path.relative_to(ROOT)}: {lines} lines, at most {most}"
 

@@ -57,7 +57,7 @@ class Checkout:
         for path in (
             root / "requirements.lock",
             root / "CMakeLists.txt",
-            *(kernel / f"_kernels.{suffix}" for suffix in ("pyx", "hpp")),
+            *(kernel / name for name in ("_kernels.pyx", "_kernels.hpp", "_trees.hpp")),
         ):
             path.touch()
         self.recorder = self.program(root / "recorder")
@@ -139,6 +139,7 @@ def test_setup_does_nothing_when_nothing_changed(ready: Checkout) -> None:
         ("pyproject.toml", ["--editable"]),
         ("CMakeLists.txt", ["--editable"]),
         ("ggn/grouping/_kernels.hpp", ["--editable"]),
+        ("ggn/grouping/_trees.hpp", ["--editable"]),
         ("ggn/grouping/_kernels.pyx", ["--editable"]),
         ("docker/versions.env", []),
     ],

@@ -1,4 +1,4 @@
-"""Signatures of the compiled kernel; what each function computes is said in `_kernels.hpp`."""
+"""Signatures of the compiled kernel; what each function computes is said in the headers."""
 
 import numpy as np
 from numpy.typing import NDArray

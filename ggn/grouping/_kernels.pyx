@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""Bindings of `_kernels.hpp`: arrays in, arrays out, the GIL released, no policy.
+"""Bindings of `_kernels.hpp` and `_trees.hpp`: arrays in, arrays out, the GIL released, no policy.
 
 Only shapes are checked; that labels, parents and nodes are in range is up to the caller.
 """
@@ -30,13 +30,15 @@ cdef extern from "_kernels.hpp" namespace "ggn" nogil:
         const int16_t*, const int32_t*, int64_t, int64_t, const double*, int64_t, int64_t,
         const int32_t*, double*, double*) except +
     void sum_places_ "ggn::sum_places"(const int32_t*, int64_t, int64_t, int64_t*)
+    void sum_inner_outlines_ "ggn::sum_inner_outlines"(
+        const int16_t*, const int32_t*, int64_t, int64_t, int64_t, const int32_t*,
+        const int32_t*, int64_t*) except +
+
+cdef extern from "_trees.hpp" namespace "ggn" nogil:
     void merge_ "ggn::merge"(
         int64_t, int64_t, const int32_t*, const int64_t*, const int64_t*,
         int32_t*, double*, int32_t*) except +
     void accumulate_ "ggn::accumulate"(const int32_t*, int64_t, int64_t, int64_t*)
-    void sum_inner_outlines_ "ggn::sum_inner_outlines"(
-        const int16_t*, const int32_t*, int64_t, int64_t, int64_t, const int32_t*,
-        const int32_t*, int64_t*) except +
     vector[int32_t] suppress_ "ggn::suppress"(
         const int32_t*, int64_t, const int32_t*, const int64_t*, int64_t, double,
         int64_t) except +

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ggn.grouping import _kernels
 
-SOURCES = ("_kernels.hpp", "_kernels.pyx")
+SOURCES = ("_kernels.hpp", "_trees.hpp", "_kernels.pyx")
 
 
 def stale_kernel() -> str | None:
@@ -18,4 +18,4 @@ def stale_kernel() -> str | None:
     hashes = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SOURCES]
     if hashlib.sha256("".join(hashes).encode()).hexdigest() == _kernels.SOURCE_HASH:
         return None
-    return f"{' or '.join(SOURCES)} in {folder} changed after it was built"
+    return f"one of {', '.join(SOURCES)} in {folder} changed after it was built"

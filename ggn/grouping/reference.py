@@ -1,4 +1,4 @@
-"""The slow twin of every function of `_kernels.hpp`: same arguments, same results, to the bit."""
+"""The slow twin of every function of the kernel's headers: same arguments, same results."""
 
 import heapq
 import itertools

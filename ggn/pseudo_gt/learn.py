@@ -112,4 +112,5 @@ def predict_iou(features: NDArray[np.float32], labels: Labels) -> NDArray[np.flo
     with threadpool_limits(1):
         trees.fit(features[examples], labels.iou[examples], sample_weight=weights)
         predicted = trees.predict(features)
-    return np.clip(predicted, 0, 1).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(predicted, 0, 1).astype(np.float32)
+    return clipped

@@ -1,6 +1,7 @@
-// Feeds every function of `_kernels.hpp` random maps, trees and graphs, in the order in which the
-// Python code calls them, and checks what must hold of the results. `make fuzz` compiles it with
-// the address and undefined-behaviour sanitizers; any finding ends it with a code other than 0.
+// Feeds every function of the kernel's headers random maps, trees and graphs, in the order in which
+// the Python code calls them, and checks what must hold of the results. `make fuzz` compiles it
+// with the address and undefined-behaviour sanitizers; any finding ends it with a code other than
+// 0.
 //
 //     fuzz_kernels SECONDS [SEED [FIRST_CASE]]
 //
@@ -16,6 +17,7 @@
 #include <string_view>
 
 #include "_kernels.hpp"
+#include "_trees.hpp"
 
 // A failed assertion of the standard library is to name its case, too.
 extern "C" const char* __asan_default_options() { return "handle_abort=1"; }

@@ -13,6 +13,7 @@ NEEDED = (
     "pyproject.toml",
     "docker/versions.env",
     "ggn/grouping/_kernels.hpp",
+    "ggn/grouping/_trees.hpp",
     "tests/grouping/fuzz_kernels.cpp",
 )
 
