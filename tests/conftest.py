@@ -1,6 +1,8 @@
 """What tests of several packages start from."""
 
+import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,31 @@ import pytest
 from PIL import Image
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and golden numbers beside the repository; skips if absent."""
     folder = Path(__file__).parents[1].parent / "shared"
     if not folder.is_dir():
         pytest.skip("needs ../shared, real data that is not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def recorded_weights(shared: Path) -> Callable[[str], dict[str, Any]]:
+    """The reference's state dict of `pa`, `maskrcnn`, …: tensors made from the names alone."""
+    golden = shared / "golden"
+    spec = importlib.util.spec_from_file_location("weights_recipe", golden / "weights_recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+
+    def weights(name: str) -> dict[str, Any]:
+        keys = json.loads((golden / f"A_manifest_{name}.json").read_text())["keys"]
+        filled: dict[str, Any] = recipe.fill({key: entry["shape"] for key, entry in keys.items()})
+        return filled
+
+    return weights
 
 
 @pytest.fixture

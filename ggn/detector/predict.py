@@ -32,22 +32,23 @@ class Detector:
             choose_precision(precision)
         )
 
-    def predict(self, image: NDArray[np.uint8]) -> Instances:
+    def predict(self, image: NDArray[np.uint8], resize: bool = True) -> Instances:
         """Return the objects found in an RGB image uint8 (H, W, 3), best first, at its own size.
 
-        The image is resized as in training. There are at most `detection.max_detections` objects,
-        possibly none; one whose mask has no pixel at this size is left out.
+        The image is resized as in training, or not at all. There are at most
+        `detection.max_detections` objects, possibly none; one whose mask has no pixel at this size
+        is left out.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
         size_hw = image.shape[0], image.shape[1]
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        resized, _ = self._resize(pixels, {})
+        seen = self._resize(pixels, {})[0] if resize else pixels
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None),
         ):
-            found, probabilities = self._network.detect(resized.to(self._device), size_hw)
+            found, probabilities = self._network.detect(seen.to(self._device), size_hw)
         threshold = self._network.params.detection.mask_threshold
         boxes = found.boxes_xyxy.cpu().numpy()
         masks = encode_masks(probabilities.cpu().numpy(), boxes, size_hw, threshold)

@@ -1,5 +1,5 @@
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.targets import affinity_targets
 from ggn.engine.backbone import normalise
+from ggn.openmmlab import load_weights
+from ggn.openmmlab.names import reference_names
 
 
 def tiny(pool_norm: str = "group", **options: Any) -> AffinityNet:
@@ -103,41 +105,11 @@ def test_batch_norm_on_a_pooled_map_is_why_groups_are_the_default() -> None:
 
 # --- against the reference's numbers: golden, sections A, B and C ---
 
-_NAMES = {  # the reference's module names and ours
-    "classifier.ppm_conv.": "head.pooled.",
-    "classifier.ppm_last_conv.": "head.pool_fusion.",
-    "classifier.fpn_in.": "head.lateral.",
-    "classifier.fpn_out.": "head.smooth.",
-    "classifier.conv_last.0.": "head.fusion.",
-    "classifier.conv_last.1.": "head.logits.",
-}
-
-
-def our_name(key: str) -> str:
-    for theirs, ours in _NAMES.items():
-        if key.startswith(theirs):
-            rest = key[len(theirs) :]
-            if ours == "head.smooth.":  # one more level of nesting there: "1.0.0.weight"
-                level, _, rest = rest.split(".", 2)
-                rest = f"{level}.{rest}"
-            return ours + rest
-    return key
-
 
 @pytest.fixture
-def reference_net(shared: Path) -> AffinityNet:
-    recipe = importlib.util.spec_from_file_location(
-        "weights_recipe", shared / "golden" / "weights_recipe.py"
-    )
-    assert recipe is not None
-    assert recipe.loader is not None
-    module = importlib.util.module_from_spec(recipe)
-    recipe.loader.exec_module(module)
-    manifest = json.loads((shared / "golden" / "A_manifest_pa.json").read_text())
-    state = module.fill({key: entry["shape"] for key, entry in manifest["keys"].items()})
-    with torch.device("meta"):
-        net = AffinityNet(AffinityParams(pool_norm="batch"))
-    net.load_state_dict({our_name(key): value for key, value in state.items()}, assign=True)
+def reference_net(recorded_weights: Callable[[str], dict[str, Tensor]]) -> AffinityNet:
+    net = AffinityNet(AffinityParams(pool_norm="batch"))
+    load_weights(net, recorded_weights("pa"))
     return net
 
 
@@ -179,12 +151,13 @@ def test_loss_gradients_and_statistics_equal_the_reference(
     loss = affinity_loss(logits, agreeing / 8, weight, 0.05)
     loss.backward()
     assert loss.item() == pytest.approx(expected["total"], rel=1e-5)
+    our_name = {theirs: ours for ours, theirs in reference_names(net).items()}
     for theirs, norm in expected["grad_norm"].items():
-        gradient = net.get_parameter(our_name(theirs)).grad
+        gradient = net.get_parameter(our_name[theirs]).grad
         assert gradient is not None
         assert gradient.norm().item() == pytest.approx(norm, rel=2e-3, abs=1e-6), theirs
     for theirs, values in expected["updated_running"].items():
-        ours = net.get_buffer(our_name(theirs))[: len(values)]
+        ours = net.get_buffer(our_name[theirs])[: len(values)]
         np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-5)
 
 

@@ -1,8 +1,7 @@
 """The network and the recorded reference: equal weights, equal losses, boxes and masks."""
 
-import importlib.util
 import json
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +13,8 @@ from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_masks
 from ggn.detector.pooling import pool_regions
-
-_RENAMED = (
-    (r"^backbone(.*)\.gn(\d)", r"backbone\1.bn\2"),
-    (r"^neck\.lateral_convs\.(\d)\.conv", r"pyramid.inner_blocks.\1.0"),
-    (r"^neck\.fpn_convs\.(\d)\.conv", r"pyramid.layer_blocks.\1.0"),
-    (r"^rpn_head\.rpn_conv", "rpn.conv"),
-    (r"^rpn_head\.rpn_cls", "rpn.objectness"),
-    (r"^rpn_head\.rpn_reg", "rpn.deltas"),
-    (r"^roi_head\.bbox_head\.shared_fcs", "box_head.hidden"),
-    (r"^roi_head\.bbox_head\.fc_cls", "box_head.logits"),
-    (r"^roi_head\.bbox_head\.fc_reg", "box_head.deltas"),
-    (r"^roi_head\.mask_head\.conv_logits", "mask_head.logits"),
-    (r"^roi_head\.mask_head\.upsample", "mask_head.upsample"),
-)
-_MASK_LAYER = re.compile(r"^roi_head\.mask_head\.convs\.(\d)\.(conv|gn)\.")
-
-
-def our_name(key: str, group_norm: bool) -> str:
-    """The key of one of the reference's tensors in our state dict."""
-    for pattern, replacement in _RENAMED:
-        key = re.sub(pattern, replacement, key)
-    if mask_layer := _MASK_LAYER.match(key):
-        place = int(mask_layer[1]) * (3 if group_norm else 2) + (mask_layer[2] == "gn")
-        key = _MASK_LAYER.sub(f"mask_head.convolutions.{place}.", key)
-    return key
+from ggn.openmmlab import load_weights
+from ggn.openmmlab.names import reference_names
 
 
 def params_of(name: str, **rpn_or_box: dict[str, int]) -> DetectorParams:
@@ -46,21 +22,6 @@ def params_of(name: str, **rpn_or_box: dict[str, int]) -> DetectorParams:
     norms = {"backbone": {"norm": "group"}, "mask": {"norm": "group"}}
     changes = norms if name == "maskrcnn_gn" else {}
     return DetectorParams.model_validate({**changes, **rpn_or_box})
-
-
-def reference_model(folder: Path, name: str, params: DetectorParams) -> MaskRCNN:
-    """Our model with the recorded weights; every key must fit."""
-    spec = importlib.util.spec_from_file_location("weights_recipe", folder / "weights_recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    keys = json.loads((folder / f"A_manifest_{name}.json").read_text())["keys"]
-    weights: dict[str, Tensor] = recipe.fill({key: v["shape"] for key, v in keys.items()})
-    model = MaskRCNN(params)
-    named = {our_name(key, name == "maskrcnn_gn"): value for key, value in weights.items()}
-    model.load_state_dict(named, strict=True)
-    return model
 
 
 def reference_batch(folder: Path) -> Batch:
@@ -80,13 +41,15 @@ def generator() -> torch.Generator:
 
 
 @pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
-def reference(request: pytest.FixtureRequest) -> tuple[str, Path, MaskRCNN]:
-    folder = Path(__file__).parents[2].parent / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared, real data that is not part of the project")
+def reference(
+    request: pytest.FixtureRequest,
+    shared: Path,
+    recorded_weights: Callable[[str], dict[str, Tensor]],
+) -> tuple[str, Path, MaskRCNN]:
     everything = {"rpn": {"samples": 10**6}, "box": {"samples": 10**6}}
-    params = params_of(request.param, **everything)
-    return request.param, folder, reference_model(folder, request.param, params)
+    model = MaskRCNN(params_of(request.param, **everything))
+    load_weights(model, recorded_weights(request.param))
+    return request.param, shared / "golden", model
 
 
 def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, MaskRCNN]) -> None:
@@ -108,8 +71,9 @@ def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, Ma
     assert {k: v.item() for k, v in losses.items()} == pytest.approx(expected, rel=1e-5)
     assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
     ours = dict(network.named_parameters())
+    our_name = {theirs: own for own, theirs in reference_names(network).items()}
     for key, norm in recorded["grad_norm"].items():
-        gradient = ours[our_name(key, name == "maskrcnn_gn")].grad
+        gradient = ours[our_name[key]].grad
         if norm is None:
             assert gradient is None, key
         else:

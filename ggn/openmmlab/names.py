@@ -1,0 +1,74 @@
+"""Names of weights: which key of an mmdetection 2.x checkpoint holds which of our tensors."""
+
+import re
+from collections.abc import Iterator
+
+from torch import nn
+
+from ggn.affinity.model import AffinityNet
+from ggn.detector.mask_rcnn import MaskRCNN
+
+Rule = tuple[str, str]
+"""A pattern for the beginning of our key and what stands in its place in theirs."""
+
+_AFFINITY: tuple[Rule, ...] = (
+    (r"head\.pooled\.", "classifier.ppm_conv."),
+    (r"head\.pool_fusion\.", "classifier.ppm_last_conv."),
+    (r"head\.lateral\.", "classifier.fpn_in."),
+    (r"head\.smooth\.(\d)\.", r"classifier.fpn_out.\1.0."),
+    (r"head\.fusion\.", "classifier.conv_last.0."),
+    (r"head\.logits\.", "classifier.conv_last.1."),
+)
+_DETECTOR: tuple[Rule, ...] = (
+    (r"pyramid\.inner_blocks\.(\d)\.0\.", r"neck.lateral_convs.\1.conv."),
+    (r"pyramid\.layer_blocks\.(\d)\.0\.", r"neck.fpn_convs.\1.conv."),
+    (r"rpn\.conv\.", "rpn_head.rpn_conv."),
+    (r"rpn\.objectness\.", "rpn_head.rpn_cls."),
+    (r"rpn\.deltas\.", "rpn_head.rpn_reg."),
+    (r"box_head\.hidden\.", "roi_head.bbox_head.shared_fcs."),
+    (r"box_head\.logits\.", "roi_head.bbox_head.fc_cls."),
+    (r"box_head\.deltas\.", "roi_head.bbox_head.fc_reg."),
+    (r"mask_head\.upsample\.", "roi_head.mask_head.upsample."),
+    (r"mask_head\.logits\.", "roi_head.mask_head.conv_logits."),
+)
+
+
+def reference_names(model: nn.Module) -> dict[str, str]:
+    """Key in an mmdetection 2.x checkpoint by key of `model.state_dict()`; no two are the same.
+
+    Raises TypeError if the model is none of ours.
+    """
+    rules = list(_rules(model))
+    return {key: _renamed(key, rules) for key in model.state_dict()}
+
+
+def _rules(model: nn.Module) -> Iterator[Rule]:
+    """The first rule that fits a key renames it; without one the key is the same (backbones)."""
+    if isinstance(model, AffinityNet):
+        yield from _AFFINITY
+    elif isinstance(model, MaskRCNN):
+        yield from _DETECTOR
+        yield from _mask_convolutions(model.mask_head.convolutions)
+    else:
+        raise TypeError(
+            f"no names of weights are known for a {type(model).__name__}, only for AffinityNet "
+            "and MaskRCNN"
+        )
+    if isinstance(model.backbone.bn1, nn.GroupNorm):  # they name a normalisation after its kind
+        yield r"(backbone\..*)bn(\d)\.", r"\1gn\2."
+
+
+def _mask_convolutions(layers: nn.Sequential) -> Iterator[Rule]:
+    """Ours are one sequence, theirs are groups of `conv`, `gn` and an activation."""
+    number = -1
+    for place, layer in enumerate(layers):
+        number += isinstance(layer, nn.Conv2d)
+        kind = "gn" if isinstance(layer, nn.GroupNorm) else "conv"
+        yield rf"mask_head\.convolutions\.{place}\.", f"roi_head.mask_head.convs.{number}.{kind}."
+
+
+def _renamed(key: str, rules: list[Rule]) -> str:
+    for pattern, replacement in rules:
+        if match := re.match(pattern, key):
+            return match.expand(replacement) + key[match.end() :]
+    return key

@@ -1,0 +1,132 @@
+"""Checkpoints of mmdetection 2.x: read without executing anything, loaded and written by name."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ggn.engine.weights import WeightsError
+from ggn.openmmlab.names import reference_names
+
+_SHOWN = 20
+"""Keys of one kind of fault that an error lists before it only counts them."""
+
+_make_scalar = np.float64(0).__reduce__()[0]
+_ALLOWED: list[Any] = [
+    *((_make_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *(np.dtype, *(type(np.dtype(name)) for name in ("float32", "float64", "int64"))),
+]
+"""Mmdetection stores its best metric as a NumPy number, beside the weights: data, like a float."""
+
+
+def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
+    """Load an mmdetection 2.x checkpoint into a network of `ggn`; all of it or nothing.
+
+    Args:
+        model: an AffinityNet or a MaskRCNN, such as `build_model` makes. It keeps its device and
+            its dtype.
+        weights: a file (safetensors by its suffix, otherwise of `torch.save`) or a state dict,
+            either possibly inside `{"state_dict": …}`. It may lack `num_batches_tracked`.
+
+    Raises:
+        WeightsError: naming the file and what is wrong: not a checkpoint, damaged, code inside, a
+            list of missing, unexpected and mis-shaped keys, or values that are not finite.
+    """
+    source = str(weights) if isinstance(weights, str | Path) else "state dict"
+    given = read_checkpoint(weights) if isinstance(weights, str | Path) else weights
+    theirs = _state_dict(given, source)
+    names = reference_names(model)
+    wanted = model.state_dict()
+    _refuse_other_keys(theirs, {names[key]: value for key, value in wanted.items()}, source)
+    for key, name in names.items():
+        if name in theirs:
+            wanted[key] = theirs[name].to(wanted[key].dtype)
+            if not bool(torch.isfinite(wanted[key]).all()):
+                raise WeightsError(f"{source}: {name} has values that are not finite")
+    model.load_state_dict(wanted)
+
+
+def save_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the network's weights on the CPU as an mmdetection 2.x state dict."""
+    names = reference_names(model)
+    return {
+        names[key]: value.detach().to("cpu", copy=True).contiguous()
+        for key, value in model.state_dict().items()
+    }
+
+
+def read_checkpoint(path: str | Path) -> Any:
+    """Return what a `.safetensors` file or a file of `torch.save` holds: tensors and plain data.
+
+    Raises WeightsError, naming the file, if it is missing, damaged, of another kind or would have
+    to execute code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise WeightsError(f"{path}: damaged, or no safetensors file ({error})") from error
+    try:
+        with torch.serialization.safe_globals(_ALLOWED):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes the parser stumble over
+        called = re.search(r"GLOBAL (\S+)", str(error))
+        reason = (
+            f"refused: it would call {called[1]}; nothing was executed"
+            if called
+            else "damaged, or no checkpoint of torch.save"
+        )
+        raise WeightsError(f"{path}: {reason}") from error
+
+
+def _state_dict(given: Any, source: str) -> dict[str, Tensor]:
+    if isinstance(given, Mapping) and "state_dict" in given:
+        given = given["state_dict"]
+    if not isinstance(given, Mapping):
+        raise WeightsError(f"{source}: must hold a state dict, got {type(given).__name__}")
+    for key, value in given.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided:
+            raise WeightsError(
+                f"{source}: not a state dict: {key!r} must be a dense tensor, "
+                f"got {type(value).__name__}"
+            )
+    return dict(given)
+
+
+def _refuse_other_keys(given: dict[str, Tensor], wanted: dict[str, Tensor], source: str) -> None:
+    optional = {name for name in wanted if name.endswith(".num_batches_tracked")}
+    faults = {
+        "missing": [name for name in wanted if name not in given and name not in optional],
+        "unexpected": [str(name) for name in given if name not in wanted],
+        "mis-shaped": [
+            f"{name}: {_form(given[name])}, must be {_form(value)}"
+            for name, value in wanted.items()
+            if name in given and not _fits(given[name], value)
+        ],
+    }
+    if any(faults.values()):
+        lists = [_listed(kind, entries) for kind, entries in faults.items() if entries]
+        raise WeightsError(f"{source}: does not fit the model\n" + "\n".join(lists))
+
+
+def _fits(given: Tensor, wanted: Tensor) -> bool:
+    same_kind = given.is_floating_point() == wanted.is_floating_point()
+    return given.shape == wanted.shape and same_kind and not given.is_complex()
+
+
+def _form(value: Tensor) -> str:
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+
+
+def _listed(kind: str, entries: list[str]) -> str:
+    more = [f"and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
+    return "\n    ".join([f"  {kind} ({len(entries)}):", *entries[:_SHOWN], *more])
