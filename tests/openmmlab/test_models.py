@@ -1,0 +1,112 @@
+"""The reference's models as a caller makes them, and what they predict."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ggn.core import Instances
+from ggn.detector.params import DetectionParams, DetectorParams
+from ggn.openmmlab import build_model, load_weights
+from ggn.openmmlab.models import KINDS, ReferenceAffinity, ReferenceDetector
+
+DETECTORS = [kind for kind in KINDS if kind != "pa"]
+TOP = 50
+"""Detections of which the reference's masks are recorded."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_stands_frozen_starts_from_pretrained_weights(kind: str) -> None:
+    """From random weights everything must learn, the stem too; nothing keeps random statistics."""
+    with torch.device("meta"):
+        model = build_model(kind)
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    if kind in ("pa", "maskrcnn_gn"):
+        assert frozen == set()
+    else:
+        assert {name.split(".")[1] for name in frozen} == {"conv1", "bn1", "layer1"}
+        assert model.params.backbone.weights == "imagenet"  # type: ignore[union-attr]
+    norms = [m for m in model.backbone.modules() if isinstance(m, nn.BatchNorm2d | nn.GroupNorm)]
+    assert {type(norm).__name__ for norm in norms} == {
+        "pa": {"BatchNorm2d"},
+        "maskrcnn_gn": {"GroupNorm"},
+    }.get(kind, {"FixedStatisticsBatchNorm"})
+
+
+def test_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"kind must be one of pa, maskrcnn, .*, got 'yolo'"):
+        build_model("yolo")
+
+
+def recorded(shared: Path, name: str, image: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Image uint8 (H, W, 3) and what the reference made of it."""
+    pixels = np.load(shared / "golden" / f"{image}_image.npz")["rgb_u8"]
+    return pixels, np.load(shared / "golden" / f"{image}_{name}.npz")
+
+
+def test_affinity_equals_the_reference(
+    shared: Path, recorded_weights: Callable[[str], dict[str, Tensor]]
+) -> None:
+    model = build_model("pa")
+    load_weights(model, recorded_weights("pa"))
+    assert isinstance(model, ReferenceAffinity)
+    for image in ("B", "B_synth"):
+        pixels, expected = recorded(shared, "pa", image)
+        affinity = model.predict(pixels, resize=False)
+        assert affinity.dtype == np.float32
+        np.testing.assert_allclose(affinity, expected["pa_native"], atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_detections_equal_the_reference(
+    shared: Path, recorded_weights: Callable[[str], dict[str, Tensor]], kind: str
+) -> None:
+    """The best 50 at native size; near-equal scores may have swapped places."""
+    model = build_model(kind)
+    load_weights(model, recorded_weights(kind))
+    assert isinstance(model, ReferenceDetector)
+    model.params = model.params.model_copy(
+        update={"detection": DetectionParams(max_detections=TOP)}
+    )
+    pixels, expected = recorded(shared, kind, "B")
+    found = model.predict(pixels, resize=False)
+    assert isinstance(found, Instances)
+    assert found.image_size_hw == pixels.shape[:2]
+    np.testing.assert_allclose(found.scores, expected["det_net"][:TOP, 4], atol=1e-5)
+    ours = {mask["counts"] for mask in found.masks}
+    theirs = {t.decode() if isinstance(t, bytes) else t for t in expected["rle_net"].tolist()}
+    assert len(ours ^ theirs) <= 2, "more than one mask of 50 differs"
+
+
+def test_an_image_that_fits_already_is_not_resized() -> None:
+    torch.manual_seed(0)
+    model = ReferenceDetector(
+        DetectorParams.model_validate(
+            {
+                "max_size": [64, 64],
+                "fpn_channels": 8,
+                "backbone": {
+                    "name": "resnet10",
+                    "width": 8,
+                    "norm": "group",
+                    "weights": None,
+                    "frozen_stages": 0,
+                },
+                "box": {"channels": 8},
+                "mask": {"convolutions": 0, "channels": 8},
+                "detection": {"max_detections": 5},
+            }
+        )
+    )
+    large, small = (
+        np.random.default_rng(0).integers(0, 255, (*size_hw, 3), dtype=np.uint8)
+        for size_hw in ((96, 128), (40, 64))
+    )
+    equal = [
+        np.array_equal(model.predict(image).scores, model.predict(image, resize=False).scores)
+        for image in (small, large)
+    ]
+    assert equal == [True, False]
