@@ -14,6 +14,8 @@ from ggn.core.instances import Instances
 from ggn.data.images import read_image
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+zoo = typer.Typer(no_args_is_help=True, help="Weights of other projects.")
+app.add_typer(zoo, name="zoo")
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -108,6 +110,30 @@ def group(
             f"{out_dir / path.stem}.json: {len(segments)} candidates; {out_dir / path.stem}.png",
             markup=False,
         )
+
+
+@zoo.command()
+def convert(
+    config: Annotated[Path, typer.Argument(help="OpenMMLab config, a Python file; it is not run.")],
+    weights: Annotated[Path, typer.Argument(help="Its checkpoint: .pth or .safetensors.")],
+    out_dir: Out = Path("converted"),
+) -> None:
+    """Turn an OpenMMLab model into our weights and a split of params.yaml (FOLDER/split.yaml).
+
+    A config states the images of one GPU: the batch is that of 8. Each setting that we don't have
+    is listed.
+    """
+    from ruamel.yaml import YAML
+
+    from ggn.openmmlab import convert_model
+
+    conversion = convert_model(config, weights, out_dir)
+    with (out_dir / "split.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump({"splits": {config.stem: conversion.split}}, file)
+    out.print((out_dir / "split.yaml").read_text(encoding="utf-8"), markup=False, highlight=False)
+    for line in conversion.unsupported:
+        err.print(f"not supported: {line}", markup=False, highlight=False)
+    out.print(f"{out_dir}: {conversion.kind}", markup=False)
 
 
 def _refuse_same_names(images: list[Path]) -> None:

@@ -7,14 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ggn.openmmlab.config import read_config
+    from ggn.openmmlab.convert import convert_model
     from ggn.openmmlab.models import build_model
     from ggn.openmmlab.weights import load_weights, save_weights
 
-__all__ = ["build_model", "load_weights", "save_weights"]
+__all__ = ["build_model", "convert_model", "load_weights", "read_config", "save_weights"]
 
 _MODULE_OF = {
     "build_model": "models",
+    "convert_model": "convert",
     "load_weights": "weights",
+    "read_config": "config",
     "save_weights": "weights",
 }
 

@@ -38,9 +38,10 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
         WeightsError: naming the file and what is wrong: not a checkpoint, damaged, code inside, a
             list of missing, unexpected and mis-shaped keys, or values that are not finite.
     """
-    source = str(weights) if isinstance(weights, str | Path) else "state dict"
-    given = read_checkpoint(weights) if isinstance(weights, str | Path) else weights
-    theirs = _state_dict(given, source)
+    if isinstance(weights, str | Path):
+        source, theirs = str(weights), read_state_dict(weights)
+    else:
+        source, theirs = "state dict", _state_dict(weights, "state dict")
     names = reference_names(model)
     wanted = model.state_dict()
     _refuse_other_keys(theirs, {names[key]: value for key, value in wanted.items()}, source)
@@ -61,13 +62,16 @@ def save_weights(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def read_checkpoint(path: str | Path) -> Any:
-    """Return what a `.safetensors` file or a file of `torch.save` holds: tensors and plain data.
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Return the state dict that a `.safetensors` file or a file of `torch.save` holds.
 
     Raises WeightsError, naming the file, if it is missing, damaged, of another kind or would have
     to execute code.
     """
-    path = Path(path)
+    return _state_dict(_read(Path(path)), str(path))
+
+
+def _read(path: Path) -> Any:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
     if path.suffix == ".safetensors":

@@ -1,0 +1,159 @@
+"""Configs of OpenMMLab (Python files that inherit through `_base_`), read without running them.
+
+`mmcv.Config.fromfile` imports such a file, that is runs whatever stands in it. Here its syntax tree
+is read instead: assignments of values, which is all that a config needs. On such files the result
+is that of mmcv, its rules of inheritance included.
+"""
+
+import ast
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_NUMBERS = (int, float)
+
+
+class ConfigError(ValueError):
+    """A config that is missing, malformed, runs code, or describes what we don't have."""
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Return the values that a config assigns, over those of its `_base_` files.
+
+    A dict is merged with the one it inherits, key by key; with `_delete_=True` it replaces it.
+    Allowed are literals, `dict(…)`, `**`, names assigned before in the same file, and arithmetic.
+
+    Raises:
+        ConfigError: naming file and line: an absent or circular `_base_`, a syntax error, anything
+            that would have to be run.
+    """
+    return _read(Path(path), ())
+
+
+def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in [child.resolve() for child in children]:
+        chain = " -> ".join(str(entry) for entry in (*children, path))
+        raise ConfigError(f"{path}: inherits from itself: {chain}")
+    own = _assignments(path, children)
+    bases = own.pop("_base_", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list | tuple) or not all(isinstance(base, str) for base in bases):
+        raise ConfigError(f"{path}: _base_ must be a path or a list of paths, got {bases!r}")
+    inherited: dict[str, Any] = {}
+    for base in bases:
+        values = _read(path.parent / base, (*children, path))
+        if twice := sorted(inherited.keys() & values.keys()):
+            raise ConfigError(f"{path}: two files of _base_ set {', '.join(twice)}")
+        inherited |= values
+    return _merged(inherited, own, path, "")
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any], path: Path, place: str) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        if isinstance(value, dict):
+            content = {name: entry for name, entry in value.items() if name != "_delete_"}
+            inherited = {} if value.get("_delete_") else merged.get(key, {})
+            if not isinstance(inherited, dict):
+                raise ConfigError(
+                    f"{path}: {place}{key} is a dict, but inherits {inherited!r}; "
+                    "_delete_=True would replace it"
+                )
+            merged[key] = _merged(inherited, content, path, f"{place}{key}.")
+        else:
+            merged[key] = value
+    return merged
+
+
+def _assignments(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+    if not path.is_file():
+        inherits = f", which {children[-1]} names as _base_" if children else ""
+        raise ConfigError(f"{path}: no such file{inherits}")
+    if path.suffix != ".py":
+        raise ConfigError(f"{path}: configs are Python files, ending in .py")
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"{path}: not a config: {error or type(error).__name__}") from error
+    values: dict[str, Any] = {}
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=expression):
+                try:
+                    values[name] = _value(expression, values)
+                except (_NotAValueError, RecursionError) as error:
+                    text = str(error) or "too deeply nested"
+                    raise ConfigError(f"{path}, line {statement.lineno}: {text}") from error
+            case ast.Expr(value=ast.Constant(value=str())):
+                pass  # a docstring
+            case _:
+                raise ConfigError(
+                    f"{path}, line {statement.lineno}: not an assignment of a value to a name; "
+                    "configs are read, not run"
+                )
+    return {name: value for name, value in values.items() if not name.startswith("__")}
+
+
+class _NotAValueError(Exception):
+    """An expression that would have to be run."""
+
+
+def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value=str() | int() | float() | None as value):
+            return value
+        case ast.List(elts=elements):
+            return [_value(element, names) for element in elements]
+        case ast.Tuple(elts=elements):
+            return tuple(_value(element, names) for element in elements)
+        case ast.Dict(keys=keys, values=values):
+            return _mapping(keys, values, names)
+        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
+            keys = [None if k.arg is None else ast.Constant(k.arg) for k in keywords]
+            return _mapping(keys, [k.value for k in keywords], names)
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.UnaryOp() | ast.BinOp():
+            return _arithmetic(node, names)
+    raise _NotAValueError(f"`{ast.unparse(node)[:60]}` is not a value; configs are read, not run")
+
+
+def _mapping(
+    keys: list[ast.expr | None] | list[ast.Constant | None],
+    values: list[ast.expr],
+    names: dict[str, Any],
+) -> dict[Any, Any]:
+    result: dict[Any, Any] = {}
+    for key, node in zip(keys, values, strict=True):
+        value = _value(node, names)
+        if key is not None:
+            result[_value(key, names)] = value
+        elif isinstance(value, dict):
+            result |= value
+        else:
+            raise _NotAValueError(f"`**{ast.unparse(node)[:60]}` is not a dict")
+    return result
+
+
+def _arithmetic(node: ast.UnaryOp | ast.BinOp, names: dict[str, Any]) -> Any:
+    """Sums of text and lists, and what numbers allow; a text times a number could fill memory."""
+    if isinstance(node, ast.UnaryOp):
+        value = _value(node.operand, names)
+        if isinstance(node.op, ast.USub) and isinstance(value, _NUMBERS):
+            return -value
+    else:
+        left, right = _value(node.left, names), _value(node.right, names)
+        numbers = isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS)
+        joined = type(left) is type(right) and isinstance(left, str | list | tuple)
+        if type(node.op) in _OPERATORS and (numbers or (joined and isinstance(node.op, ast.Add))):
+            if isinstance(node.op, ast.Div) and right == 0:
+                raise _NotAValueError(f"`{ast.unparse(node)[:60]}` divides by zero")
+            return _OPERATORS[type(node.op)](left, right)
+    raise _NotAValueError(f"`{ast.unparse(node)[:60]}` is not arithmetic that a config needs")
