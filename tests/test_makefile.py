@@ -309,6 +309,21 @@ def test_openmmlab_installs_the_wheel_that_is_given(ready: Checkout) -> None:
     assert checked == "python [-W] [ignore] [-c] [from mmcv.ops import nms]"
 
 
+def test_ci_installs_the_wheel_that_lies_beside_the_clone(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "clone")
+    wheel = tmp_path / "shared" / "wheels" / "mmcv_full-1.7.2-cp311.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.touch()
+    assert checkout.run("make", "setup").returncode == 0
+    for name in ("ruff", "mypy", "lint-imports", "cython-lint", "clang-format"):
+        checkout.program(checkout.root / ".venv" / "bin" / name)
+    checkout.calls()
+    assert checkout.run("bash", ".ci/run").returncode == 0
+    calls = checkout.calls()
+    assert calls[1].endswith("[--] [../shared/wheels/mmcv_full-1.7.2-cp311.whl]")
+    assert calls[-1] == "python [-m] [pytest]"
+
+
 def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready: Checkout) -> None:
     assert ready.run("make", "openmmlab").returncode == 0
     calls = ready.calls()
