@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,20 +16,24 @@ from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_masks
 from ggn.detector.pooling import pool_regions
+from ggn.detector.roi_heads import Detections
+from ggn.detector.rpn import Proposals
 
 _RENAMED = (
     (r"^backbone(.*)\.gn(\d)", r"backbone\1.bn\2"),
     (r"^neck\.lateral_convs\.(\d)\.conv", r"pyramid.inner_blocks.\1.0"),
     (r"^neck\.fpn_convs\.(\d)\.conv", r"pyramid.layer_blocks.\1.0"),
     (r"^rpn_head\.rpn_conv", "rpn.conv"),
-    (r"^rpn_head\.rpn_cls", "rpn.objectness"),
+    (r"^rpn_head\.rpn_(cls|obj)", "rpn.objectness"),
     (r"^rpn_head\.rpn_reg", "rpn.deltas"),
     (r"^roi_head\.bbox_head\.shared_fcs", "box_head.hidden"),
-    (r"^roi_head\.bbox_head\.fc_cls", "box_head.logits"),
+    (r"^roi_head\.bbox_head\.fc_(cls|bbox_score)", "box_head.logits"),
     (r"^roi_head\.bbox_head\.fc_reg", "box_head.deltas"),
     (r"^roi_head\.mask_head\.conv_logits", "mask_head.logits"),
     (r"^roi_head\.mask_head\.upsample", "mask_head.upsample"),
 )
+_UNUSED_BY_OLN = re.compile(r"rpn_head\.rpn_cls|roi_head\.bbox_head\.fc_cls")
+"""Layers that the reference's OLN has, but neither trains nor asks."""
 _MASK_LAYER = re.compile(r"^roi_head\.mask_head\.convs\.(\d)\.(conv|gn)\.")
 
 
@@ -41,11 +47,21 @@ def our_name(key: str, group_norm: bool) -> str:
     return key
 
 
+def used(keys: Iterable[str], name: str) -> list[str]:
+    """The keys of the reference's tensors that ours has too."""
+    oln = name.startswith("oln")
+    return [key for key in keys if not (oln and _UNUSED_BY_OLN.match(key))]
+
+
 def params_of(name: str, **rpn_or_box: dict[str, int]) -> DetectorParams:
-    """`maskrcnn` is our default recipe; `maskrcnn_gn` has GroupNorm instead."""
-    norms = {"backbone": {"norm": "group"}, "mask": {"norm": "group"}}
-    changes = norms if name == "maskrcnn_gn" else {}
-    return DetectorParams.model_validate({**changes, **rpn_or_box})
+    """`maskrcnn` is our default recipe; `maskrcnn_gn` has GroupNorm instead; two have OLN heads."""
+    changes: dict[str, dict[str, Any]] = {
+        "maskrcnn": {},
+        "maskrcnn_gn": {"backbone": {"norm": "group"}, "mask": {"norm": "group"}},
+        "oln_box": {"heads": "oln", "mask": None},
+        "oln_mask": {"heads": "oln"},
+    }
+    return DetectorParams.model_validate({**changes[name], **rpn_or_box})
 
 
 def reference_model(folder: Path, name: str, params: DetectorParams) -> MaskRCNN:
@@ -58,7 +74,7 @@ def reference_model(folder: Path, name: str, params: DetectorParams) -> MaskRCNN
     keys = json.loads((folder / f"A_manifest_{name}.json").read_text())["keys"]
     weights: dict[str, Tensor] = recipe.fill({key: v["shape"] for key, v in keys.items()})
     model = MaskRCNN(params)
-    named = {our_name(key, name == "maskrcnn_gn"): value for key, value in weights.items()}
+    named = {our_name(key, name == "maskrcnn_gn"): weights[key] for key in used(weights, name)}
     model.load_state_dict(named, strict=True)
     return model
 
@@ -79,7 +95,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
+@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn", "oln_box", "oln_mask"])
 def reference(request: pytest.FixtureRequest) -> tuple[str, Path, MaskRCNN]:
     folder = Path(__file__).parents[2].parent / "shared" / "golden"
     if not folder.is_dir():
@@ -98,18 +114,22 @@ def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, Ma
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     theirs = recorded["losses"]
-    expected = {
-        "rpn_objectness": sum(theirs["loss_rpn_cls"]),
-        "rpn_box": sum(theirs["loss_rpn_bbox"]),
-        "box_class": theirs["loss_cls"],
-        "box_regression": theirs["loss_bbox"],
-        "mask": theirs["loss_mask"],
-    }
+    expected = {"rpn_box": sum(theirs["loss_rpn_bbox"]), "box_regression": theirs["loss_bbox"]}
+    if network.params.heads == "oln":
+        expected |= {"rpn_centerness": sum(theirs["loss_rpn_obj"])}
+        expected |= {"box_iou": theirs["loss_bbox_score"]}
+    else:
+        expected |= {"rpn_objectness": sum(theirs["loss_rpn_cls"])}
+        expected |= {"box_class": theirs["loss_cls"]}
+    if network.mask_head is not None:
+        expected["mask"] = theirs["loss_mask"]
     assert {k: v.item() for k, v in losses.items()} == pytest.approx(expected, rel=1e-5)
     assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
     ours = dict(network.named_parameters())
-    for key, norm in recorded["grad_norm"].items():
-        gradient = ours[our_name(key, name == "maskrcnn_gn")].grad
+    norms = recorded["grad_norm"]
+    assert not any(norms[key] for key in norms.keys() - used(norms, name))
+    for key in used(norms, name):
+        norm, gradient = norms[key], ours[our_name(key, name == "maskrcnn_gn")].grad
         if norm is None:
             assert gradient is None, key
         else:
@@ -119,38 +139,52 @@ def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, Ma
 
 def same_set(ours: Tensor, theirs: np.ndarray, tolerance: float) -> bool:
     """Whether two lists of rows are the same set, each row matched within the tolerance."""
+    assert len(ours) == len(theirs)
     distances = np.abs(ours.numpy()[:, None] - theirs[None]).max(-1)
     return max(distances.min(0).max(), distances.min(1).max()) <= tolerance
 
 
+def rows(boxes: Detections | Proposals) -> Tensor:
+    return torch.cat([boxes.boxes_xyxy, boxes.scores[:, None]], dim=1)
+
+
+@pytest.mark.parametrize("reference", ["maskrcnn", "maskrcnn_gn", "oln_mask"], indirect=True)
+@pytest.mark.parametrize("kind", ["B_synth", "B"])
 def test_proposals_and_detections_equal_the_reference(
-    reference: tuple[str, Path, MaskRCNN],
+    reference: tuple[str, Path, MaskRCNN], kind: str
 ) -> None:
     name, folder, network = reference
-    recorded = np.load(folder / f"B_synth_{name}.npz")
-    (image,) = reference_batch(folder).images
+    recorded, stored = np.load(folder / f"{kind}_{name}.npz"), np.load(folder / f"{kind}_image.npz")
+    image = torch.tensor(stored["rgb_u8"]).permute(2, 0, 1)
+    size, original = tuple(image.shape[-2:]), tuple(stored["ori_shape"].tolist())
     with torch.inference_mode():
         features = network.eval().features(network.prepare_images([image]))
         output = network.rpn(features)
-        (proposals,) = network.rpn.propose(output, torch.tensor([image.shape[-2:]]))
+        (proposals,) = network.rpn.propose(output, torch.tensor([size]))
         regions = torch.tensor(recorded["proposals"][:8, :4])
         pooled = pool_regions(features, [regions], 7, level_scale=56, sampling_ratio=0)
         found = {
-            "det_net": network.find_boxes(features, (214, 310), (214, 310)),
-            "det_rescaled": network.find_boxes(features, (214, 310), (428, 620)),
+            "det_net": network.find_boxes(features, size, size),
+            "det_rescaled": network.find_boxes(features, size, original),
         }
-        top = found["det_rescaled"].boxes_xyxy[:50]
-        probabilities = network.mask_probabilities(features, top / 2)
-    for level, logits in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
-        assert np.allclose(logits[0], recorded[f"rpn_cls_{level}"].ravel(), atol=1e-3)
-    assert len(proposals) == len(recorded["proposals"])
-    assert same_set(proposals, recorded["proposals"][:, :4], 2e-3)
+    logits = "rpn_obj" if network.params.heads == "oln" else "rpn_cls"
+    for level, ours in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
+        assert np.allclose(ours[0], recorded[f"{logits}_{level}"].ravel(), atol=1e-3)
+    assert same_set(rows(proposals), recorded["proposals"], 2e-3)
     assert np.allclose(pooled[:, ::16], recorded["roi_feat_first8"], atol=1e-3)
     for array, detections in found.items():
-        assert len(detections.scores) == len(recorded[array])
-        rows = torch.cat([detections.boxes_xyxy, detections.scores[:, None]], dim=1)
-        assert same_set(rows, recorded[array], 2e-3)
+        assert same_set(rows(detections), recorded[array], 2e-3)
+    top = torch.tensor(recorded["det_rescaled"][:50, :4])
+    with torch.inference_mode():
+        boxes = top * torch.tensor(stored["scale_factor"])
+        probabilities = network.mask_probabilities(features, boxes)
     assert np.allclose(torch.logit(probabilities), recorded["mask_logits_rescaled"], atol=2e-3)
-    ours = encode_masks(probabilities.numpy(), top.numpy(), (428, 620), 0.5)
+    masks = encode_masks(probabilities.numpy(), top.numpy(), original, 0.5)
     theirs = [t.decode() if isinstance(t, bytes) else t for t in recorded["rle_rescaled"].tolist()]
-    assert sum(mask["counts"] != text for mask, text in zip(ours, theirs, strict=True)) <= 1
+    assert sum(mask["counts"] != text for mask, text in zip(masks, theirs, strict=True)) <= 1
+
+
+def test_the_recorded_oln_finds_the_same_boxes_with_and_without_masks(shared: Path) -> None:
+    for kind in ("B_synth", "B"):
+        boxes, masks = (np.load(shared / "golden" / f"{kind}_oln_{n}.npz") for n in ("box", "mask"))
+        assert all(np.array_equal(boxes[key], masks[key], equal_nan=True) for key in boxes.files)
