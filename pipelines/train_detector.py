@@ -1,4 +1,4 @@
-"""Stage `train_detector`: train the class-agnostic Mask R-CNN on one recipe's training file."""
+"""Stage `train_detector`: train the class-agnostic detector on one recipe's training file."""
 
 from ggn.core.coco import read_coco
 from ggn.data.prepare import read_prepared

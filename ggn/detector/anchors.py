@@ -9,6 +9,15 @@ from torch import Tensor
 STRIDES = (4, 8, 16, 32, 64)
 """Pixels per cell of the pyramid levels P2 to P6."""
 
+SIZE_DIVISOR = 32
+"""Sides of the network's input are multiples of this; images are padded right and below."""
+
+
+def padded_size(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Size (H, W) rounded up to multiples of `SIZE_DIVISOR`."""
+    height, width = (-(-side // SIZE_DIVISOR) * SIZE_DIVISOR for side in size_hw)
+    return height, width
+
 
 def level_anchors(size_hw: tuple[int, int], stride: int, scale: float) -> Tensor:
     """Anchors of one level: squares of side `scale * stride` centred on `cell index * stride`.
@@ -53,3 +62,10 @@ def inside_padded_image(
         flag[: math.ceil(padded_hw[0] / stride), : math.ceil(padded_hw[1] / stride)] = True
         flags.append(flag.flatten())
     return torch.cat(flags)
+
+
+def inside_image(anchors_xyxy: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Which anchors (A, 4) lie wholly on an image of this size without its padding: bool (A,)."""
+    height, width = size_hw
+    limits = anchors_xyxy.new_tensor([width, height])
+    return (anchors_xyxy[:, :2] >= 0).all(dim=1) & (anchors_xyxy[:, 2:] < limits).all(dim=1)

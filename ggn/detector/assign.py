@@ -28,6 +28,18 @@ def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     return intersection / union.clamp(min=1e-6)
 
 
+def aligned_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
+    """IoU of each box of `a` with the box of `b` in the same row: float32 (N,)."""
+    width, height = (
+        (torch.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:]) - torch.maximum(a_xyxy[:, :2], b_xyxy[:, :2]))
+        .clamp(min=0)
+        .unbind(1)
+    )
+    intersection = width * height
+    area_a, area_b = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a_xyxy, b_xyxy))
+    return intersection / (area_a + area_b - intersection).clamp(min=1e-6)
+
+
 def assign_by_iou(
     iou: Tensor,
     positive_iou: float,
@@ -63,6 +75,23 @@ def assign_by_iou(
     numbers = torch.arange(1, objects + 1, device=iou.device)[:, None]
     last = (taken * numbers).max(dim=0).values
     return torch.where(last > 0, last, assigned)
+
+
+def assign_usable(
+    iou: Tensor,
+    usable: Tensor,
+    positive_iou: float,
+    negative_iou: float,
+    low_quality_iou: float | None = None,
+) -> Tensor:
+    """Assign as `assign_by_iou` does if only `usable` candidates, bool (candidates,), exist.
+
+    Returns:
+        int64 (candidates,): as `assign_by_iou`, -1 for those not usable.
+    """
+    iou = iou.masked_fill(~usable, -1)
+    assigned = assign_by_iou(iou, positive_iou, negative_iou, low_quality_iou)
+    return assigned.masked_fill(~usable, IGNORED)
 
 
 def _choose(indices: Tensor, count: int, generator: torch.Generator) -> Tensor:

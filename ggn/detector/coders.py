@@ -50,6 +50,25 @@ def decode_deltas(references_xyxy: Tensor, deltas: Tensor, stds: Sequence[float]
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
+def decode_sides(references_xyxy: Tensor, distances: Tensor) -> Tensor:
+    """Boxes given by the distances of their sides from the centres of the references.
+
+    Negative distances are taken as they are, so that a box may be inverted (x2 < x1).
+
+    Args:
+        references_xyxy: float32 (..., 4), anchors.
+        distances: float32 (..., 4): top and bottom in heights of the reference, left and right in
+            widths (OLN's coder).
+
+    Returns:
+        float32 (..., 4), xyxy, not clipped to any image.
+    """
+    (x, y), (width, height) = (pair.unbind(-1) for pair in _centre_size(references_xyxy))
+    top, bottom, left, right = distances.unbind(-1)
+    sides = [x - left * width, y - top * height, x + right * width, y + bottom * height]
+    return torch.stack(sides, dim=-1)
+
+
 def clip_boxes(boxes_xyxy: Tensor, sizes_hw: Tensor) -> Tensor:
     """Boxes cut off at the image frame, 0 … width and 0 … height.
 

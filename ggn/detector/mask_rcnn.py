@@ -1,4 +1,4 @@
-"""The class-agnostic Mask R-CNN: backbone, pyramid, proposals and heads put together."""
+"""The class-agnostic detector: backbone, pyramid, proposals and heads put together."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from ggn.detector.anchors import padded_size
+from ggn.detector.oln import OlnBoxHead, OlnRPN
 from ggn.detector.params import DetectorParams
 from ggn.detector.pooling import pool_regions
 from ggn.detector.roi_heads import BoxHead, Detections, MaskHead, mask_targets, select_detections
-from ggn.detector.rpn import RPN
+from ggn.detector.rpn import RPN, Proposals
 from ggn.engine.backbone import build_backbone, normalise
-
-SIZE_DIVISOR = 32
-"""Sides of the network's input are multiples of this; images are padded right and below."""
 
 _MASKS_AT_ONCE = 128
 """Detections whose masks are predicted together: 1500 at once would take gigabytes."""
@@ -35,18 +34,19 @@ class Batch(NamedTuple):
     image_ids: list[int]
 
 
-def padded_size(size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Size (H, W) rounded up to multiples of `SIZE_DIVISOR`."""
-    height, width = (-(-side // SIZE_DIVISOR) * SIZE_DIVISOR for side in size_hw)
-    return height, width
-
-
 def _size_hw(image: Tensor) -> tuple[int, int]:
     return int(image.shape[-2]), int(image.shape[-1])
 
 
 class MaskRCNN(nn.Module):
-    """Class-agnostic Mask R-CNN with a feature pyramid (GGN, section 4, detector training)."""
+    """Class-agnostic Mask R-CNN with a feature pyramid (GGN, section 4, detector training).
+
+    With `heads: oln` proposals and boxes are those of OLN; with `mask: null` there is no mask head.
+    """
+
+    rpn: RPN
+    box_head: BoxHead
+    mask_head: MaskHead | None
 
     def __init__(self, params: DetectorParams) -> None:
         super().__init__()
@@ -55,9 +55,14 @@ class MaskRCNN(nn.Module):
         self.pyramid = FeaturePyramidNetwork(
             list(self.backbone.channels), params.fpn_channels, LastLevelMaxPool()
         )
-        self.rpn = RPN(params.fpn_channels, params.rpn)
-        self.box_head = BoxHead(params.fpn_channels, params.box)
-        self.mask_head = MaskHead(params.fpn_channels, params.mask)
+        channels = params.fpn_channels
+        if params.heads == "oln":
+            self.rpn = OlnRPN(channels, params.rpn, params.oln)
+            self.box_head = OlnBoxHead(channels, params.box)
+        else:
+            self.rpn = RPN(channels, params.rpn)
+            self.box_head = BoxHead(channels, params.box)
+        self.mask_head = MaskHead(channels, params.mask) if params.mask else None
 
     @staticmethod
     def prepare_images(images: Sequence[Tensor]) -> Tensor:
@@ -86,32 +91,32 @@ class MaskRCNN(nn.Module):
         features = self.features(self.prepare_images(batch.images))
         output = self.rpn(features)
         sizes = [_size_hw(image) for image in batch.images]
-        padded = [padded_size(size) for size in sizes]
-        losses = self.rpn.losses(output, batch.boxes_xyxy, padded, generator)
+        losses = self.rpn.losses(output, batch.boxes_xyxy, sizes, generator)
         proposals = self.rpn.propose(output, torch.tensor(sizes, device=features[0].device))
         return losses | self._second_stage_losses(features, proposals, batch, generator)
 
     def _second_stage_losses(
         self,
         features: list[Tensor],
-        proposals: list[Tensor],
+        proposals: list[Proposals],
         batch: Batch,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         objects = batch.boxes_xyxy
         regions = [
-            self.box_head.training_regions(boxes, own, generator)
-            for boxes, own in zip(proposals, objects, strict=True)
+            self.box_head.training_regions(image.boxes_xyxy, own, generator)
+            for image, own in zip(proposals, objects, strict=True)
         ]
         pooled = self._pool(features, [r.boxes_xyxy for r in regions], self.params.box.pool_size)
         logits, deltas = self.box_head(pooled)
         losses = self.box_head.losses(logits, deltas, regions, objects)
-        positives = [(r.boxes_xyxy[: len(r.object_index)], r.object_index) for r in regions]
-        side = self.params.mask.pool_size
-        pooled = self._pool(features, [boxes for boxes, _ in positives], side)
+        if self.mask_head is None:
+            return losses
+        side = self.mask_head.params.pool_size
+        pooled = self._pool(features, [r.positives_xyxy for r in regions], side)
         targets = [
-            mask_targets(_padded_masks(masks), boxes, index, 2 * side)
-            for masks, (boxes, index) in zip(batch.masks, positives, strict=True)
+            mask_targets(_padded_masks(masks), r.positives_xyxy, r.object_index, 2 * side)
+            for masks, r in zip(batch.masks, regions, strict=True)
         ]
         return losses | self.mask_head.losses(self.mask_head(pooled), torch.cat(targets))
 
@@ -125,7 +130,9 @@ class MaskRCNN(nn.Module):
         )
 
     @torch.no_grad()
-    def detect(self, image: Tensor, original_hw: tuple[int, int]) -> tuple[Detections, Tensor]:
+    def detect(
+        self, image: Tensor, original_hw: tuple[int, int]
+    ) -> tuple[Detections, Tensor | None]:
         """Find the objects of one image.
 
         Args:
@@ -133,10 +140,13 @@ class MaskRCNN(nn.Module):
             original_hw: size that boxes are reported in.
 
         Returns:
-            Detections in original pixels, and their mask probabilities, float32 (N, S, S).
+            Detections in original pixels, and their mask probabilities, float32 (N, S, S), if there
+            is a mask head.
         """
         features = self.features(self.prepare_images([image]))
         detections = self.find_boxes(features, _size_hw(image), original_hw)
+        if self.mask_head is None:
+            return detections, None
         scale = detections.boxes_xyxy.new_tensor([*_scale_wh(_size_hw(image), original_hw)] * 2)
         return detections, self.mask_probabilities(features, detections.boxes_xyxy * scale)
 
@@ -145,11 +155,11 @@ class MaskRCNN(nn.Module):
     ) -> Detections:
         """Detections, in original pixels, of one image of `size_hw` network pixels."""
         sizes = torch.tensor([size_hw], device=features[0].device)
-        proposals = self.rpn.propose(self.rpn(features), sizes)
-        logits, deltas = self.box_head(self._pool(features, proposals, self.params.box.pool_size))
+        ((boxes, scores),) = self.rpn.propose(self.rpn(features), sizes)
+        logits, deltas = self.box_head(self._pool(features, [boxes], self.params.box.pool_size))
         return select_detections(
-            proposals[0],
-            logits,
+            boxes,
+            self.box_head.scores(logits, scores),
             deltas,
             size_hw=size_hw,
             scale_wh=_scale_wh(size_hw, original_hw),
@@ -159,7 +169,9 @@ class MaskRCNN(nn.Module):
 
     def mask_probabilities(self, features: list[Tensor], boxes_xyxy: Tensor) -> Tensor:
         """Mask probabilities float32 (N, S, S) of boxes of one image, in network pixels."""
-        size = self.params.mask.pool_size
+        if self.mask_head is None:
+            raise ValueError("a detector with mask: null has no mask probabilities")
+        size = self.mask_head.params.pool_size
         chunks = torch.split(boxes_xyxy, _MASKS_AT_ONCE)
         logits = [self.mask_head(self._pool(features, [boxes], size)) for boxes in chunks]
         return torch.cat(logits).sigmoid()

@@ -38,9 +38,9 @@ class RPNParams(BaseModel):
     candidates_per_level: int = Field(2000, ge=1)
     """Best-scored anchors of each level that become boxes."""
     nms_iou: float = Field(0.7, ge=0, le=1)
-    """Overlap above which the lower-scored of two boxes of a level is dropped."""
+    """Overlap above which the lower-scored of two boxes of a level is dropped (not in OLN)."""
     proposals: int = Field(2000, ge=1)
-    """Boxes per image that go on to the second stage."""
+    """Boxes per image that go on to the second stage (in OLN all candidates do)."""
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> "RPNParams":
@@ -75,6 +75,25 @@ class BoxParams(BaseModel):
         return value
 
 
+class OlnParams(BaseModel):
+    """What the OLN heads add to the settings of both stages (Kim et al., 2022)."""
+
+    model_config = _STRICT
+
+    centerness_positive_iou: float = Field(0.3, gt=0, le=1)
+    """From this IoU on, an anchor's centerness in its object is learned."""
+    centerness_negative_iou: float = Field(0.1, ge=0, le=1)
+    """Anchors under this IoU fill the sample, with a centerness of 0; those between are ignored."""
+    box_weight: float = Field(10.0, gt=0)
+    """Factor of the RPN's IoU loss."""
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> "OlnParams":
+        if self.centerness_negative_iou > self.centerness_positive_iou:
+            raise ValueError("centerness_negative_iou must not exceed centerness_positive_iou")
+        return self
+
+
 class MaskParams(BaseModel):
     """The mask head; its masks have twice `pool_size` cells per side."""
 
@@ -104,7 +123,11 @@ class DetectionParams(BaseModel):
 
 
 class DetectorParams(TrainingParams):
-    """Class-agnostic Mask R-CNN: architecture, training and test settings."""
+    """Class-agnostic Mask R-CNN or OLN: architecture, training and test settings."""
+
+    heads: Literal["mask_rcnn", "oln"] = "mask_rcnn"
+    """`mask_rcnn` tells objects from background; `oln` only learns how well a box fits an object,
+    so that objects nobody annotated are not learned as background."""
 
     epochs: float = Field(8, gt=0, le=10_000)
     """Passes over the training images; a fraction is allowed."""
@@ -131,8 +154,10 @@ class DetectorParams(TrainingParams):
     """The region proposal network."""
     box: BoxParams = BoxParams()
     """The box head."""
-    mask: MaskParams = MaskParams()
-    """The mask head."""
+    oln: OlnParams = OlnParams()
+    """The OLN heads; without effect on others."""
+    mask: MaskParams | None = MaskParams()
+    """The mask head; `null` for none: then an object's mask is its whole box."""
     detection: DetectionParams = DetectionParams()
     """The test-time limits."""
 

@@ -32,6 +32,16 @@ def encode_masks(
     return masks
 
 
+def encode_boxes(boxes_xyxy: Floats, size_hw: tuple[int, int]) -> list[RLE]:
+    """Run-length masks of the pixels whose centres lie in each box, float32 (N, 4)."""
+    masks = []
+    for left, top, right, bottom in np.ceil(boxes_xyxy - 0.5).astype(int).clip(min=0).tolist():
+        window = np.ones((max(bottom - top, 0), max(right - left, 0)), dtype=bool)
+        counts = _run_lengths(window, (left, top), size_hw)
+        masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
+    return masks
+
+
 def _reach(box_xyxy: list[float], cells: int, size_hw: tuple[int, int]) -> tuple[int, ...]:
     """The part of the image, x1, y1, x2, y2, where pasted probabilities are not 0."""
     x1, y1, x2, y2 = box_xyxy

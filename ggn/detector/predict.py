@@ -12,7 +12,7 @@ from ggn.core.masks import areas
 from ggn.data.transforms import ResizeToFit
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
-from ggn.detector.paste import encode_masks
+from ggn.detector.paste import encode_boxes, encode_masks
 from ggn.engine.trainer import choose_precision
 from ggn.engine.weights import WeightsError, load_weights
 
@@ -37,7 +37,7 @@ class Detector:
 
         The image is resized as in training, or not at all. There are at most
         `detection.max_detections` objects, possibly none; one whose mask has no pixel at this size
-        is left out.
+        is left out. A detector without mask head gives whole boxes as masks.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
@@ -51,7 +51,10 @@ class Detector:
             found, probabilities = self._network.detect(seen.to(self._device), size_hw)
         threshold = self._network.params.detection.mask_threshold
         boxes = found.boxes_xyxy.cpu().numpy()
-        masks = encode_masks(probabilities.cpu().numpy(), boxes, size_hw, threshold)
+        if probabilities is None:
+            masks = encode_boxes(boxes, size_hw)
+        else:
+            masks = encode_masks(probabilities.cpu().numpy(), boxes, size_hw, threshold)
         instances = Instances(masks, found.scores.cpu().numpy(), size_hw)
         return instances[areas(masks) > 0]
 

@@ -1,7 +1,7 @@
 """The second stage's heads: box classification and regression, and masks; with their losses."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,11 @@ class TrainingRegions(NamedTuple):
     boxes_xyxy: Tensor
     object_index: Tensor
 
+    @property
+    def positives_xyxy(self) -> Tensor:
+        """The boxes that are trained as objects, float32 (P, 4)."""
+        return self.boxes_xyxy[: len(self.object_index)]
+
 
 class Detections(NamedTuple):
     """Boxes float32 (N, 4) in pixels of the original image and scores (N,), best first."""
@@ -46,7 +51,10 @@ def _padded_count(pooled: Tensor) -> Tensor:
 
 
 class BoxHead(nn.Module):
-    """Two fully connected layers on pooled regions, then two logits and one box per region."""
+    """Two fully connected layers on pooled regions, then logits and one box per region."""
+
+    outputs: ClassVar[int] = 2
+    """Logits of a region: foreground, background."""
 
     def __init__(self, channels: int, params: BoxParams) -> None:
         super().__init__()
@@ -57,7 +65,7 @@ class BoxHead(nn.Module):
             nn.Linear(params.channels, params.channels),
         )
         self.hidden = nn.ModuleList([first, second])
-        self.logits = nn.Linear(params.channels, 2)
+        self.logits = nn.Linear(params.channels, self.outputs)
         self.deltas = nn.Linear(params.channels, 4)
         nn.init.xavier_uniform_(first.weight)
         nn.init.xavier_uniform_(second.weight)
@@ -67,12 +75,16 @@ class BoxHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (R, 2), foreground first, and deltas (R, 4), float32, of (R, C, P, P)."""
+        """Logits (R, `outputs`) and deltas (R, 4), float32, of pooled regions (R, C, P, P)."""
         count = len(pooled)
         hidden = _padded_count(pooled).flatten(1)
         for layer in self.hidden:
             hidden = F.relu(layer(hidden))
         return self.logits(hidden).float()[:count], self.deltas(hidden).float()[:count]
+
+    def scores(self, logits: Tensor, _: Tensor) -> Tensor:
+        """Probability (R,) of the foreground, whatever the RPN's scores of the proposals."""
+        return logits.softmax(dim=1)[:, FOREGROUND]
 
     @torch.no_grad()
     def training_regions(
@@ -107,29 +119,47 @@ class BoxHead(nn.Module):
             regions: of each image.
             objects_xyxy: of each image.
         """
-        labels, positive, targets, first = [], [], [], 0
-        for region, objects in zip(regions, objects_xyxy, strict=True):
-            count, total = len(region.object_index), len(region.boxes_xyxy)
-            label = torch.full((total,), BACKGROUND, device=logits.device)
-            label[:count] = FOREGROUND
-            labels.append(label)
-            positive.append(deltas[first : first + count])
-            matched = objects[region.object_index]
-            targets.append(
-                encode_deltas(region.boxes_xyxy[:count], matched, self.params.delta_stds)
-            )
-            first += total
-        regression = (torch.cat(positive) - torch.cat(targets)).abs().sum()
+        labels = torch.full((len(logits),), BACKGROUND, device=logits.device)
+        for label, region in zip(_by_image(labels, regions), regions, strict=True):
+            label[: len(region.object_index)] = FOREGROUND
+        loss = F.cross_entropy(logits, labels, reduction="sum")
         return {
-            "box_class": F.cross_entropy(logits, torch.cat(labels), reduction="sum")
-            / max(first, 1),
-            "box_regression": regression / max(first, 1),
+            "box_class": loss / max(len(logits), 1),
+            "box_regression": self.regression_loss(deltas, regions, objects_xyxy),
         }
+
+    def regression_loss(
+        self,
+        deltas: Tensor,
+        regions: Sequence[TrainingRegions],
+        objects_xyxy: Sequence[Tensor],
+    ) -> Tensor:
+        """L1 of the objects' deltas, per region; arguments as of `losses`."""
+        boxes = torch.cat([region.positives_xyxy for region in regions])
+        matched = matched_objects(regions, objects_xyxy)
+        targets = encode_deltas(boxes, matched, self.params.delta_stds)
+        return (positive_rows(deltas, regions) - targets).abs().sum() / max(len(deltas), 1)
+
+
+def _by_image(rows: Tensor, regions: Sequence[TrainingRegions]) -> tuple[Tensor, ...]:
+    return torch.split(rows, [len(region.boxes_xyxy) for region in regions])
+
+
+def positive_rows(rows: Tensor, regions: Sequence[TrainingRegions]) -> Tensor:
+    """The rows of the objects, of a tensor with one row per region of all images."""
+    parts = zip(_by_image(rows, regions), regions, strict=True)
+    return torch.cat([part[: len(region.object_index)] for part, region in parts])
+
+
+def matched_objects(regions: Sequence[TrainingRegions], objects_xyxy: Sequence[Tensor]) -> Tensor:
+    """The object's box of each region that is trained as one: float32 (P, 4)."""
+    pairs = zip(regions, objects_xyxy, strict=True)
+    return torch.cat([objects[region.object_index] for region, objects in pairs])
 
 
 def select_detections(
     proposals_xyxy: Tensor,
-    logits: Tensor,
+    scores: Tensor,
     deltas: Tensor,
     *,
     size_hw: tuple[int, int],
@@ -140,18 +170,17 @@ def select_detections(
     """Turn the box head's answer for one image into at most `max_detections` detections.
 
     Boxes are clipped to the network's image, divided by the scale, thinned by NMS in original
-    pixels. The score is the probability of the foreground class and must exceed 0.
+    pixels. The score must exceed 0.
 
     Args:
         proposals_xyxy: float32 (N, 4), in pixels of the network's input.
-        logits: (N, 2).
+        scores: (N,).
         deltas: (N, 4).
         size_hw: of the network's image without padding.
         scale_wh: network pixels per original pixel, along x and y.
         delta_stds: see `BoxParams`.
         params: the limits.
     """
-    scores = logits.softmax(dim=1)[:, FOREGROUND]
     boxes = decode_deltas(proposals_xyxy, deltas, delta_stds)
     boxes = clip_boxes(boxes, torch.tensor(size_hw, device=boxes.device))
     boxes = boxes / boxes.new_tensor([*scale_wh, *scale_wh])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from ggn.detector.anchors import inside_padded_image, pyramid_anchors
+from ggn.detector.anchors import inside_padded_image, padded_size, pyramid_anchors
 from ggn.detector.assign import IGNORED, assign_by_iou, pairwise_iou, sample_candidates
 from ggn.detector.coders import clip_boxes, decode_deltas, encode_deltas
 from ggn.detector.params import RPNParams
@@ -34,6 +34,13 @@ class RPNOutput(NamedTuple):
         return [height * width for height, width in self.sizes_hw]
 
 
+class Proposals(NamedTuple):
+    """Boxes float32 (N, 4) of one image, in pixels of the network's input, and scores (N,)."""
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+
+
 def _flat(maps: Sequence[Tensor], values: int) -> Tensor:
     """(B, values, H, W) of each level to float32 (B, A, values)."""
     flat = [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, values) for m in maps]
@@ -55,7 +62,7 @@ class RPN(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> RPNOutput:
         """Score the anchors of P2 … P6, each (B, C, H, W)."""
-        hidden = [F.relu(self.conv(feature)) for feature in features]
+        hidden = [self.hidden(feature) for feature in features]
         sizes = [(int(f.shape[-2]), int(f.shape[-1])) for f in features]
         return RPNOutput(
             logits=_flat([self.objectness(h) for h in hidden], 1).squeeze(-1),
@@ -64,9 +71,17 @@ class RPN(nn.Module):
             sizes_hw=sizes,
         )
 
+    def hidden(self, feature: Tensor) -> Tensor:
+        """What the logits and deltas of one level are computed from."""
+        return F.relu(self.conv(feature))
+
+    def decode(self, anchors_xyxy: Tensor, deltas: Tensor) -> Tensor:
+        """Boxes float32 (..., 4) that the deltas say of the anchors, not clipped."""
+        return decode_deltas(anchors_xyxy, deltas, _STDS)
+
     @torch.no_grad()
-    def propose(self, output: RPNOutput, sizes_hw: Tensor) -> list[Tensor]:
-        """Return the best boxes of each image: float32 (N, 4), best first, clipped to the image.
+    def propose(self, output: RPNOutput, sizes_hw: Tensor) -> list[Proposals]:
+        """Return the best boxes of each image, best first, clipped to the image.
 
         The best `candidates_per_level` of each level are decoded and thinned by NMS within their
         level; boxes without area stay, as in the reference.
@@ -75,14 +90,20 @@ class RPN(nn.Module):
             output: of `forward`.
             sizes_hw: (B, 2), size of each image without its padding.
         """
-        scores, boxes, levels = self._candidates(output, sizes_hw)
+        scores, boxes, levels = self.candidates(output, sizes_hw)
         proposals = []
         for image_scores, image_boxes in zip(scores, boxes, strict=True):
             kept = batched_nms(image_boxes, image_scores, levels, self.params.nms_iou)
-            proposals.append(image_boxes[kept[: self.params.proposals]])
+            kept = kept[: self.params.proposals]
+            proposals.append(Proposals(image_boxes[kept], image_scores[kept]))
         return proposals
 
-    def _candidates(self, output: RPNOutput, sizes_hw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, output: RPNOutput, sizes_hw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode and clip the best anchors of each level, best first within their level.
+
+        Returns:
+            Scores (B, N) in (0, 1), boxes (B, N, 4), levels int64 (N,).
+        """
         scores, indices, levels, first = [], [], [], 0
         for level, count in enumerate(output.anchors_per_level):
             logits = output.logits[:, first : first + count]
@@ -93,14 +114,14 @@ class RPN(nn.Module):
             first += count
         index = torch.cat(indices, dim=1)
         deltas = output.deltas.gather(1, index[..., None].expand(-1, -1, 4))
-        boxes = clip_boxes(decode_deltas(output.anchors[index], deltas, _STDS), sizes_hw)
+        boxes = clip_boxes(self.decode(output.anchors[index], deltas), sizes_hw)
         return torch.cat(scores, dim=1), boxes, torch.cat(levels)
 
     def losses(
         self,
         output: RPNOutput,
         objects_xyxy: Sequence[Tensor],
-        padded_sizes_hw: Sequence[tuple[int, int]],
+        sizes_hw: Sequence[tuple[int, int]],
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Objectness (cross-entropy) and box (L1) losses, both per sampled anchor of the batch.
@@ -108,14 +129,14 @@ class RPN(nn.Module):
         Args:
             output: of `forward`.
             objects_xyxy: the objects of each image, float32 (N_i, 4), N_i may be 0.
-            padded_sizes_hw: each image's size, padded to the network's divisor; anchors beyond it
-                belong to the frame of the batch and are not trained.
+            sizes_hw: each image's size without its padding; anchors beyond the padded image belong
+                to the frame of the batch and are not trained.
             generator: draws the samples.
         """
         logits, targets, deltas, delta_targets = [], [], [], []
         sampled = 0
         for i, objects in enumerate(objects_xyxy):
-            assigned = self.assign(output, objects, padded_sizes_hw[i])
+            assigned = self.assign(output, objects, sizes_hw[i])
             sample = sample_candidates(
                 assigned, self.params.samples, self.params.positive_fraction, generator
             )
@@ -134,7 +155,7 @@ class RPN(nn.Module):
         box = (torch.cat(deltas) - torch.cat(delta_targets)).abs().sum()
         return {"rpn_objectness": objectness / sampled, "rpn_box": box / sampled}
 
-    def assign(self, output: RPNOutput, objects_xyxy: Tensor, padded_hw: tuple[int, int]) -> Tensor:
+    def assign(self, output: RPNOutput, objects_xyxy: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """Assign the anchors of one image: int64 (A,), -1 also for those beyond the image."""
         assigned = assign_by_iou(
             pairwise_iou(objects_xyxy, output.anchors),
@@ -142,5 +163,5 @@ class RPN(nn.Module):
             self.params.negative_iou,
             self.params.low_quality_iou,
         )
-        inside = inside_padded_image(output.sizes_hw, padded_hw, assigned.device)
-        return torch.where(inside, assigned, torch.full_like(assigned, IGNORED))
+        inside = inside_padded_image(output.sizes_hw, padded_size(size_hw), assigned.device)
+        return assigned.masked_fill(~inside, IGNORED)

@@ -21,7 +21,7 @@ from ggn.openmmlab.weights import load_weights, read_state_dict
 _Params = TypeVar("_Params", bound=BaseModel)
 
 _SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation")
-_DETECTORS = ("MaskRCNN",)
+_DETECTORS = ("MaskRCNN", "FasterRCNN")
 
 
 @dataclass
@@ -47,9 +47,9 @@ def convert_model(config: str | Path, weights: str | Path, out: str | Path) -> C
     values = read_config(config)
     state = read_state_dict(weights)
     kind = _kind(values, state, config)
-    recipe = translate(values, kind)
-    if kind == "affinity":
-        recipe.values.update(_affinity_head(state))
+    oln = "rpn_head.rpn_obj.weight" in state
+    recipe = translate(values, kind, oln)
+    recipe.values.update(_affinity_head(state) if kind == "affinity" else _heads(state, oln))
     network: AffinityNet | MaskRCNN
     params: AffinityParams | DetectorParams
     if kind == "affinity":
@@ -84,6 +84,15 @@ def _kind(values: Mapping[str, Any], state: Mapping[str, Tensor], config: str | 
             f"weights of an affinity network; got {model['type']!r}"
         )
     return "detector"
+
+
+def _heads(state: Mapping[str, Tensor], oln: bool) -> dict[str, Any]:
+    """The kind of the detector's heads, told by the layers that its weights have."""
+    masks = any(name.startswith("roi_head.mask_head.") for name in state)
+    return {
+        **({"detector.heads": "oln"} if oln else {}),
+        **({} if masks else {"detector.mask": None}),
+    }
 
 
 def _affinity_head(state: Mapping[str, Tensor]) -> dict[str, Any]:

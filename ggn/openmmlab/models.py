@@ -1,4 +1,4 @@
-"""The reference's five networks, with its settings, ready for its weights."""
+"""The reference's networks, with its settings, ready for its weights."""
 
 from typing import Any
 
@@ -24,6 +24,8 @@ _DETECTORS: dict[str, dict[str, Any]] = {
         "epochs": 24,
         "schedule": "cosine",
     },
+    "oln_box": {"heads": "oln", "mask": None},
+    "oln_mask": {"heads": "oln"},
 }
 KINDS = ("pa", *_DETECTORS)
 
@@ -56,7 +58,7 @@ def build_model(kind: str) -> ReferenceAffinity | ReferenceDetector:
 
     Args:
         kind: `pa` (pairwise affinity), `maskrcnn`, `maskrcnn_gn` (GroupNorm, for training from
-            random weights).
+            random weights), `oln_box` (no masks), `oln_mask`.
 
     Raises:
         ValueError: naming the kinds there are.

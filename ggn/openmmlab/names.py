@@ -23,14 +23,22 @@ _DETECTOR: tuple[Rule, ...] = (
     (r"pyramid\.inner_blocks\.(\d)\.0\.", r"neck.lateral_convs.\1.conv."),
     (r"pyramid\.layer_blocks\.(\d)\.0\.", r"neck.fpn_convs.\1.conv."),
     (r"rpn\.conv\.", "rpn_head.rpn_conv."),
-    (r"rpn\.objectness\.", "rpn_head.rpn_cls."),
     (r"rpn\.deltas\.", "rpn_head.rpn_reg."),
     (r"box_head\.hidden\.", "roi_head.bbox_head.shared_fcs."),
-    (r"box_head\.logits\.", "roi_head.bbox_head.fc_cls."),
     (r"box_head\.deltas\.", "roi_head.bbox_head.fc_reg."),
     (r"mask_head\.upsample\.", "roi_head.mask_head.upsample."),
     (r"mask_head\.logits\.", "roi_head.mask_head.conv_logits."),
 )
+_HEADS: dict[str, tuple[Rule, ...]] = {
+    "mask_rcnn": (
+        (r"rpn\.objectness\.", "rpn_head.rpn_cls."),
+        (r"box_head\.logits\.", "roi_head.bbox_head.fc_cls."),
+    ),
+    "oln": (
+        (r"rpn\.objectness\.", "rpn_head.rpn_obj."),
+        (r"box_head\.logits\.", "roi_head.bbox_head.fc_bbox_score."),
+    ),
+}
 
 
 def reference_names(model: nn.Module) -> dict[str, str]:
@@ -42,13 +50,30 @@ def reference_names(model: nn.Module) -> dict[str, str]:
     return {key: _renamed(key, rules) for key in model.state_dict()}
 
 
+def reference_leftovers(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shapes by key of what a reference checkpoint holds although it neither trains nor asks it.
+
+    OLN keeps the classifiers of Mask R-CNN.
+    """
+    if not isinstance(model, MaskRCNN) or model.params.heads != "oln":
+        return {}
+    return {
+        "rpn_head.rpn_cls.weight": (1, model.params.fpn_channels, 1, 1),
+        "rpn_head.rpn_cls.bias": (1,),
+        "roi_head.bbox_head.fc_cls.weight": (2, model.params.box.channels),
+        "roi_head.bbox_head.fc_cls.bias": (2,),
+    }
+
+
 def _rules(model: nn.Module) -> Iterator[Rule]:
     """The first rule that fits a key renames it; without one the key is the same (backbones)."""
     if isinstance(model, AffinityNet):
         yield from _AFFINITY
     elif isinstance(model, MaskRCNN):
         yield from _DETECTOR
-        yield from _mask_convolutions(model.mask_head.convolutions)
+        yield from _HEADS[model.params.heads]
+        if model.mask_head is not None:
+            yield from _mask_convolutions(model.mask_head.convolutions)
     else:
         raise TypeError(
             f"no names of weights are known for a {type(model).__name__}, only for AffinityNet "

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ggn.engine.weights import WeightsError
-from ggn.openmmlab.names import reference_names
+from ggn.openmmlab.names import reference_leftovers, reference_names
 
 _SHOWN = 20
 """Keys of one kind of fault that an error lists before it only counts them."""
@@ -44,7 +44,8 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
         source, theirs = "state dict", _state_dict(weights, "state dict")
     names = reference_names(model)
     wanted = model.state_dict()
-    _refuse_other_keys(theirs, {names[key]: value for key, value in wanted.items()}, source)
+    by_name = {names[key]: value for key, value in wanted.items()}
+    _refuse_other_keys(theirs, by_name | _leftovers(model), source)
     for key, name in names.items():
         if name in theirs:
             wanted[key] = theirs[name].to(wanted[key].dtype)
@@ -54,12 +55,16 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
 
 
 def save_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of the network's weights on the CPU as an mmdetection 2.x state dict."""
+    """Return a copy of the network's weights on the CPU as an mmdetection 2.x state dict.
+
+    Layers that only the reference has, and has no use for, are zero.
+    """
     names = reference_names(model)
-    return {
+    state = {
         names[key]: value.detach().to("cpu", copy=True).contiguous()
         for key, value in model.state_dict().items()
     }
+    return state | _leftovers(model)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -104,6 +109,10 @@ def _state_dict(given: Any, source: str) -> dict[str, Tensor]:
                 f"got {type(value).__name__}"
             )
     return dict(given)
+
+
+def _leftovers(model: nn.Module) -> dict[str, Tensor]:
+    return {name: torch.zeros(shape) for name, shape in reference_leftovers(model).items()}
 
 
 def _refuse_other_keys(given: dict[str, Tensor], wanted: dict[str, Tensor], source: str) -> None:

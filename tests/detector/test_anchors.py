@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from ggn.detector.anchors import STRIDES, inside_padded_image, level_anchors, pyramid_anchors
+from ggn.detector.anchors import (
+    STRIDES,
+    inside_image,
+    inside_padded_image,
+    level_anchors,
+    pyramid_anchors,
+)
 
 
 def test_the_first_anchor_is_centred_on_the_corner_of_the_image() -> None:
@@ -45,3 +51,15 @@ def test_anchors_equal_the_reference(shared: Path) -> None:
     for name, padded in (("valid_flags", (224, 320)), ("valid_flags_pad200x300", (200, 300))):
         inside = inside_padded_image(sizes, padded, torch.device("cpu"))
         assert np.array_equal(inside.numpy(), golden[name])
+
+
+def test_anchors_on_the_frame_are_not_inside() -> None:
+    anchors = torch.tensor([[0.0, 0, 8, 8], [-1, 0, 7, 8], [2, 2, 10, 8], [1, 12, 9, 20]])
+    assert inside_image(anchors, (20, 10)).tolist() == [True, False, False, False]
+
+
+def test_anchors_inside_equal_the_reference(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "C_targets.npz")
+    anchors = np.concatenate([golden[f"anchors_{level}"] for level in range(5)])
+    inside = inside_image(torch.tensor(anchors), (214, 310))
+    assert np.array_equal(inside, golden["inside_border0"])

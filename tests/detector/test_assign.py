@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ggn.core.masks import box_iou
-from ggn.detector.assign import assign_by_iou, pairwise_iou, sample_candidates
+from ggn.detector.assign import (
+    aligned_iou,
+    assign_by_iou,
+    assign_usable,
+    pairwise_iou,
+    sample_candidates,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -45,6 +51,9 @@ def test_iou_equals_cocos(a: list[tuple[int, ...]], b: list[tuple[int, ...]]) ->
     )
     oracle = box_iou(first.numpy(), second.numpy())
     assert np.allclose(pairwise_iou(first, second), oracle, atol=1e-6)
+    count = min(len(a), len(b))
+    aligned = aligned_iou(first[:count], second[:count])
+    assert np.allclose(aligned, np.diagonal(oracle), atol=1e-6)
 
 
 # --- assignment ---
@@ -71,6 +80,15 @@ def test_an_object_takes_all_its_equally_good_candidates_and_the_last_object_win
 def test_without_objects_everything_is_background() -> None:
     assert assign_by_iou(torch.zeros((0, 3)), 0.7, 0.3, 0.3).tolist() == [0, 0, 0]
     assert assign_by_iou(torch.zeros((2, 0)), 0.7, 0.3, 0.3).tolist() == []
+
+
+def test_candidates_that_are_not_usable_leave_an_object_to_the_next_best() -> None:
+    iou = torch.tensor([[0.9, 0.4, 0.1]])
+    usable = torch.tensor([False, True, True])
+    assert assign_usable(iou, usable, 0.7, 0.3, 0.3).tolist() == [-1, 1, 0]
+    assert assign_usable(iou, ~usable, 0.7, 0.3, 0.3).tolist() == [1, -1, -1]
+    assert assign_usable(iou[:0], usable, 0.7, 0.3, 0.3).tolist() == [-1, 0, 0]
+    assert assign_usable(iou, usable & False, 0.7, 0.3, 0.3).tolist() == [-1, -1, -1]
 
 
 def test_an_empty_object_gets_no_candidate() -> None:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ggn.detector.coders import MAX_LOG_RATIO, clip_boxes, decode_deltas, encode_deltas
+from ggn.detector.coders import (
+    MAX_LOG_RATIO,
+    clip_boxes,
+    decode_deltas,
+    decode_sides,
+    encode_deltas,
+)
 
 UNIT = (1.0, 1.0, 1.0, 1.0)
 STDS = (0.1, 0.1, 0.2, 0.2)
@@ -35,6 +41,14 @@ def test_sizes_change_at_most_by_the_clamp_in_both_directions() -> None:
     assert (huge[2] - huge[0]).item() == pytest.approx(1000)
     assert (tiny[2] - tiny[0]).item() == pytest.approx(16)
     assert pytest.approx(4.135166556742356) == MAX_LOG_RATIO
+
+
+def test_sides_by_hand() -> None:
+    reference = boxes((0, 0, 10, 20), (0, 0, 10, 20))  # centre (5, 10)
+    # top, bottom in heights, left, right in widths; the second's left side passes the right one
+    distances = boxes((0.5, 1, 0, 0.2), (0.5, 0.5, -0.5, 0.25))
+    expected = [[5, 0, 7, 30], [10, 0, 7.5, 20]]
+    assert decode_sides(reference, distances).tolist() == expected
 
 
 def test_boxes_are_clipped_each_to_its_own_image() -> None:
@@ -71,3 +85,14 @@ def test_deltas_equal_the_reference(shared: Path, name: str, stds: tuple[float, 
     assert np.allclose(clipped, golden[f"{name}_decode_raw_clip"], atol=1e-4)
     undone = clip_boxes(decode_deltas(proposals, encoded, stds), torch.tensor((214, 310)))
     assert np.allclose(undone, golden[f"{name}_decode_of_encode"], atol=1e-3)
+
+
+def test_sides_equal_the_reference(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "C_targets.npz")
+    proposals = torch.tensor(golden["proposals"])
+    size = torch.tensor((214, 310))
+    decoded = decode_sides(proposals, torch.tensor(golden["coder_raw_deltas"]))
+    assert np.allclose(decoded, golden["tblr_decode_raw_noclip"], atol=1e-3, rtol=1e-5)
+    assert np.allclose(clip_boxes(decoded, size), golden["tblr_decode_raw_clip"], atol=1e-4)
+    undone = clip_boxes(decode_sides(proposals, torch.tensor(golden["tblr_encode"])), size)
+    assert np.allclose(undone, golden["tblr_decode_of_encode"], atol=1e-3)

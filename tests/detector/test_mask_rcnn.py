@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -23,6 +25,10 @@ def batch(sizes_hw: list[tuple[int, int]], objects: list[int]) -> Batch:
         boxes.append(torch.tensor(corners, dtype=torch.float32).reshape(-1, 4))
         masks.append(mask)
     return Batch(images, boxes, masks, list(range(len(images))))
+
+
+def oln(params: DetectorParams, **changes: Any) -> DetectorParams:
+    return DetectorParams.model_validate({**params.model_dump(), "heads": "oln", **changes})
 
 
 def model(params: DetectorParams) -> MaskRCNN:
@@ -95,6 +101,32 @@ def test_every_part_that_can_learn_gets_finite_gradients(
         assert torch.isfinite(parameter.grad).all(), name
     learned = {"rpn_objectness", "box_class"} if sum(objects) == 0 else set(losses)
     assert {name for name, value in losses.items() if value > 0} == learned
+
+
+@pytest.mark.parametrize("objects", [[2, 3], [0, 2], [0, 0]])
+def test_every_part_of_oln_gets_finite_gradients(
+    objects: list[int], tiny_params: DetectorParams
+) -> None:
+    network = model(oln(tiny_params))
+    losses = network.losses(batch([(64, 48), (40, 64)], objects), generator())
+    assert set(losses) == {"rpn_centerness", "rpn_box", "box_iou", "box_regression", "mask"}
+    torch.stack(list(losses.values())).sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    learned = {"rpn_centerness"} if sum(objects) == 0 else set(losses)
+    assert {name for name, value in losses.items() if value > 0} == learned
+
+
+def test_without_mask_head_there_are_boxes_alone(tiny_params: DetectorParams) -> None:
+    network = model(oln(tiny_params, mask=None)).eval()
+    data = batch([(64, 48)], [2])
+    assert "mask" not in network.losses(data, generator())
+    detections, probabilities = network.detect(data.images[0], (64, 48))
+    assert len(detections.scores) > 0
+    assert probabilities is None
+    with pytest.raises(ValueError, match="mask: null"):
+        network.mask_probabilities([], detections.boxes_xyxy)
 
 
 def test_losses_follow_the_generator_alone(tiny_params: DetectorParams) -> None:

@@ -27,12 +27,20 @@ def test_the_defaults_are_the_reference_recipe() -> None:
     assert (box.samples, box.positive_fraction, box.positive_iou) == (512, 0.25, 0.5)
     assert (box.delta_stds, box.pool_size) == ([0.1, 0.1, 0.2, 0.2], 7)
     assert (params.mask.pool_size, params.roi_sampling_ratio) == (14, 0)
+    assert params.heads == "mask_rcnn"
+    oln = params.oln
+    assert (oln.centerness_positive_iou, oln.centerness_negative_iou, oln.box_weight) == (
+        0.3,
+        0.1,
+        10,
+    )
     assert (params.detection.nms_iou, params.detection.max_detections) == (0.7, 1500)
 
 
 def test_a_card_holds_them_as_json() -> None:
-    params = DetectorParams.model_validate({"lr": 0.5, "mask": {"convolutions": 2}})
-    assert DetectorParams.model_validate(params.model_dump(mode="json")) == params
+    for given in ({"lr": 0.5, "mask": {"convolutions": 2}}, {"heads": "oln", "mask": None}):
+        params = DetectorParams.model_validate(given)
+        assert DetectorParams.model_validate(params.model_dump(mode="json")) == params
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
@@ -49,6 +57,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"rpn": {"samples": 0}}, "rpn.samples", "greater than or equal to 1"),
     ({"box": {"delta_stds": [0.1, 0.1, 0.2, 0.0]}}, "box.delta_stds", "must be positive"),
     ({"box": {"positive_fraction": 0.0}}, "box.positive_fraction", "greater than 0"),
+    ({"heads": "retinanet"}, "heads", "'mask_rcnn' or 'oln'"),
+    ({"oln": {"centerness_negative_iou": 0.5}}, "oln", "must not exceed centerness_positive_iou"),
+    ({"oln": {"box_weight": 0.0}}, "oln.box_weight", "greater than 0"),
     ({"mask": {"norm": "batch"}}, "mask.norm", "'none' or 'group'"),
     ({"detection": {"mask_threshold": 1.0}}, "detection.mask_threshold", "less than 1"),
 ]

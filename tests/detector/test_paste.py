@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from ggn.core.masks import RLE, decode, encode
-from ggn.detector.paste import encode_masks, paste_probabilities
+from ggn.detector.paste import encode_boxes, encode_masks, paste_probabilities
 
 
 def sampled(cells: Tensor, box: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -34,6 +34,16 @@ def test_a_mask_that_fits_the_pixels_is_copied() -> None:
     expected = torch.zeros((5, 4))
     expected[2:4, 1:3] = cells
     assert torch.allclose(pasted(cells, [1, 2, 3, 4], (5, 4)), expected, atol=1e-6)
+
+
+def test_a_box_holds_the_pixels_whose_centres_it_holds() -> None:
+    boxes = np.array(
+        [[1, 2, 3, 4], [0.6, 0.4, 2.6, 1.4], [2, 0, 4, 5], [3, 1, 2, 4], [4, 5, 4, 5]], np.float32
+    )
+    found = decode(encode_boxes(boxes, (5, 4)), (5, 4))
+    expected = np.zeros((5, 5, 4), dtype=np.uint8)
+    expected[0, 2:4, 1:3] = expected[1, 0:1, 1:3] = expected[2, :, 2:4] = 1
+    assert np.array_equal(found, expected)  # the fourth is inverted, the last one a point
 
 
 def test_between_cell_centres_values_are_mixed_and_fall_to_zero_outside() -> None:

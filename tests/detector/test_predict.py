@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ def write(folder: Path, params: DetectorParams, background: float = 0.0) -> Path
     return folder
 
 
+def write_oln(folder: Path, params: DetectorParams, **changes: Any) -> Path:
+    """Random weights of an OLN whose proposals are large, small and inverted."""
+    params = DetectorParams.model_validate({**params.model_dump(), "heads": "oln", **changes})
+    torch.manual_seed(0)
+    network = MaskRCNN(params)
+    torch.nn.init.normal_(network.rpn.deltas.weight, std=2.0)
+    save_weights(network, folder, {"kind": "detector", "params": params.model_dump()})
+    return folder
+
+
 def noise(*size_hw: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
 
@@ -37,6 +48,25 @@ def test_masks_have_the_size_of_the_image(
     assert (found.areas > 0).all()
     assert (np.diff(found.scores) <= 0).all()
     assert ((found.scores > 0) & (found.scores <= 1)).all()
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 90), (64, 64), (300, 40)])
+def test_an_oln_is_loaded_and_asked_like_any_detector(
+    tmp_path: Path, tiny_params: DetectorParams, size_hw: tuple[int, int]
+) -> None:
+    found = load_detector(write_oln(tmp_path, tiny_params)).predict(noise(*size_hw))
+    assert json.loads((tmp_path / "card.json").read_text())["params"]["heads"] == "oln"
+    assert found.image_size_hw == size_hw
+    assert len(found) <= 20
+    assert (found.areas > 0).all()
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_without_mask_head_the_masks_are_boxes(tmp_path: Path, tiny_params: DetectorParams) -> None:
+    found = load_detector(write_oln(tmp_path, tiny_params, mask=None)).predict(noise(40, 60))
+    assert len(found) > 5
+    x1, y1, x2, y2 = found.boxes_xyxy.T
+    assert np.array_equal(found.areas, (x2 - x1) * (y2 - y1))
 
 
 def test_an_image_may_be_empty(tmp_path: Path, tiny_params: DetectorParams) -> None:
@@ -93,6 +123,11 @@ def test_refuses_weights_that_are_no_detector(tmp_path: Path, tiny_params: Detec
         load_detector(tmp_path)
     save_weights(other, tmp_path, {"kind": "detector"})
     with pytest.raises(WeightsError, match="card and weights do not describe a detector"):
+        load_detector(tmp_path)
+    write_oln(tmp_path, tiny_params)
+    params = {"kind": "detector", "params": tiny_params.model_dump()}
+    save_weights(load_detector(tmp_path)._network, tmp_path, params)
+    with pytest.raises(WeightsError, match=r"box_head\.logits\.weight(.|\n)*torch\.Size\(\[1, 16"):
         load_detector(tmp_path)
     save_weights(other, tmp_path, {"kind": "detector", "params": tiny_params.model_dump()})
     with pytest.raises(WeightsError, match=r"do not describe a detector(.|\n)*rpn\.conv\.weight"):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +14,21 @@ from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_masks
 from ggn.detector.pooling import pool_regions
+from ggn.detector.roi_heads import Detections
+from ggn.detector.rpn import Proposals
 from ggn.openmmlab import load_weights
 from ggn.openmmlab.names import reference_names
 
 
 def params_of(name: str, **rpn_or_box: dict[str, int]) -> DetectorParams:
-    """`maskrcnn` is our default recipe; `maskrcnn_gn` has GroupNorm instead."""
-    norms = {"backbone": {"norm": "group"}, "mask": {"norm": "group"}}
-    changes = norms if name == "maskrcnn_gn" else {}
-    return DetectorParams.model_validate({**changes, **rpn_or_box})
+    """`maskrcnn` is our default recipe; `maskrcnn_gn` has GroupNorm instead; two have OLN heads."""
+    changes: dict[str, dict[str, Any]] = {
+        "maskrcnn": {},
+        "maskrcnn_gn": {"backbone": {"norm": "group"}, "mask": {"norm": "group"}},
+        "oln_box": {"heads": "oln", "mask": None},
+        "oln_mask": {"heads": "oln"},
+    }
+    return DetectorParams.model_validate({**changes[name], **rpn_or_box})
 
 
 def reference_batch(folder: Path) -> Batch:
@@ -40,7 +47,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn"])
+@pytest.fixture(scope="module", params=["maskrcnn", "maskrcnn_gn", "oln_box", "oln_mask"])
 def reference(
     request: pytest.FixtureRequest,
     shared: Path,
@@ -61,19 +68,23 @@ def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, Ma
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     theirs = recorded["losses"]
-    expected = {
-        "rpn_objectness": sum(theirs["loss_rpn_cls"]),
-        "rpn_box": sum(theirs["loss_rpn_bbox"]),
-        "box_class": theirs["loss_cls"],
-        "box_regression": theirs["loss_bbox"],
-        "mask": theirs["loss_mask"],
-    }
+    expected = {"rpn_box": sum(theirs["loss_rpn_bbox"]), "box_regression": theirs["loss_bbox"]}
+    if network.params.heads == "oln":
+        expected |= {"rpn_centerness": sum(theirs["loss_rpn_obj"])}
+        expected |= {"box_iou": theirs["loss_bbox_score"]}
+    else:
+        expected |= {"rpn_objectness": sum(theirs["loss_rpn_cls"])}
+        expected |= {"box_class": theirs["loss_cls"]}
+    if network.mask_head is not None:
+        expected["mask"] = theirs["loss_mask"]
     assert {k: v.item() for k, v in losses.items()} == pytest.approx(expected, rel=1e-5)
     assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
     ours = dict(network.named_parameters())
     our_name = {theirs: own for own, theirs in reference_names(network).items()}
-    for key, norm in recorded["grad_norm"].items():
-        gradient = ours[our_name[key]].grad
+    norms = recorded["grad_norm"]
+    assert not any(norms[key] for key in norms.keys() - our_name.keys()), "layers of no use"
+    for key in norms.keys() & our_name.keys():
+        norm, gradient = norms[key], ours[our_name[key]].grad
         if norm is None:
             assert gradient is None, key
         else:
@@ -83,38 +94,52 @@ def test_losses_and_gradients_equal_the_reference(reference: tuple[str, Path, Ma
 
 def same_set(ours: Tensor, theirs: np.ndarray, tolerance: float) -> bool:
     """Whether two lists of rows are the same set, each row matched within the tolerance."""
+    assert len(ours) == len(theirs)
     distances = np.abs(ours.numpy()[:, None] - theirs[None]).max(-1)
     return max(distances.min(0).max(), distances.min(1).max()) <= tolerance
 
 
+def rows(boxes: Detections | Proposals) -> Tensor:
+    return torch.cat([boxes.boxes_xyxy, boxes.scores[:, None]], dim=1)
+
+
+@pytest.mark.parametrize("reference", ["maskrcnn", "maskrcnn_gn", "oln_mask"], indirect=True)
+@pytest.mark.parametrize("kind", ["B_synth", "B"])
 def test_proposals_and_detections_equal_the_reference(
-    reference: tuple[str, Path, MaskRCNN],
+    reference: tuple[str, Path, MaskRCNN], kind: str
 ) -> None:
     name, folder, network = reference
-    recorded = np.load(folder / f"B_synth_{name}.npz")
-    (image,) = reference_batch(folder).images
+    recorded, stored = np.load(folder / f"{kind}_{name}.npz"), np.load(folder / f"{kind}_image.npz")
+    image = torch.tensor(stored["rgb_u8"]).permute(2, 0, 1)
+    size, original = tuple(image.shape[-2:]), tuple(stored["ori_shape"].tolist())
     with torch.inference_mode():
         features = network.eval().features(network.prepare_images([image]))
         output = network.rpn(features)
-        (proposals,) = network.rpn.propose(output, torch.tensor([image.shape[-2:]]))
+        (proposals,) = network.rpn.propose(output, torch.tensor([size]))
         regions = torch.tensor(recorded["proposals"][:8, :4])
         pooled = pool_regions(features, [regions], 7, level_scale=56, sampling_ratio=0)
         found = {
-            "det_net": network.find_boxes(features, (214, 310), (214, 310)),
-            "det_rescaled": network.find_boxes(features, (214, 310), (428, 620)),
+            "det_net": network.find_boxes(features, size, size),
+            "det_rescaled": network.find_boxes(features, size, original),
         }
-        top = found["det_rescaled"].boxes_xyxy[:50]
-        probabilities = network.mask_probabilities(features, top / 2)
-    for level, logits in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
-        assert np.allclose(logits[0], recorded[f"rpn_cls_{level}"].ravel(), atol=1e-3)
-    assert len(proposals) == len(recorded["proposals"])
-    assert same_set(proposals, recorded["proposals"][:, :4], 2e-3)
+    logits = "rpn_obj" if network.params.heads == "oln" else "rpn_cls"
+    for level, ours in enumerate(output.logits.split(output.anchors_per_level, dim=1)):
+        assert np.allclose(ours[0], recorded[f"{logits}_{level}"].ravel(), atol=1e-3)
+    assert same_set(rows(proposals), recorded["proposals"], 2e-3)
     assert np.allclose(pooled[:, ::16], recorded["roi_feat_first8"], atol=1e-3)
     for array, detections in found.items():
-        assert len(detections.scores) == len(recorded[array])
-        rows = torch.cat([detections.boxes_xyxy, detections.scores[:, None]], dim=1)
-        assert same_set(rows, recorded[array], 2e-3)
+        assert same_set(rows(detections), recorded[array], 2e-3)
+    top = torch.tensor(recorded["det_rescaled"][:50, :4])
+    with torch.inference_mode():
+        boxes = top * torch.tensor(stored["scale_factor"])
+        probabilities = network.mask_probabilities(features, boxes)
     assert np.allclose(torch.logit(probabilities), recorded["mask_logits_rescaled"], atol=2e-3)
-    ours = encode_masks(probabilities.numpy(), top.numpy(), (428, 620), 0.5)
+    masks = encode_masks(probabilities.numpy(), top.numpy(), original, 0.5)
     theirs = [t.decode() if isinstance(t, bytes) else t for t in recorded["rle_rescaled"].tolist()]
-    assert sum(mask["counts"] != text for mask, text in zip(ours, theirs, strict=True)) <= 1
+    assert sum(mask["counts"] != text for mask, text in zip(masks, theirs, strict=True)) <= 1
+
+
+def test_the_recorded_oln_finds_the_same_boxes_with_and_without_masks(shared: Path) -> None:
+    for kind in ("B_synth", "B"):
+        boxes, masks = (np.load(shared / "golden" / f"{kind}_oln_{n}.npz") for n in ("box", "mask"))
+        assert all(np.array_equal(boxes[key], masks[key], equal_nan=True) for key in boxes.files)

@@ -58,7 +58,8 @@ def test_proposals_come_best_first_thinned_and_clipped() -> None:
     # Anchors of stride 4 are 32 wide: neighbours overlap by 28/36 > 0.7, second neighbours don't.
     out = silent(rpn, 1, {8 * 16 + 8: 3.0, 8 * 16 + 9: 2.0, 8 * 16 + 10: 1.0, 0: 0.5})
     (proposals,) = rpn.propose(out, torch.tensor([[64, 54]]))
-    assert proposals.tolist() == [[16, 16, 48, 48], [24, 16, 54, 48], [0, 0, 16, 16]]
+    assert proposals.boxes_xyxy.tolist() == [[16, 16, 48, 48], [24, 16, 54, 48], [0, 0, 16, 16]]
+    assert proposals.scores.logit().tolist() == pytest.approx([3.0, 1.0, 0.5], rel=1e-5)
 
 
 def test_levels_do_not_suppress_each_other() -> None:
@@ -67,8 +68,9 @@ def test_levels_do_not_suppress_each_other() -> None:
     out = silent(rpn, 1, {0: 5.0, 256: 4.0})
     deltas[0, 256, 2:] = -float(np.log(2))  # the anchor of stride 8 shrunk to that of stride 4
     (proposals,) = rpn.propose(out._replace(deltas=deltas), torch.tensor([[64, 64]]))
-    assert len(proposals) == 5  # one of each level
-    assert proposals[0].tolist() == proposals[1].tolist() == [0, 0, 16, 16]
+    boxes = proposals.boxes_xyxy.tolist()
+    assert len(boxes) == 5  # one of each level
+    assert boxes[0] == boxes[1] == [0, 0, 16, 16]
 
 
 def test_a_box_without_area_stays() -> None:
@@ -76,7 +78,7 @@ def test_a_box_without_area_stays() -> None:
     out = silent(rpn, 1, {15: 5.0})
     out.deltas[0, 15, 0] = 50  # far to the right of the image
     (proposals,) = rpn.propose(out, torch.tensor([[64, 64]]))
-    assert proposals[0].tolist() == [64, 0, 64, 16]
+    assert proposals.boxes_xyxy[0].tolist() == [64, 0, 64, 16]
 
 
 def test_losses_by_hand() -> None:

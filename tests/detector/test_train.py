@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -129,12 +130,29 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert whole["loss"] == resumed["loss"]
 
 
+@pytest.mark.parametrize(
+    ("heads", "recipe"),
+    [
+        ("mask_rcnn", {"epochs": 60, "lr": 0.05}),
+        ("oln", {"epochs": 120, "lr": 0.02, "batch_size": 4}),
+    ],
+)
 def test_it_learns_to_find_the_annotated_objects(
-    tmp_path: Path, tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: DetectorParams
+    heads: str,
+    recipe: dict[str, Any],
+    tmp_path: Path,
+    tiny_coco: Path,
+    tiny_dataset: dict[str, Any],
+    tiny_params: DetectorParams,
 ) -> None:
     images = tiny_coco / "train2017"
-    params = changed(tiny_params, epochs=60, lr=0.05, schedule="cosine", gradient_clip=1.0)
-    train_detector(params, tiny_dataset, images, tmp_path, tmp_path / "scratch", 0)
+    params = changed(tiny_params, schedule="cosine", gradient_clip=1.0, heads=heads, **recipe)
+    curves = CSVLogger(tmp_path, name="curves")
+    train_detector(params, tiny_dataset, images, tmp_path, tmp_path / "scratch", 0, curves)
+    with (Path(curves.log_dir) / "metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file)]
+    assert max(losses[-2:]) < 0.8 * losses[0]
+    assert json.loads((tmp_path / "card.json").read_text())["params"]["heads"] == heads
     detector = load_detector(tmp_path)
     records = {record["id"]: record for record in tiny_dataset["images"]}
     persons = [a for a in tiny_dataset["annotations"] if a["category_id"] == 1 and not a["iscrowd"]]

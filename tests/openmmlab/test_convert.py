@@ -163,6 +163,25 @@ def test_what_mmdetection_takes_where_a_config_is_silent() -> None:
     assert "data.train.train_class is not given: data.seen stays 'voc'" in recipe.unsupported
 
 
+def test_an_oln_is_told_by_its_weights(config: Path, tmp_path: Path) -> None:
+    """Its config has the coder and the loss of mmdetection, and types that only OLN has."""
+    params = DetectorParams.model_validate({**DETECTOR, "heads": "oln", "mask": None})
+    torch.save(save_weights(MaskRCNN(params)), tmp_path / "oln.pth")
+    config.write_text(
+        f"{config.read_text()}\n"
+        "model = dict(type='FasterRCNN', rpn_head=dict(type='CentralRPN', bbox_coder=dict("
+        "_delete_=True, type='TBLRBBoxCoder', normalizer=1.0), loss_bbox=dict(type='IoULoss', "
+        "loss_weight=5.0)), roi_head=dict(mask_head=dict(_delete_=True)), "
+        "train_cfg=dict(rpn=dict(allowed_border=0)))\n"
+    )
+    conversion = convert_model(config, tmp_path / "oln.pth", tmp_path / "out")
+    detector = conversion.split["detector"]
+    assert (detector["heads"], detector["mask"]) == ("oln", None)
+    assert detector["oln"] == {"box_weight": 5.0}
+    assert conversion.unsupported == ["model.rpn_head.type = 'CentralRPN': only 'RPNHead'"]
+    load_detector(tmp_path / "out")
+
+
 def test_paths_are_relative_to_the_root() -> None:
     val = {"ann_file": ["a.json", "b.json"], "img_prefix": "elsewhere/val/"}
     data = {"train": {"ann_file": "coco/train.json", "img_prefix": "coco/train/"}, "val": val}
