@@ -224,8 +224,8 @@ def losses(kind: str, weights: dict[str, Tensor], golden: Path) -> Iterator[Diff
         for k, p in model.named_parameters()
         if p.grad is not None
     }
-    # Under 1e-6 is what rounding leaves of zero, where batch norm silences a pooled 1×1 map.
-    trained = {k: norm for k, norm in recorded["grad_norm"].items() if norm and norm > 1e-6}
+    # Under 1e-5 is what rounding leaves of zero, where batch norm silences a pooled 1×1 map.
+    trained = {k: norm for k, norm in recorded["grad_norm"].items() if norm and norm > 1e-5}
     yield "gradient norms", max(relative(norms[key], norm) for key, norm in trained.items())
 
 
