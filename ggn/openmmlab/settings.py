@@ -61,8 +61,8 @@ def _half(value: Any) -> Any:
 
 
 def _frozen(value: Any) -> Any:
-    if value == 0:
-        raise UnsupportedError("the stem alone cannot be frozen")
+    if value not in (-1, 1, 2, 3, 4):  # 0 is the stem alone
+        raise UnsupportedError("only -1 or 1 to 4")
     return max(value, 0)
 
 

@@ -154,6 +154,12 @@ def test_settings_of_the_training(config: Path, given: str, key: str, value: Any
     assert translate(read_config(config), "detector").values[f"detector.{key}"] == value
 
 
+@pytest.mark.parametrize("value", [0, None, [1], "1"])
+def test_the_stem_alone_cannot_be_frozen(value: Any) -> None:
+    recipe = translate({"model": {"backbone": {"frozen_stages": value}}}, "detector")
+    assert f"model.backbone.frozen_stages = {value!r}: only -1 or 1 to 4" in recipe.unsupported
+
+
 def test_what_mmdetection_takes_where_a_config_is_silent() -> None:
     config = {"model": {"roi_head": {"bbox_head": {"fc_out_channels": 8}}}, "data": {}}
     recipe = translate(config, "detector")
