@@ -4,6 +4,7 @@
 
 WORKSPACE is a checkout in which `dvc repro` has run the split as far as `extract_regions`. Prints a
 Markdown table: precision, recall and F1 of the first K candidates that are not annotated already.
+The row `oln` is there if `score_candidates` has run with `pseudo_gt.rank: oln`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from typing import get_args
 from ggn.core.coco import annotations_by_image, read_coco
 from ggn.pseudo_gt.learn import learn_scores
 from ggn.pseudo_gt.params import PseudoGtParams, RankName
-from ggn.pseudo_gt.rank import rank_candidates
+from ggn.pseudo_gt.rank import rank_candidates, read_scores
 from ggn.pseudo_gt.select import Quality, resized, select
 from ggn.pseudo_gt.store import feature_names, read_candidates
 from pipelines.select_pseudo_gt import objects
@@ -41,12 +42,18 @@ def main() -> None:
     )
     names = feature_names(data / "candidates")
     items = list(read_candidates(data / "candidates", list(sizes)))
-    learned = learn_scores((item, annotated[item.image_id]) for item in items)
+    given = {
+        "learned": learn_scores((item, annotated[item.image_id]) for item in items),
+        "oln": read_scores(data / "candidate_scores.json"),
+    }
 
     print("| ranking | " + " | ".join(f"K = {k}: P / R / F1" for k in COUNTS) + " |")
     print("|---" * (1 + len(COUNTS)) + "|")
     for rank in get_args(RankName):
-        ranked = {i.image_id: rank_candidates(i, names, rank, learned) for i in items}
+        scores = given.get(rank)
+        if rank == "oln" and not scores:
+            continue
+        ranked = {i.image_id: rank_candidates(i, names, rank, scores) for i in items}
         cells = []
         for top_k in COUNTS:
             quality, params = Quality(), PseudoGtParams(top_k=top_k)

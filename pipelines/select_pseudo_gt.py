@@ -8,7 +8,7 @@ from ggn.core.masks import RLE, from_segmentation
 from ggn.pseudo_gt.learn import learn_scores
 from ggn.pseudo_gt.merge import merge, pseudo_category, records
 from ggn.pseudo_gt.params import PseudoGtParams
-from ggn.pseudo_gt.rank import rank_candidates
+from ggn.pseudo_gt.rank import rank_candidates, read_scores
 from ggn.pseudo_gt.select import Quality, resized, select
 from ggn.pseudo_gt.store import feature_names, read_candidates
 from pipelines.stage import open_stage, run_stage
@@ -17,6 +17,7 @@ INPUTS = (
     "data/{split}/prepared",
     "data/{split}/training/baseline.json",
     "data/{split}/candidates",
+    "data/{split}/candidate_scores.json",
 )
 Records = Sequence[Mapping[str, Any]]
 
@@ -30,10 +31,10 @@ def main(split: str) -> None:
         annotated = annotations_by_image(dataset)
         sizes = {image["id"]: (image["height"], image["width"]) for image in dataset["images"]}
         names = feature_names(run.data / "candidates")
-        learned = None
+        given = read_scores(run.data / "candidate_scores.json")
         if params.rank == "learned":
             items = read_candidates(run.data / "candidates", list(sizes))
-            learned = learn_scores(
+            given = learn_scores(
                 (item, objects(annotated[item.image_id], sizes[item.image_id])) for item in items
             )
         category, quality, pseudo = pseudo_category(dataset), Quality(), {}
@@ -42,7 +43,7 @@ def main(split: str) -> None:
             masks = [
                 from_segmentation(r["segmentation"], size_hw) for r in annotated[item.image_id]
             ]
-            ranked = resized(rank_candidates(item, names, params.rank, learned), size_hw)
+            ranked = resized(rank_candidates(item, names, params.rank, given), size_hw)
             chosen, overlap = select(ranked, masks, params)
             quality.add(chosen, objects(hidden[item.image_id], size_hw))
             pseudo[item.image_id] = records(item.image_id, chosen, overlap, category["id"])

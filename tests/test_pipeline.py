@@ -146,6 +146,7 @@ def test_images_in_comparison_out(finished: tuple[Path, list[str], str]) -> None
         "predict@shapes-baseline",
         "predict@shapes-ggn",
         "prepare@shapes",
+        "score_candidates@shapes",
         "select_pseudo_gt@shapes",
         "train_affinity@shapes",
         "train_detector@shapes-baseline",
@@ -211,6 +212,7 @@ def test_changing_top_k_runs_the_selection_and_what_follows(copy: Path) -> None:
         params["splits"]["shapes"]["pseudo_gt"]["top_k"] = 1
     stages, _ = repro(copy)
     assert stages == [
+        "score_candidates@shapes",
         "select_pseudo_gt@shapes",
         "train_detector@shapes-ggn",
         "predict@shapes-ggn",

@@ -10,6 +10,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from ggn.detector.anchors import padded_size
+from ggn.detector.assign import pairwise_iou
 from ggn.detector.oln import OlnBoxHead, OlnRPN
 from ggn.detector.params import DetectorParams
 from ggn.detector.pooling import pool_regions
@@ -166,6 +167,29 @@ class MaskRCNN(nn.Module):
             delta_stds=self.params.box.delta_stds,
             params=self.params.detection,
         )
+
+    @torch.no_grad()
+    def rate_boxes(
+        self, image: Tensor, boxes_xyxy: Tensor, original_hw: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """What the OLN heads say of boxes that others found (see `Detector.rate_boxes`).
+
+        Args:
+            image: uint8 (3, H, W) RGB, already resized for the network.
+            boxes_xyxy: float32 (N, 4), in original pixels.
+            original_hw: size that the boxes are given in.
+
+        Returns:
+            float32 (N,) each: the square root of a box's IoU, its centerness.
+        """
+        if self.params.heads != "oln":
+            raise ValueError(f"only heads 'oln' rate boxes, these are {self.params.heads!r}")
+        features = self.features(self.prepare_images([image]))
+        output = self.rpn(features)
+        boxes = boxes_xyxy * boxes_xyxy.new_tensor([*_scale_wh(_size_hw(image), original_hw)] * 2)
+        logits, _ = self.box_head(self._pool(features, [boxes], self.params.box.pool_size))
+        anchor = pairwise_iou(boxes, output.anchors).argmax(dim=1)
+        return logits.squeeze(1).sigmoid().sqrt(), output.logits[0, anchor].sigmoid()
 
     def mask_probabilities(self, features: list[Tensor], boxes_xyxy: Tensor) -> Tensor:
         """Mask probabilities float32 (N, S, S) of boxes of one image, in network pixels."""

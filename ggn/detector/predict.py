@@ -1,11 +1,14 @@
 """Detections in images, from trained weights."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import Tensor
 
 from ggn.core import Instances
 from ggn.core.masks import areas
@@ -39,16 +42,9 @@ class Detector:
         `detection.max_detections` objects, possibly none; one whose mask has no pixel at this size
         is left out. A detector without mask head gives whole boxes as masks.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        size_hw = image.shape[0], image.shape[1]
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        seen = self._resize(pixels, {})[0] if resize else pixels
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None),
-        ):
-            found, probabilities = self._network.detect(seen.to(self._device), size_hw)
+        seen, size_hw = self._seen(image, resize)
+        with self._arithmetic():
+            found, probabilities = self._network.detect(seen, size_hw)
         threshold = self._network.params.detection.mask_threshold
         boxes = found.boxes_xyxy.cpu().numpy()
         if probabilities is None:
@@ -57,6 +53,51 @@ class Detector:
             masks = encode_masks(probabilities.cpu().numpy(), boxes, size_hw, threshold)
         instances = Instances(masks, found.scores.cpu().numpy(), size_hw)
         return instances[areas(masks) > 0]
+
+    def rate_boxes(
+        self, image: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Rate boxes that others found, such as those of candidate segments, by an OLN's heads.
+
+        Args:
+            image: RGB, uint8 (H, W, 3); resized as in training.
+            boxes_xyxy: float32 (N, 4), in its pixels.
+
+        Returns:
+            float32 (N,) each, in [0, 1]: the square root of the IoU that the box head expects, and
+            the centerness of the anchor that overlaps the box most.
+
+        Raises:
+            ValueError: this is no OLN, the image no RGB image, or the boxes not (N, 4).
+        """
+        if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
+            raise ValueError(f"boxes_xyxy must be (N, 4), got {boxes_xyxy.shape}")
+        seen, size_hw = self._seen(image)
+        boxes = torch.from_numpy(np.ascontiguousarray(boxes_xyxy, dtype=np.float32))
+        with self._arithmetic():
+            ratings = self._network.rate_boxes(seen, boxes.to(self._device), size_hw)
+        iou, centerness = (rating.cpu().numpy() for rating in ratings)
+        return iou, centerness
+
+    def _seen(
+        self, image: NDArray[np.uint8], resize: bool = True
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """The image for the network, uint8 (3, H, W) on the device, and its own size."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        seen = self._resize(pixels, {})[0] if resize else pixels
+        return seen.to(self._device), (image.shape[0], image.shape[1])
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """No gradients, and half precision where it was asked for."""
+        half = self._half
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, dtype=half, enabled=half is not None),
+        ):
+            yield
 
 
 def load_detector(path: str | Path, device: str = "cpu", precision: str = "auto") -> Detector:

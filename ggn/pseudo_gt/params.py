@@ -12,6 +12,7 @@ RankName = Literal[
     "outline_minus_interior",
     "normalized_cut",
     "learned",
+    "oln",
 ]
 
 
@@ -28,7 +29,8 @@ class PseudoGtParams(BaseModel):
     """A candidate that overlaps an annotation by so much is that annotation, and is dropped."""
     rank: RankName = "extracted"
     """`extracted` keeps the order of extraction; a score of the grouping sorts anew; `learned`
-    sorts by the IoU with an object that trees, fitted to the annotations, predict."""
+    sorts by the IoU with an object that trees, fitted to the annotations, predict; `oln` adds to
+    the score of extraction what the baseline detector, which must be an OLN, says of the box."""
     min_score: float | None = Field(None, allow_inf_nan=False)
     """Candidates scored less by `rank` are dropped (`learned`: an IoU); `null` for no limit."""
     min_area: int = Field(1, ge=1)

@@ -1,10 +1,12 @@
 """The order of an image's candidates, on which the choice of the first K rests."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
 from ggn.pseudo_gt.params import RankName
 from ggn.pseudo_gt.store import ImageCandidates
@@ -16,28 +18,28 @@ def rank_candidates(
     item: ImageCandidates,
     names: Sequence[str],
     rank: RankName,
-    learned: Mapping[int, Scores] | None = None,
+    given: Mapping[int, Scores] | None = None,
 ) -> Instances:
     """Return the candidates best first, their scores being those that ranked them.
 
     Args:
         item: one image's candidates.
         names: of its feature columns.
-        rank: `extracted`; a score of the grouping, stored as the feature `score_<rank>`; `learned`.
-        learned: what `learn_scores` gave, by image id; for `learned` alone.
+        rank: `extracted`; a score of the grouping, stored as the feature `score_<rank>`; or
+            `learned` or `oln`.
+        given: the scores (N,) by image id, from `learn_scores` or `oln_scores`; for these two.
 
     Raises:
         ValueError: the scores to rank by are not there.
     """
     if rank == "extracted":
         return item.instances
-    # Another stage's scores, such as a detector's, would be one more column to take here.
-    if rank != "learned":
+    if rank not in ("learned", "oln"):
         scores = stored_scores(item, names, rank)
-    elif learned is None or item.image_id not in learned:
-        raise ValueError(f"image {item.image_id}: pseudo_gt.rank 'learned' needs learned scores")
+    elif given is None or item.image_id not in given:
+        raise ValueError(f"image {item.image_id}: pseudo_gt.rank {rank!r} needs {rank} scores")
     else:
-        scores = learned[item.image_id]
+        scores = given[item.image_id]
     best_first = np.argsort(-scores, kind="stable")
     ranked = item.instances[best_first]
     return Instances(ranked.masks, scores[best_first], ranked.image_size_hw)
@@ -49,3 +51,26 @@ def stored_scores(item: ImageCandidates, names: Sequence[str], rank: RankName) -
     if column not in names:
         raise ValueError(f"pseudo_gt.rank {rank!r} needs the feature {column}; there are {names}")
     return item.features[:, list(names).index(column)]
+
+
+def oln_scores(item: ImageCandidates, iou: Scores, centerness: Scores) -> Scores:
+    """Return the scores (N,) that rank by affinity and by an OLN (GGN, section 3.3).
+
+    Half the score of extraction + s + s·c.
+
+    Args:
+        item: one image's candidates.
+        iou: s (N,), the square root of the IoU that the OLN expects of each candidate's box.
+        centerness: c (N,), at the anchor that overlaps it most.
+    """
+    return item.instances.scores / 2 + iou + iou * centerness
+
+
+def write_scores(path: Path, scores: Mapping[int, Scores]) -> None:
+    """Write the scores of each image's candidates as a JSON list of `{image_id, scores}`."""
+    write_json(path, [{"image_id": key, "scores": row.tolist()} for key, row in scores.items()])
+
+
+def read_scores(path: Path) -> dict[int, Scores]:
+    """Return what `write_scores` wrote."""
+    return {row["image_id"]: np.array(row["scores"], np.float32) for row in read_json(path)}

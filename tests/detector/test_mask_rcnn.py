@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -160,6 +161,32 @@ def test_half_precision_trains_and_keeps_losses_in_float32(tiny_params: Detector
 
 
 # --- detection ---
+
+
+def test_a_box_is_rated_by_the_box_head_and_by_its_nearest_anchor(
+    tiny_params: DetectorParams,
+) -> None:
+    network = model(oln(tiny_params)).eval()
+    torch.nn.init.normal_(network.rpn.objectness.weight, std=3.0)
+    (image,) = batch([(48, 64)], [2]).images
+    with torch.no_grad():
+        output = network.rpn(network.features(network.prepare_images([image])))
+    anchors = torch.tensor([8 * 16 + 8, 12 * 16 + 3, 16 * 16 + 2 * 8 + 3])  # two levels
+    boxes = output.anchors[anchors]
+    iou, centerness = network.rate_boxes(image, boxes + 0.4, (48, 64))
+    assert torch.allclose(centerness, output.logits[0, anchors].sigmoid())
+    assert len(set(centerness.tolist())) == 3
+    network.box_head.logits.weight.data.zero_()
+    network.box_head.logits.bias.data.fill_(math.log(3))
+    iou, _ = network.rate_boxes(image, boxes, (48, 64))
+    assert iou.tolist() == pytest.approx([math.sqrt(3 / 4)] * 3)
+    # The same boxes in pixels of an original of another size.
+    _, again = network.rate_boxes(image, boxes * torch.tensor([3, 2, 3, 2]), (96, 192))
+    assert torch.allclose(again, centerness)
+    none, _ = network.rate_boxes(image, boxes[:0], (48, 64))
+    assert none.shape == (0,)
+    with pytest.raises(ValueError, match="only heads 'oln' rate boxes, these are 'mask_rcnn'"):
+        model(tiny_params).rate_boxes(image, boxes, (48, 64))
 
 
 def test_detections_are_in_pixels_of_the_original(tiny_params: DetectorParams) -> None:

@@ -69,6 +69,24 @@ def test_without_mask_head_the_masks_are_boxes(tmp_path: Path, tiny_params: Dete
     assert np.array_equal(found.areas, (x2 - x1) * (y2 - y1))
 
 
+def test_boxes_are_rated_at_the_scale_of_training(
+    tmp_path: Path, tiny_params: DetectorParams
+) -> None:
+    detector = load_detector(write_oln(tmp_path, tiny_params), precision="32-true")
+    seen: list[tuple[int, ...]] = []
+    network = detector._network
+    network.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    boxes = np.array([[0, 0, 160, 320], [30, 40, 90, 100], [5, 5, 6, 6]], np.float32)
+    iou, centerness = detector.rate_boxes(noise(320, 160), boxes)
+    assert seen == [(1, 3, 64, 32)]
+    for ratings in (iou, centerness):
+        assert ratings.shape == (3,)
+        assert ((ratings > 0) & (ratings < 1)).all()
+    assert [len(r) for r in detector.rate_boxes(noise(40, 40), boxes[:0])] == [0, 0]
+    with pytest.raises(ValueError, match=r"boxes_xyxy must be \(N, 4\), got \(4,\)"):
+        detector.rate_boxes(noise(40, 40), boxes[0])
+
+
 def test_an_image_may_be_empty(tmp_path: Path, tiny_params: DetectorParams) -> None:
     found = load_detector(write(tmp_path, tiny_params, background=500)).predict(noise(40, 60))
     assert len(found) == 0

@@ -31,7 +31,7 @@ def test_every_ranking_is_a_feature_that_the_grouping_computes() -> None:
         ("top_k", 2.0, "valid integer"),
         ("max_annotation_iou", 0.0, "greater than 0"),
         ("max_annotation_iou", 1.5, "less than or equal to 1"),
-        ("rank", "oln", "Input should be 'extracted', 'outline_affinity'"),
+        ("rank", "oracle", "Input should be 'extracted', 'outline_affinity'"),
         ("min_score", float("inf"), "finite number"),
         ("min_score", "0.3", "valid number"),
         ("min_area", 0, "greater than or equal to 1"),

@@ -1,12 +1,14 @@
 """Candidates are ordered by the score that the params name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ggn.core import Instances
-from ggn.pseudo_gt.rank import rank_candidates
+from ggn.pseudo_gt.params import RankName
+from ggn.pseudo_gt.rank import oln_scores, rank_candidates, read_scores, write_scores
 from ggn.pseudo_gt.store import ImageCandidates
 
 NAMES = ["area_fraction", "score_outline_affinity", "score_normalized_cut"]
@@ -47,13 +49,28 @@ def test_a_score_that_was_not_stored_is_named(item: ImageCandidates) -> None:
         rank_candidates(item, NAMES, "interior_affinity")
 
 
-def test_learned_scores_sort_and_become_the_score(item: ImageCandidates) -> None:
-    ranked = rank_candidates(item, NAMES, "learned", {7: np.float32([0.1, 0.3, 0.2])})
+@pytest.mark.parametrize("rank", ["learned", "oln"])
+def test_given_scores_sort_and_become_the_score(item: ImageCandidates, rank: RankName) -> None:
+    ranked = rank_candidates(item, NAMES, rank, {7: np.float32([0.1, 0.3, 0.2])})
     assert ranked.areas.tolist() == [2, 3, 1]
     np.testing.assert_array_equal(ranked.scores, np.float32([0.3, 0.2, 0.1]))
 
 
-def test_an_image_without_learned_scores_is_named(item: ImageCandidates) -> None:
-    for learned in (None, {8: np.float32([])}):
-        with pytest.raises(ValueError, match=r"image 7: pseudo_gt\.rank 'learned' needs learned"):
-            rank_candidates(item, NAMES, "learned", learned)
+@pytest.mark.parametrize("rank", ["learned", "oln"])
+def test_an_image_without_given_scores_is_named(item: ImageCandidates, rank: RankName) -> None:
+    for given in (None, {8: np.float32([])}):
+        with pytest.raises(ValueError, match=rf"image 7: pseudo_gt\.rank '{rank}' needs {rank} "):
+            rank_candidates(item, NAMES, rank, given)
+
+
+def test_scores_of_affinity_and_oln_by_hand(item: ImageCandidates, tmp_path: Path) -> None:
+    scores = oln_scores(item, np.float32([0.2, 0.8, 0.5]), np.float32([0.5, 0.0, 1.0]))
+    assert scores.tolist() == pytest.approx([0.45 + 0.3, 0.4 + 0.8, 0.35 + 1.0])
+    nothing = ImageCandidates(8, Instances.empty((8, 10)), np.zeros((0, 3), dtype=np.float32))
+    none = oln_scores(nothing, np.float32([]), np.float32([]))
+    write_scores(tmp_path / "scores.json", {7: scores, 8: none})
+    read = read_scores(tmp_path / "scores.json")
+    assert read.keys() == {7, 8}
+    np.testing.assert_array_equal(read[7], scores)
+    assert rank_candidates(item, NAMES, "oln", read).areas.tolist() == [3, 2, 1]
+    assert len(rank_candidates(nothing, NAMES, "oln", read)) == 0

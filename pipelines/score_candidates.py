@@ -1,0 +1,44 @@
+"""Stage `score_candidates`: rate the candidates by an OLN that learned the seen annotations."""
+
+from pathlib import Path
+
+from rich.progress import track
+
+from ggn.core.coco import read_coco
+from ggn.data.images import read_image
+from ggn.data.prepare import read_prepared
+from ggn.detector import load_detector
+from ggn.pseudo_gt.params import PseudoGtParams
+from ggn.pseudo_gt.rank import oln_scores, write_scores
+from ggn.pseudo_gt.select import resized
+from ggn.pseudo_gt.store import read_candidates
+from pipelines.stage import open_stage, run_stage
+
+INPUTS = (
+    "data/{split}/prepared",
+    "data/{split}/training/baseline.json",
+    "data/{split}/candidates",
+    "models/{split}/baseline",
+)
+
+
+def main(split: str) -> None:
+    """Write data/SPLIT/candidate_scores.json: an empty list unless `pseudo_gt.rank` is `oln`."""
+    with open_stage("score_candidates", split, inputs=INPUTS) as run:
+        scores = {}
+        if run.params(PseudoGtParams).rank == "oln":
+            detector = load_detector(run.models / "baseline", device=run.device)
+            folder = Path(read_prepared(run.data / "prepared").train_images)
+            images = read_coco(run.data / "training" / "baseline.json")["images"]
+            files = {image["id"]: folder / image["file_name"] for image in images}
+            items = read_candidates(run.data / "candidates", list(files))
+            for item in track(items, "score", total=len(files), console=run.console):
+                image = read_image(files[item.image_id])
+                found = resized(item.instances, image.shape[:2])
+                ratings = detector.rate_boxes(image, found.boxes_xyxy)
+                scores[item.image_id] = oln_scores(item, *ratings)
+        write_scores(run.data / "candidate_scores.json", scores)
+
+
+if __name__ == "__main__":
+    run_stage(main)
