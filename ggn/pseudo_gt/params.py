@@ -31,5 +31,7 @@ class PseudoGtParams(BaseModel):
     sorts by the IoU with an object that trees, fitted to the annotations, predict."""
     min_score: float | None = Field(None, allow_inf_nan=False)
     """Candidates scored less by `rank` are dropped (`learned`: an IoU); `null` for no limit."""
+    nms_iou: float = Field(0.2, ge=0, le=1)
+    """Of two candidates that overlap by more than this, the better ranked one is chosen."""
     min_area: int = Field(1, ge=1)
     """Smaller candidates (in pixels) are dropped."""
