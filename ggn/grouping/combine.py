@@ -142,7 +142,8 @@ def longest_lasting(rows: Ints, crown: Crown) -> Ints:
     unique = np.unique(rows @ places)[:, None] // places % base
     first, second = np.sort(crown.lasts[unique], axis=1)[:, :2].T
     order = np.argsort(-first, kind="stable")
-    return unique[order[(first < second)[order]][:MOST_OF_A_SIZE]]
+    different: Ints = unique[order[(first < second)[order]]]
+    return different[:MOST_OF_A_SIZE]
 
 
 def sum_unions(crown: Crown, rows: Ints, sums: Sums) -> Sums:
