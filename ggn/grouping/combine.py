@@ -137,9 +137,8 @@ def longest_lasting(rows: Ints, crown: Crown) -> Ints:
     Left out are those whose first two parts to go merge with each other: with these as one they are
     there already, as a node or as a union of fewer.
     """
-    base = len(crown.nodes)
-    places = base ** np.arange(rows.shape[1])[::-1]
-    unique = np.unique(rows @ places)[:, None] // places % base
+    keys = rows @ len(crown.nodes) ** np.arange(rows.shape[1])[::-1]
+    unique = rows[np.unique(keys, return_index=True)[1]]
     first, second = np.sort(crown.lasts[unique], axis=1)[:, :2].T
     order = np.argsort(-first, kind="stable")
     different: Ints = unique[order[(first < second)[order]]]
