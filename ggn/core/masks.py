@@ -135,6 +135,13 @@ def box_iou(
     return np.asarray(coco_mask.iou(a, b, crowd), dtype=np.float64)
 
 
+def union(rles: Sequence[RLE]) -> RLE:
+    """Return the mask of all pixels of one mask or more of the same size."""
+    if len(rles) == 1:
+        return rles[0]
+    return _as_text(coco_mask.merge(list(rles)))
+
+
 def resize(rle: RLE, size_hw: tuple[int, int]) -> RLE:
     """Return the mask scaled to (height, width): each pixel takes its nearest by pixel centres."""
     height, width = rle["size"]

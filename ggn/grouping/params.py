@@ -33,7 +33,10 @@ class GroupingParams(BaseModel):
     """Least number of pixels of a candidate."""
     border_fraction: float = Field(0.9, ge=0, le=1)
     """A segment whose contact with the image frame exceeds this share of its outline is dropped."""
-    nms_iou: float = Field(0.2, ge=0, le=1)
-    """A segment that overlaps a better one by more than this is dropped."""
+    nms_iou: float = Field(0.5, ge=0, le=1)
+    """A segment that overlaps a better one by more than this is dropped. The reference's 0.2 is
+    that of `pseudo_gt`, after the final ranking: here, good segments would lose to worse ones."""
     max_candidates: int = Field(100, ge=1)
     """Most candidates to return, best first."""
+    union_share: float = Field(0.2, ge=0, le=1)
+    """Share of these, the last ones, that unions of two to four adjacent segments may take."""

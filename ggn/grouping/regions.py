@@ -1,4 +1,4 @@
-"""Candidate segments: nodes of the tree, summed up, filtered, ranked, suppressed, encoded."""
+"""Candidate segments: nodes of the tree and unions of them, ranked, suppressed, encoded."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ggn.core import Instances
-from ggn.core.masks import RLE
+from ggn.core.masks import RLE, union
 from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, fixed_affinity
+from ggn.grouping.combine import MOST_PARTS, combine, suppress_unions
 from ggn.grouping.merge import Hierarchy, grow_hierarchy
 from ggn.grouping.params import GroupingParams
 from ggn.grouping.score import SCORES, Sums, interior_mean, mean, outline_mean
@@ -21,8 +22,9 @@ FEATURE_NAMES = (
     "contrast",  # interior mean - outline mean
     "border_contact",  # share of the outline that lies on the image frame
     "compactness",  # 4 pi area / outline^2, pixel sides: pi / 4 for a square
-    "altitude",  # strength across which its two parts merged
-    "persistence",  # altitude of its parent - its own
+    "altitude",  # strength across which its two children merged; of a union, the largest
+    "persistence",  # altitude of its parent - its own; of a union, of the lowest parent
+    "parts",  # nodes of the tree: 1, or 2 to 4 in a union
     *(f"score_{name}" for name in SCORES),
 )
 """Columns of `Candidates.features`."""
@@ -35,8 +37,8 @@ class Candidates:
     instances: Instances
     features: NDArray[np.float32]
     """(N, len(FEATURE_NAMES)), finite."""
-    nodes: NDArray[np.int32]
-    """(N,) their nodes in the tree of `build_hierarchy`."""
+    parts: NDArray[np.int32]
+    """(N, 4) the nodes in the tree of `build_hierarchy` that each is the union of, then -1."""
 
 
 def candidates(affinity: ArrayLike, params: GroupingParams | None = None) -> Candidates:
@@ -51,13 +53,30 @@ def candidates(affinity: ArrayLike, params: GroupingParams | None = None) -> Can
     """
     params = params or GroupingParams()
     fixed = fixed_affinity(affinity)
-    tree = grow_hierarchy(fixed, params)
-    sums = sum_nodes(fixed, tree)
-    scores = SCORES[params.score](sums)
-    nodes = choose(sums, scores, tree.parents, params)
-    size_hw = (fixed.shape[0], fixed.shape[1])
-    instances = Instances(encode(tree, nodes), scores[nodes].astype(np.float32), size_hw)
-    return Candidates(instances, describe(sums[nodes], tree, nodes), nodes)
+    return rank_nodes(fixed, grow_hierarchy(fixed, params), params)
+
+
+def rank_nodes(fixed: NDArray[np.int16], tree: Hierarchy, params: GroupingParams) -> Candidates:
+    """Return the ranked segments of a tree over a map that `fixed_affinity` has checked.
+
+    First come nodes by their score, then unions of nodes by theirs (see combine.py): there are so
+    many unions that the best scored are no better than the best nodes. The score of a union is
+    therefore at most that of the last node.
+    """
+    sums, score = sum_nodes(fixed, tree), SCORES[params.score]
+    nodes = choose(sums, score(sums), tree.parents, params)
+    parts = np.full((len(nodes), MOST_PARTS), -1, np.int32)
+    parts[:, 0], chosen = nodes, sums[nodes]
+    if places := int(params.union_share * params.max_candidates):
+        crown, unions = combine(tree, sums)
+        order = ranked(unions.sums, score(unions.sums), params)
+        best = suppress_unions(crown, unions, order, nodes, sums.area, places)
+        room = params.max_candidates - len(best)
+        parts = np.vstack([parts[:room], unions.parts[best]])
+        chosen = chosen[:room] + unions.sums[best]
+    scores = np.minimum.accumulate(score(chosen)).astype(np.float32)
+    instances = Instances(encode(tree, parts), scores, (fixed.shape[0], fixed.shape[1]))
+    return Candidates(instances, describe(chosen, tree, parts), parts)
 
 
 def group(affinity: ArrayLike, params: GroupingParams | None = None) -> Instances:
@@ -88,33 +107,42 @@ def sum_nodes(affinity: NDArray[np.int16], tree: Hierarchy) -> Sums:
 def choose(
     sums: Sums, scores: NDArray[np.float64], parents: NDArray[np.int32], params: GroupingParams
 ) -> NDArray[np.int32]:
-    """Return the nodes to keep, best first; equal scores: the lower node first.
+    """Return the nodes to keep, best first: of those allowed, what no better one overlaps."""
+    areas = sums.area.astype(np.int64)
+    order = ranked(sums, scores, params)
+    return _kernels.suppress(order, parents, areas, params.nms_iou, params.max_candidates)
 
-    Dropped are the root, small nodes, those that lie on the image frame with too much of their
-    outline (all four sides together against the whole outline, frame included), and those that
-    overlap a better one.
+
+def ranked(sums: Sums, scores: NDArray[np.float64], params: GroupingParams) -> NDArray[np.int32]:
+    """Return the allowed segments, best first; equal scores: the one that comes first.
+
+    Not allowed are small segments, those that lie on the image frame with too much of their outline
+    (all four sides together against the whole outline, frame included), and the whole image.
     """
-    allowed = sums.area >= params.min_area
+    allowed = (sums.area >= params.min_area) & (sums.outline > 0)
     allowed &= sums.frame <= params.border_fraction * (sums.frame + sums.outline)
-    allowed[-1] = False
     order = np.argsort(-scores, kind="stable").astype(np.int32)
-    return _kernels.suppress(
-        order[allowed[order]],
-        parents,
-        sums.area.astype(np.int64),
-        params.nms_iou,
-        params.max_candidates,
-    )
+    return order[allowed[order]]
 
 
-def encode(tree: Hierarchy, nodes: NDArray[np.int32]) -> list[RLE]:
-    """Return the masks of nodes of the tree."""
+def encode(tree: Hierarchy, parts: NDArray[np.int32]) -> list[RLE]:
+    """Return the masks of segments, given the nodes of each (N, 4), -1 beyond the last."""
+    nodes, places = np.unique(parts[parts >= 0], return_inverse=True)
     texts = _kernels.encode_nodes(tree.labels, tree.parents, nodes)
-    return [RLE(size=list(tree.labels.shape), counts=text) for text in texts]
+    masks = [RLE(size=list(tree.labels.shape), counts=text) for text in texts]
+    counts = (parts >= 0).sum(axis=1)
+    ends = counts.cumsum()
+    return [
+        union([masks[place] for place in places[start:end]])
+        for start, end in zip(ends - counts, ends, strict=True)
+    ]
 
 
-def describe(sums: Sums, tree: Hierarchy, nodes: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return the features of nodes, (N, len(FEATURE_NAMES)), given their sums."""
+def describe(sums: Sums, tree: Hierarchy, parts: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the features of segments, (N, len(FEATURE_NAMES)), given their sums and nodes."""
+    there = parts >= 0
+    altitude = np.where(there, tree.altitudes[parts], 0).max(axis=1)
+    lasting = np.where(there, tree.altitudes[tree.parents[parts]], 1).min(axis=1)
     outline, interior = outline_mean(sums), interior_mean(sums)
     perimeter = sums.outline + sums.frame
     columns = (
@@ -125,8 +153,9 @@ def describe(sums: Sums, tree: Hierarchy, nodes: NDArray[np.int32]) -> NDArray[n
         interior - outline,
         sums.frame / perimeter,
         4 * np.pi * sums.area / perimeter**2,
-        tree.altitudes[nodes],
-        tree.altitudes[tree.parents[nodes]] - tree.altitudes[nodes],
+        altitude,
+        lasting - altitude,
+        there.sum(axis=1),
         *(score(sums) for score in SCORES.values()),
     )
     return np.stack(columns, axis=1).astype(np.float32)

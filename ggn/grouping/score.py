@@ -1,7 +1,7 @@
 """What is summed up per segment, and the five scores made of it; higher is better."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,13 @@ class Sums:
     outline_strength: Floats
     """Boundary strength over the cracks, as the arcs have it."""
 
-    def __getitem__(self, segments: NDArray[np.integer]) -> "Sums":
+    def __getitem__(self, segments: NDArray[np.integer] | slice) -> "Sums":
         """Return the sums of the given segments."""
-        return Sums(**{field.name: getattr(self, field.name)[segments] for field in fields(self)})
+        return Sums(**{name: values[segments] for name, values in vars(self).items()})
+
+    def __add__(self, others: "Sums") -> "Sums":
+        """Return the sums of these segments and of others after them."""
+        return Sums(**{k: np.concatenate([v, getattr(others, k)]) for k, v in vars(self).items()})
 
 
 def mean(total: Floats, count: Floats) -> Floats:

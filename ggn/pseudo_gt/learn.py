@@ -102,8 +102,8 @@ def predict_iou(features: NDArray[np.float32], labels: Labels) -> NDArray[np.flo
     examples = slice(None, None, -(-len(features) // MAX_EXAMPLES))
     weights = np.where(labels.known, 1.0, UNKNOWN_WEIGHT)[examples]
     trees = HistGradientBoostingRegressor(
-        learning_rate=0.05,
-        max_iter=150,
+        learning_rate=0.1,
+        max_iter=75,
         max_leaf_nodes=8,
         l2_regularization=1.0,
         early_stopping=False,

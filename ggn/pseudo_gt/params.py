@@ -33,5 +33,7 @@ class PseudoGtParams(BaseModel):
     the score of extraction what the baseline detector, which must be an OLN, says of the box."""
     min_score: float | None = Field(None, allow_inf_nan=False)
     """Candidates scored less by `rank` are dropped (`learned`: an IoU); `null` for no limit."""
+    nms_iou: float = Field(0.2, ge=0, le=1)
+    """Of two candidates that overlap by more than this, the better ranked one is chosen."""
     min_area: int = Field(1, ge=1)
     """Smaller candidates (in pixels) are dropped."""

@@ -16,7 +16,7 @@ HIT_IOU = 0.5
 def select(
     candidates: Instances, annotated: Sequence[RLE], params: PseudoGtParams
 ) -> tuple[Instances, NDArray[np.float64]]:
-    """Drop what is annotated already, small or badly scored; keep the first `top_k`.
+    """Drop what is annotated already, small, badly scored or chosen already; keep `top_k`.
 
     Args:
         candidates: best first; masks of another size than the annotations are scaled to theirs.
@@ -33,8 +33,15 @@ def select(
     keep = (overlap < params.max_annotation_iou) & (candidates.areas >= params.min_area)
     if params.min_score is not None:
         keep &= candidates.scores >= params.min_score
-    chosen = np.flatnonzero(keep)[: params.top_k]
-    return candidates[chosen], overlap[chosen]
+    chosen: list[int] = []
+    for index in np.flatnonzero(keep):
+        if len(chosen) == params.top_k:
+            break
+        before = [candidates.masks[other] for other in chosen]
+        if mask_iou([candidates.masks[index]], before).max(initial=0) <= params.nms_iou:
+            chosen.append(int(index))
+    places = np.array(chosen, dtype=np.intp)
+    return candidates[places], overlap[places]
 
 
 def resized(instances: Instances, size_hw: tuple[int, int]) -> Instances:

@@ -9,7 +9,7 @@ from ggn.grouping import GroupingParams
 def test_the_defaults_are_the_references_where_it_has_them():
     params = GroupingParams()
     assert params.score == "outline_minus_interior"  # ranking method 3
-    assert params.nms_iou == 0.2
+    assert params.nms_iou == 0.5  # its 0.2 is PseudoGtParams.nms_iou, after the final ranking
     assert params.border_fraction == 0.9
     assert params.min_area == 1  # no minimum
     assert params.max_candidates == 100
@@ -33,6 +33,7 @@ def test_the_defaults_are_the_references_where_it_has_them():
         ("nms_iou", float("nan")),
         ("max_candidates", 0),
         ("max_candidates", True),
+        ("union_share", 1.2),
         ("use_new_affinity", True),
     ],
 )

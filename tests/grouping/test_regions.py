@@ -38,6 +38,11 @@ def test_sums_of_three_regions_counted_by_hand():
     assert sums.rim_affinity.tolist() == [2.5, 2, 1.25, 2.5, 0]
 
 
+def single(nodes):
+    """Return the parts of segments that are one node each."""
+    return np.pad(np.array(nodes, np.int32)[:, None], ((0, 0), (0, 3)), constant_values=-1)
+
+
 maps = arrays.arrays(
     np.float32,
     arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10),
@@ -79,7 +84,7 @@ def test_masks_equal_pycocotools_encoding(affinity):
     tree = build_hierarchy(affinity, FINEST)
     bitmaps = [np.isin(tree.labels, list(regions)) for regions in leaves(tree.parents)]
     nodes = np.arange(len(tree.parents), dtype=np.int32)
-    assert encode(tree, nodes) == masks.encode(np.array(bitmaps))
+    assert encode(tree, single(nodes)) == masks.encode(np.array(bitmaps))
 
 
 def tree_sums(area, frame=0.0, outline=100.0):
@@ -91,7 +96,7 @@ def tree_sums(area, frame=0.0, outline=100.0):
         frame=np.broadcast_to(np.float64(frame), count),
         rim=zero,
         rim_affinity=zero,
-        outline=np.broadcast_to(np.float64(outline), count),
+        outline=np.array([outline] * (count - 1) + [0.0]),  # the root has none
         outline_affinity=zero,
         outline_strength=zero,
     )
@@ -104,7 +109,7 @@ AREAS = [10, 2, 38, 50, 12, 50, 100]
 
 def chosen(scores, sums=None, **changes):
     sums = sums or tree_sums(AREAS)
-    params = GroupingParams(**changes)
+    params = GroupingParams(**{"nms_iou": 0.2, **changes})
     return choose(sums, np.array(scores, np.float64), NESTED, params).tolist()
 
 
@@ -163,7 +168,7 @@ def test_features_of_three_regions():
     affinity = np.full((5, 5), UNIT // 2, np.int16)
     tree = three_regions(affinity)
     nodes = np.array([3, 0])
-    rows = describe(sum_nodes(affinity, tree)[nodes], tree, nodes)
+    rows = describe(sum_nodes(affinity, tree)[nodes], tree, single(nodes))
     found = [dict(zip(FEATURE_NAMES, row, strict=True)) for row in rows]
     assert found[0]["area_fraction"] == pytest.approx(15 / 25)
     assert found[0]["border_contact"] == pytest.approx(11 / 16)
@@ -174,6 +179,7 @@ def test_features_of_three_regions():
     for row in found:
         assert row["outline_affinity_mean"] == row["interior_affinity_mean"] == 0.5
         assert row["contrast"] == 0
+        assert row["parts"] == 1
         assert row["score_outline_minus_interior"] == 1
 
 
@@ -185,20 +191,19 @@ def test_candidates_carry_features_and_nodes(cell_map):
     assert found.features.shape == (count, len(FEATURE_NAMES))
     assert found.features.dtype == np.float32
     assert np.isfinite(found.features).all()
-    np.testing.assert_array_equal(
-        found.features[:, FEATURE_NAMES.index("score_outline_minus_interior")],
-        found.instances.scores,
-    )
+    scores = found.features[:, FEATURE_NAMES.index("score_outline_minus_interior")]
+    np.testing.assert_array_equal(np.minimum.accumulate(scores), found.instances.scores)
     np.testing.assert_allclose(
         found.features[:, FEATURE_NAMES.index("area_fraction")] * affinity.size,
         found.instances.areas,
         rtol=1e-5,
     )
-    assert encode(build_hierarchy(affinity), found.nodes) == found.instances.masks
+    assert encode(build_hierarchy(affinity), found.parts) == found.instances.masks
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5])
 def test_candidates_overlap_no_more_than_allowed(cell_map, threshold):
-    found = candidates(cell_map(6), GroupingParams(nms_iou=threshold)).instances
+    params = GroupingParams(nms_iou=threshold, union_share=0.0)
+    found = candidates(cell_map(6), params).instances
     overlap = masks.mask_iou(found.masks, found.masks)
     assert (overlap[~np.eye(len(found), dtype=bool)] <= threshold).all()

@@ -15,6 +15,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
         "max_annotation_iou": 0.5,
         "rank": "extracted",
         "min_score": None,
+        "nms_iou": 0.2,
         "min_area": 1,
     }
 
@@ -34,6 +35,7 @@ def test_every_ranking_is_a_feature_that_the_grouping_computes() -> None:
         ("rank", "oracle", "Input should be 'extracted', 'outline_affinity'"),
         ("min_score", float("inf"), "finite number"),
         ("min_score", "0.3", "valid number"),
+        ("nms_iou", 1.1, "less than or equal to 1"),
         ("min_area", 0, "greater than or equal to 1"),
         ("topk", 3, "Extra inputs are not permitted"),
     ],
