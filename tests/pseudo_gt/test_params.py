@@ -22,7 +22,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
 
 def test_every_ranking_is_a_feature_that_the_grouping_computes() -> None:
     scores = {name.removeprefix("score_") for name in FEATURE_NAMES if name.startswith("score_")}
-    assert set(get_args(RankName)) - {"extracted", "learned"} == scores
+    assert set(get_args(RankName)) - {"extracted", "learned", "oln"} == scores
 
 
 @pytest.mark.parametrize(
