@@ -4,10 +4,10 @@ from pathlib import Path
 
 from rich.progress import track
 
+from ggn import detector  # which imports torch when first asked for something
 from ggn.core.coco import read_coco
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
-from ggn.detector import load_detector
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import oln_scores, write_scores
 from ggn.pseudo_gt.select import resized
@@ -27,7 +27,7 @@ def main(split: str) -> None:
     with open_stage("score_candidates", split, inputs=INPUTS) as run:
         scores = {}
         if run.params(PseudoGtParams).rank == "oln":
-            detector = load_detector(run.models / "baseline", device=run.device)
+            oln = detector.load_detector(run.models / "baseline", device=run.device)
             folder = Path(read_prepared(run.data / "prepared").train_images)
             images = read_coco(run.data / "training" / "baseline.json")["images"]
             files = {image["id"]: folder / image["file_name"] for image in images}
@@ -35,7 +35,7 @@ def main(split: str) -> None:
             for item in track(items, "score", total=len(files), console=run.console):
                 image = read_image(files[item.image_id])
                 found = resized(item.instances, image.shape[:2])
-                ratings = detector.rate_boxes(image, found.boxes_xyxy)
+                ratings = oln.rate_boxes(image, found.boxes_xyxy)
                 scores[item.image_id] = oln_scores(item, *ratings)
         write_scores(run.data / "candidate_scores.json", scores)
 

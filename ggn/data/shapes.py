@@ -8,6 +8,9 @@ and casts a shadow on what lies behind.
 
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -114,21 +117,25 @@ def make_shapes(params: ShapesParams, out_dir: Path) -> None:
             raise FileExistsError(f"{out_dir / name} exists; shapes are drawn into a fresh folder")
     unfinished = out_dir / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    for part in get_args(Part):
-        (unfinished / part).mkdir(parents=True)
-        dataset = _draw_part(params, part, unfinished / part)
-        write_json(unfinished / "annotations" / f"instances_{part}.json", dataset)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for part in get_args(Part):
+            (unfinished / part).mkdir(parents=True)
+            dataset = _draw_part(params, part, unfinished / part, pool)
+            write_json(unfinished / "annotations" / f"instances_{part}.json", dataset)
     for name in folders:
         (unfinished / name).replace(out_dir / name)
     unfinished.rmdir()
 
 
-def _draw_part(params: ShapesParams, part: Part, images_dir: Path) -> dict[str, Any]:
+def _draw_part(
+    params: ShapesParams, part: Part, images_dir: Path, pool: ProcessPoolExecutor
+) -> dict[str, Any]:
     """Write the images of one part and return its COCO dataset."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for index in range(params.train_images if part == "train" else params.val_images):
-        scene = draw_scene(params, part, index)
+    indices = range(params.train_images if part == "train" else params.val_images)
+    scenes = pool.map(partial(draw_scene, params, part), indices, chunksize=4)
+    for index, scene in enumerate(scenes):
         image_id = _FIRST_IMAGE_ID[part] + index
         file_name = f"{image_id:07d}.png"
         Image.fromarray(scene.image).save(images_dir / file_name, compress_level=3)
