@@ -141,16 +141,15 @@ def two_coloured_disc():
     """Its halves are further apart than each is from the background around it."""
     y, x = np.indices((120, 120)) - 60
     disc = y**2 + x**2 < 30**2
-    half = disc & (x < 0)
     affinity = np.ones((120, 120), np.float32)
     affinity[ndimage.morphological_gradient(disc.astype(int), size=3) > 0] = 0.5
     affinity[disc & (np.abs(x) < 2)] = 0.2
     affinity -= 0.2 * (x > 0) * disc  # so that not all is level
-    return affinity, disc, half
+    return affinity, disc
 
 
 def test_an_object_of_two_parts_is_found_as_their_union():
-    affinity, disc, _ = two_coloured_disc()
+    affinity, disc = two_coloured_disc()
     best = []
     for share in (0.0, 0.2):
         found = candidates(affinity, GroupingParams(union_share=share))
