@@ -15,6 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -282,8 +283,10 @@ def fit(
         except SIGTERMException as end:  # a SystemExit without a code, which reads as success
             raise SystemExit(128 + signal.SIGTERM) from end
         except Exception:
-            if trainer.strategy.launcher is not None:  # they may wait for this process for ever
-                trainer.strategy.launcher.kill(signal.SIGKILL)
+            launcher = trainer.strategy.launcher
+            if isinstance(launcher, _SubprocessScriptLauncher):
+                launcher.kill(signal.SIGKILL)  # they may wait for this process for ever
+                launcher.procs.clear()  # or Lightning kills this process for their death
             raise
 
 
