@@ -163,6 +163,8 @@ class Stage:
 
     def report(self, path: Path, metrics: Mapping[str, float], **facts: Any) -> None:
         """Write metrics (and facts that are no metrics) to a JSON file and to MLflow."""
+        if not is_main_process():
+            return
         self.metrics.update(metrics)
         write_json(path, {**facts, **metrics})
         if self.mlflow_run_id is not None:
@@ -198,6 +200,15 @@ def run_stage(main: Callable[..., None]) -> None:
         raise SystemExit(1) from error
 
 
+def is_main_process() -> bool:
+    """Tell whether this process is the only one of its stage or the one that writes its files.
+
+    torchrun, SLURM and Lightning number the processes of one training in these variables.
+    """
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
 def tracking_uri() -> str:
     """Return MLFLOW_TRACKING_URI, or the local database of this checkout."""
     return os.environ.get("MLFLOW_TRACKING_URI") or TRACKING_URI
@@ -217,6 +228,8 @@ def open_stage(
             `{recipe}` are filled in. Their hashes tag the run.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("ggn").setLevel(logging.INFO if is_main_process() else logging.WARNING)
     if "ggn.grouping" in sys.modules:  # only stages that group import it by now
         _refuse_stale_kernel()
     document = read_params()
@@ -234,6 +247,8 @@ def open_stage(
     with _mlflow_run(stage, {str(path): _dvc_hash(path) for path in paths}):
         yield stage
         stage.metrics["seconds"] = time.monotonic() - started
+    if not is_main_process():
+        return
     shutil.rmtree(scratch)
     with suppress(OSError):  # another start of this stage keeps its own state there
         scratch.parent.rmdir()
@@ -317,7 +332,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 @contextmanager
 def _mlflow_run(stage: Stage, input_hashes: Mapping[str, str]) -> Iterator[None]:
     """Track the body as one MLflow run; without MLflow installed, only run it."""
-    if importlib.util.find_spec("mlflow") is None:
+    if importlib.util.find_spec("mlflow") is None or not is_main_process():
         yield
         return
     from mlflow import MlflowClient

@@ -80,9 +80,8 @@ class AffinityTraining(Training):
         target, weight = affinity_targets(batch.labels)
         logits = self.network(normalise(batch.images))
         loss = affinity_loss(logits, target, weight, self._pos_weight)
-        self.recent_losses.append(float(loss.detach()))
-        self.images_seen += len(batch.images) * self.trainer.world_size
-        self.log("train/loss", loss.detach())
+        noted = self.note(loss[None], len(batch.images))
+        self.log("train/loss", noted.sum())
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 

@@ -35,11 +35,14 @@ class _Images:
         """Return the id, the pixels uint8 (3, H, W) and the objects of an image.
 
         Raises:
-            ValueError: if the file is no image or not of the size that the dataset says.
+            ValueError: if the file is missing, no image or not of the size that the dataset says.
         """
         record = self._images[index]
         path = self._folder / record["file_name"]
-        pixels = read_image(path)
+        try:
+            pixels = read_image(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"image {record['id']}: {error}") from error
         if pixels.shape[:2] != (record["height"], record["width"]):
             raise ValueError(
                 f"{path}: image {record['id']} must be (H, W) = "

@@ -13,6 +13,7 @@ from ggn.detector.coders import decode_sides
 from ggn.detector.params import OlnParams, RPNParams
 from ggn.detector.roi_heads import BoxHead, TrainingRegions, matched_objects, positive_rows
 from ggn.detector.rpn import RPN, Proposals, RPNOutput
+from ggn.engine.processes import loss_divisor
 
 
 class AnchorTargets(NamedTuple):
@@ -105,9 +106,10 @@ class OlnRPN(RPN):
         wrong = torch.cat(predicted) - torch.cat([target.centerness for target in targets])
         iou = aligned_iou(torch.cat(boxes), torch.cat([target.boxes_xyxy for target in targets]))
         sampled = sum(target.sampled for target in targets)
+        divisor = loss_divisor(sampled, output.logits.device)
         return {
-            "rpn_centerness": wrong.abs().sum() / sampled,
-            "rpn_box": self.oln.box_weight * (1 - iou).sum() / sampled,
+            "rpn_centerness": wrong.abs().sum() / divisor,
+            "rpn_box": self.oln.box_weight * (1 - iou).sum() / divisor,
         }
 
     @torch.no_grad()
@@ -175,6 +177,6 @@ class OlnBoxHead(BoxHead):
         iou = aligned_iou(boxes, matched_objects(regions, objects_xyxy))
         wrong = positive_rows(logits, regions).squeeze(1).sigmoid() - iou
         return {
-            "box_iou": wrong.abs().sum() / max(len(logits), 1),
+            "box_iou": wrong.abs().sum() / loss_divisor(len(logits), logits.device),
             "box_regression": self.regression_loss(deltas, regions, objects_xyxy),
         }

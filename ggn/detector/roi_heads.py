@@ -13,6 +13,7 @@ from ggn.detector.coders import clip_boxes, decode_deltas, encode_deltas
 from ggn.detector.params import BoxParams, DetectionParams, MaskParams
 from ggn.detector.pooling import roi_align
 from ggn.engine.backbone import norm_layer
+from ggn.engine.processes import loss_divisor
 
 FOREGROUND, BACKGROUND = 0, 1
 """Classes of the box head, in the order of its logits."""
@@ -124,7 +125,7 @@ class BoxHead(nn.Module):
             label[: len(region.object_index)] = FOREGROUND
         loss = F.cross_entropy(logits, labels, reduction="sum")
         return {
-            "box_class": loss / max(len(logits), 1),
+            "box_class": loss / loss_divisor(len(logits), logits.device),
             "box_regression": self.regression_loss(deltas, regions, objects_xyxy),
         }
 
@@ -138,7 +139,8 @@ class BoxHead(nn.Module):
         boxes = torch.cat([region.positives_xyxy for region in regions])
         matched = matched_objects(regions, objects_xyxy)
         targets = encode_deltas(boxes, matched, self.params.delta_stds)
-        return (positive_rows(deltas, regions) - targets).abs().sum() / max(len(deltas), 1)
+        divisor = loss_divisor(len(deltas), deltas.device)
+        return (positive_rows(deltas, regions) - targets).abs().sum() / divisor
 
 
 def _by_image(rows: Tensor, regions: Sequence[TrainingRegions]) -> tuple[Tensor, ...]:
@@ -221,7 +223,7 @@ class MaskHead(nn.Module):
     def losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Binary cross-entropy per cell, 0 without regions; both (R, 2P, 2P)."""
         loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return {"mask": loss / max(targets.numel(), 1)}
+        return {"mask": loss / loss_divisor(targets.numel(), logits.device)}
 
 
 def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:

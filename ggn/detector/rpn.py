@@ -12,6 +12,7 @@ from ggn.detector.anchors import inside_padded_image, padded_size, pyramid_ancho
 from ggn.detector.assign import IGNORED, assign_by_iou, pairwise_iou, sample_candidates
 from ggn.detector.coders import clip_boxes, decode_deltas, encode_deltas
 from ggn.detector.params import RPNParams
+from ggn.engine.processes import loss_divisor
 
 _STDS = (1.0, 1.0, 1.0, 1.0)
 
@@ -153,7 +154,8 @@ class RPN(nn.Module):
             torch.cat(logits), torch.cat(targets), reduction="sum"
         )
         box = (torch.cat(deltas) - torch.cat(delta_targets)).abs().sum()
-        return {"rpn_objectness": objectness / sampled, "rpn_box": box / sampled}
+        divisor = loss_divisor(sampled, output.logits.device)
+        return {"rpn_objectness": objectness / divisor, "rpn_box": box / divisor}
 
     def assign(self, output: RPNOutput, objects_xyxy: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """Assign the anchors of one image: int64 (A,), -1 also for those beyond the image."""

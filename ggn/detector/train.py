@@ -78,14 +78,14 @@ class DetectorTraining(Training):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the sum of the losses of a batch."""
         losses = self.network.losses(batch, self._generator())
-        loss = torch.stack(list(losses.values())).sum()
-        self.recent_losses.append(float(loss.detach()))
-        self.images_seen += len(batch.images) * self.trainer.world_size
+        parts = torch.stack(list(losses.values()))
+        noted = self.note(parts, len(batch.images))
         if (self.trainer.global_step + 1) % self.params.log_steps == 0:  # handing over takes time
-            self.log("train/loss", loss.detach())
+            self.log("train/loss", noted.sum())
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-            self.log_dict({f"train/{name}": part.detach() for name, part in losses.items()})
-        return loss
+            names = [f"train/{name}" for name in losses]
+            self.log_dict(dict(zip(names, noted, strict=True)))
+        return parts.sum()
 
     def _generator(self) -> torch.Generator:
         """Return the random numbers of this step on this device: which regions are sampled."""

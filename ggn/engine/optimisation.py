@@ -22,8 +22,15 @@ def total_steps(params: TrainingParams, images: int) -> int:
     return math.ceil(params.epochs * steps_per_epoch(images, params.batch_size))
 
 
+def scaled_lr(params: TrainingParams) -> float:
+    """Return the learning rate after the warm-up: `lr`, in proportion to the batch if so asked."""
+    if params.lr_batch_size is None:
+        return params.lr
+    return params.lr * params.batch_size / params.lr_batch_size
+
+
 def lr_factor(step: int, params: TrainingParams, images: int) -> float:
-    """Return the learning rate of step 0, 1, … as a share of `params.lr`.
+    """Return the learning rate of step 0, 1, … as a share of `scaled_lr`.
 
     The linear warm-up multiplies whatever the schedule says, so a drop inside it still happens.
     """
@@ -59,7 +66,7 @@ def parameter_groups(module: nn.Module, params: TrainingParams) -> list[dict[str
 def configure_sgd(module: nn.Module, params: TrainingParams, images: int) -> dict[str, Any]:
     """Return what `LightningModule.configure_optimizers` wants: SGD and its per-step schedule."""
     groups = parameter_groups(module, params)
-    optimiser = SGD(groups, lr=params.lr, momentum=params.momentum)
+    optimiser = SGD(groups, lr=scaled_lr(params), momentum=params.momentum)
     scheduler = LambdaLR(optimiser, lambda step: lr_factor(step, params, images))
     return {
         "optimizer": optimiser,

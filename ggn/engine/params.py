@@ -48,7 +48,9 @@ class TrainingParams(BaseModel):
     batch_size: int = Field(8, ge=1)
     """Images of one optimisation step, over all devices together."""
     lr: float = Field(0.02, gt=0)
-    """Learning rate after the warm-up, for this batch size (it is not rescaled)."""
+    """Learning rate after the warm-up, for batches of `lr_batch_size`."""
+    lr_batch_size: int | None = Field(None, ge=1)
+    """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of stochastic gradient descent."""
     weight_decay: float = Field(1e-4, ge=0)
@@ -70,7 +72,9 @@ class TrainingParams(BaseModel):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Arithmetic; `auto` takes bf16-mixed where the device multiplies bf16 fast."""
     devices: int = Field(1, ge=1)
-    """GPUs of one machine to train on (one process on a machine without)."""
+    """GPUs to train on, or processes on a machine without; a launcher's own number goes first.
+
+    A batch is shared out evenly; BatchNorm that learns sees the statistics of each share."""
     workers: int = Field(0, ge=0)
     """Processes that read images; 0 reads them in the training process."""
     checkpoint_steps: int = Field(500, ge=1)

@@ -15,11 +15,13 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ggn.engine.params import TrainingParams
+from ggn.engine.processes import processes_and_machines, raise_together, require_same
 
 
 def choose_precision(precision: str = "auto") -> str:
@@ -97,6 +99,22 @@ class Draws(Dataset[Any]):
         return self.prepare(sample, sample_generator(self.seed + 1, key))
 
 
+class Batches(DataLoader[Any]):
+    """A loader whose failure to read a sample stops all processes, with the same message."""
+
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        while True:
+            try:
+                batch, error = next(batches), None
+            except StopIteration:
+                return
+            except Exception as failure:
+                batch, error = None, failure
+            raise_together(error)
+            yield batch
+
+
 class TrainingData(L.LightningDataModule):
     """The training batches in `DrawOrder`, from the step that the trainer is at."""
 
@@ -117,6 +135,9 @@ class TrainingData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the loader of the remaining steps (Lightning asks after it has resumed)."""
         assert self.trainer is not None  # noqa: S101 - for mypy; Lightning has attached it
+        require_same(
+            self.trainer.global_step, "the step to go on from; they need one common scratch folder"
+        )
         order = DrawOrder(
             len(self.samples),
             self.params.batch_size,
@@ -126,7 +147,7 @@ class TrainingData(L.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
-        return DataLoader(
+        return Batches(
             Draws(self.samples, self.seed, self.prepare),
             batch_size=self.params.batch_size // self.trainer.world_size,
             sampler=order,
@@ -154,12 +175,14 @@ class StopOnNonFiniteLoss(L.Callback):
         self, trainer: L.Trainer, _module: L.LightningModule, loss: Tensor
     ) -> None:
         """Raise FloatingPointError before anything is learned from such a loss."""
+        error = None
         if not bool(torch.isfinite(loss)):
             ids = [str(i) for i in self._image_ids(self._batch)]
-            raise FloatingPointError(
+            error = FloatingPointError(
                 f"loss is {loss.item()} at step {trainer.global_step}, "
                 f"on the images with ids {', '.join(ids)}"
             )
+        raise_together(error)
 
 
 class SaveLast(L.Callback):
@@ -177,17 +200,21 @@ class SaveLast(L.Callback):
                 temporary.replace(self._path)
 
 
-def resume_path(scratch_dir: str | Path, identity: dict[str, Any]) -> Path | None:
+def resume_path(
+    scratch_dir: str | Path, identity: dict[str, Any], *, main: bool = True
+) -> Path | None:
     """Return the checkpoint of an interrupted run of the same `identity`, or None.
 
     `identity` is JSON data that says which run this is (params, seed, data). What another run left
-    there is deleted: going on from it would mix two recipes.
+    there is deleted by the `main` process: going on from it would mix two recipes.
     """
     scratch_dir = Path(scratch_dir)
     text = json.dumps(identity, sort_keys=True, indent=2)
     stamp, checkpoint = scratch_dir / "identity.json", scratch_dir / "last.ckpt"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == text:
         return checkpoint if checkpoint.is_file() else None
+    if not main:
+        return None
     clear_scratch(scratch_dir)
     scratch_dir.mkdir(parents=True, exist_ok=True)
     temporary = stamp.with_suffix(".tmp")
@@ -212,11 +239,14 @@ def make_trainer(
 ) -> L.Trainer:
     """Return the trainer of one training: deterministic, with checkpoints, quiet without a tty."""
     Path(scratch_dir).mkdir(parents=True, exist_ok=True)
+    devices, machines = processes_and_machines(params.devices)
     with _quiet():
         return L.Trainer(
             max_steps=steps,
             max_epochs=-1,
-            devices=params.devices if torch.cuda.is_available() else 1,
+            devices=devices,
+            num_nodes=machines,
+            strategy="ddp" if devices * machines > 1 else "auto",
             precision=choose_precision(params.precision),  # type: ignore[arg-type]
             logger=logger or False,
             callbacks=[*callbacks, SaveLast(Path(scratch_dir), params.checkpoint_steps)],
@@ -252,6 +282,12 @@ def fit(
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         except SIGTERMException as end:  # a SystemExit without a code, which reads as success
             raise SystemExit(128 + signal.SIGTERM) from end
+        except Exception:
+            launcher = trainer.strategy.launcher
+            if isinstance(launcher, _SubprocessScriptLauncher):
+                launcher.kill(signal.SIGKILL)  # they may wait for this process for ever
+                launcher.procs.clear()  # or Lightning kills this process for their death
+            raise
 
 
 @contextmanager

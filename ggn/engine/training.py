@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +14,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
-from torch import nn
+from torch import Tensor, nn
 
-from ggn.engine.optimisation import configure_sgd, total_steps
+from ggn.engine.optimisation import configure_sgd, scaled_lr, total_steps
 from ggn.engine.params import TrainingParams
+from ggn.engine.processes import mean_over_processes
 from ggn.engine.trainer import (
     StopOnNonFiniteLoss,
     TrainingData,
@@ -27,6 +29,7 @@ from ggn.engine.trainer import (
 )
 from ggn.engine.weights import save_weights
 
+_log = logging.getLogger(__name__)
 _LOSS_WINDOW = 100  # steps whose mean loss is reported at the end
 
 
@@ -44,6 +47,13 @@ class Training(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return SGD and the per-step schedule of the params."""
         return configure_sgd(self.network, self.params, self.images)
+
+    def note(self, losses: Tensor, images: int) -> Tensor:
+        """Remember one step's loss; return its parts (N,), averaged over the processes."""
+        parts = mean_over_processes(losses.detach())
+        self.recent_losses.append(float(parts.sum()))
+        self.images_seen += images * self.trainer.world_size
+        return parts
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the window of the reported loss."""
@@ -111,13 +121,19 @@ def train(
     )
     digest = hashlib.sha256(json.dumps(dataset, sort_keys=True).encode()).hexdigest()
     identity = {"kind": kind, "params": params.model_dump(), "seed": seed, "dataset": digest}
-    resume = resume_path(scratch_dir, identity)
     trainer = make_trainer(
         params,
         steps=steps,
         scratch_dir=scratch_dir,
         logger=logger,
         callbacks=[StopOnNonFiniteLoss(image_ids)],
+    )
+    resume = resume_path(scratch_dir, identity, main=trainer.is_global_zero)
+    if logger is not None and trainer.is_global_zero:
+        logger.log_hyperparams({"lr_scaled": scaled_lr(params), "processes": trainer.world_size})
+    _log.info(
+        "%s: %d steps of %d images on %d process(es), learning rate %g",
+        *(kind, steps, params.batch_size, trainer.world_size, scaled_lr(params)),
     )
     started = time.monotonic()
     fit(module, data, trainer, resume)

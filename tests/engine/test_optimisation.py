@@ -11,6 +11,7 @@ from ggn.engine.optimisation import (
     configure_sgd,
     lr_factor,
     parameter_groups,
+    scaled_lr,
     steps_per_epoch,
     total_steps,
 )
@@ -59,6 +60,26 @@ def test_the_factor_stays_within_0_and_1(
         {"schedule": schedule, "warmup_steps": warmup, "warmup_factor": factor}
     )
     assert 0 <= lr_factor(step, params, images=1000) <= 1
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "lr_batch_size", "expected"),
+    [(16, None, 0.02), (16, 16, 0.02), (32, 16, 0.04), (4, 16, 0.005), (8, 1, 0.16)],
+)
+def test_the_learning_rate_follows_the_batch_if_so_asked(
+    batch_size: int, lr_batch_size: int | None, expected: float
+) -> None:
+    params = TrainingParams(
+        lr=0.02, batch_size=batch_size, lr_batch_size=lr_batch_size, warmup_steps=0
+    )
+    assert scaled_lr(params) == pytest.approx(expected)
+    optimiser = configure_sgd(net(), params, images=100)["optimizer"]
+    assert optimiser.param_groups[0]["lr"] == scaled_lr(params)
+
+
+def test_without_a_reference_batch_the_learning_rate_is_untouched() -> None:
+    for batch_size in (1, 3, 7):
+        assert scaled_lr(TrainingParams(lr=0.1, batch_size=batch_size)) == 0.1
 
 
 def net() -> nn.Module:

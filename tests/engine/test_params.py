@@ -25,6 +25,7 @@ def test_params_survive_json() -> None:
         ({"epochs": -1}, "greater than 0"),
         ({"batch_size": 2.0}, "valid integer"),
         ({"batch_size": 0}, "greater than or equal to 1"),
+        ({"lr_batch_size": 0}, "greater than or equal to 1"),
         ({"momentum": 1}, "less than 1"),
         ({"warmup_factor": 0}, "greater than 0"),
         ({"schedule": "linear"}, "'steps' or 'cosine'"),

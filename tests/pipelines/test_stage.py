@@ -211,6 +211,25 @@ def test_scratch_is_not_shared_between_different_inputs(checkout: Path) -> None:
     assert first.scratch != second.scratch
 
 
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_only_the_first_process_of_a_training_writes(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    with open_stage("train_detector", "mine", "ggn") as other:
+        other.report(Path("reports/out.json"), {"images": 3})
+    assert other.mlflow_run_id is None
+    assert other.training_logger() is None
+    assert other.scratch.exists()
+    assert not Path("reports").exists()
+    monkeypatch.setenv(variable, "0")
+    with open_stage("train_detector", "mine", "ggn") as first:
+        first.report(Path("reports/out.json"), {"images": 3})
+    assert first.scratch == other.scratch
+    assert not first.scratch.exists()
+    assert Path("reports/out.json").exists()
+
+
 def test_a_missing_input_is_named(checkout: Path) -> None:
     with (
         pytest.raises(FileNotFoundError, match=r"data/mine/x\.json: missing; .* earlier stage"),
