@@ -30,6 +30,8 @@ PYTHON_STAMP := .venv/.python-$(PYTHON_VERSION)
 PACKAGES_STAMP := .venv/.packages
 PROJECT_STAMP := .venv/.project
 KERNEL := $(wildcard ggn/grouping/*.pyx ggn/grouping/*.hpp)
+# An editable install knows the packages that it was built with.
+PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/grouping/fuzz_kernels.cpp
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
@@ -147,7 +149,7 @@ $(PACKAGES_STAMP): requirements.lock $(PYTHON_STAMP)
 	@$(INSTALL) --require-hashes --requirement requirements.lock --compile-bytecode
 	@touch $@
 
-$(PROJECT_STAMP): $(PACKAGES_STAMP) pyproject.toml CMakeLists.txt $(KERNEL)
+$(PROJECT_STAMP): $(PACKAGES_STAMP) pyproject.toml CMakeLists.txt $(KERNEL) $(PACKAGES)
 	@echo 'building ggn and its kernel'
 	@PATH="$$PWD/.venv/bin:$$PATH" $(INSTALL) --no-build-isolation --no-deps --reinstall-package ggn --editable .
 	@touch $@

@@ -1,4 +1,4 @@
-"""The `ggn` command: what a person types outside the pipeline."""
+"""Commands on photographs: predict, group."""
 
 from __future__ import annotations
 
@@ -6,47 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
-from ggn.core.coco import CocoError, write_json
+from ggn.cli.app import Device, Out, app, err, out
+from ggn.core.coco import write_json
 from ggn.core.instances import Instances
 from ggn.data.images import read_image
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-zoo = typer.Typer(no_args_is_help=True, help="Weights of other projects.")
-app.add_typer(zoo, name="zoo")
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
-
 Images = Annotated[list[Path], typer.Argument(help="Photographs, PNG or JPEG.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for what is written.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Top = Annotated[int, typer.Option(min=1, help="How many instances the picture shows.")]
-
-
-@app.callback()
-def ggn() -> None:
-    """Open-world instance segmentation: find objects of categories nobody annotated."""
-
-
-@app.command()
-def check(
-    annotations: Annotated[Path, typer.Argument(help="COCO-style JSON file.")],
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of its images; without it only the JSON is checked.")
-    ] = None,
-) -> None:
-    """List every fault of a COCO-style dataset; exit with 1 if there is one."""
-    from ggn.data.check import check_dataset
-
-    faults = check_dataset(annotations, images)
-    for fault in faults:
-        out.print(str(fault), markup=False, highlight=False)
-    if faults:
-        err.print(f"{annotations}: {len(faults)} faults", markup=False)
-        raise typer.Exit(1)
-    out.print(f"{annotations}: no fault", markup=False)
 
 
 @app.command()
@@ -112,30 +80,6 @@ def group(
         )
 
 
-@zoo.command()
-def convert(
-    config: Annotated[Path, typer.Argument(help="OpenMMLab config, a Python file; it is not run.")],
-    weights: Annotated[Path, typer.Argument(help="Its checkpoint: .pth or .safetensors.")],
-    out_dir: Out = Path("converted"),
-) -> None:
-    """Turn an OpenMMLab model into our weights and a split of params.yaml (FOLDER/split.yaml).
-
-    A config states the images of one GPU: the batch is that of 8. Each setting that we don't have
-    is listed.
-    """
-    from ruamel.yaml import YAML
-
-    from ggn.openmmlab import convert_model
-
-    conversion = convert_model(config, weights, out_dir)
-    with (out_dir / "split.yaml").open("w", encoding="utf-8") as file:
-        YAML().dump({"splits": {config.stem: conversion.split}}, file)
-    out.print((out_dir / "split.yaml").read_text(encoding="utf-8"), markup=False, highlight=False)
-    for line in conversion.unsupported:
-        err.print(f"not supported: {line}", markup=False, highlight=False)
-    out.print(f"{out_dir}: {conversion.kind}", markup=False)
-
-
 def _refuse_same_names(images: list[Path]) -> None:
     """Two photographs of one name would overwrite each other's results."""
     stems = [path.stem for path in images]
@@ -154,16 +98,3 @@ def _write_masks(path: Path, image: Path, instances: Instances) -> None:
             "instances": instances.to_coco_results(image_id=0),
         },
     )
-
-
-def main() -> None:
-    """Run the command; refusals are one message on stderr and exit status 1."""
-    try:
-        app()
-    except (CocoError, ValueError, OSError) as error:
-        err.print(f"ggn: {error}", style="red", markup=False, highlight=False)
-        raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    main()
