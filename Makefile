@@ -48,7 +48,7 @@ repro: setup  ## Run the pipeline: every stage whose inputs, code or params chan
 
 .PHONY: test
 test: lint  ## Check the code (make lint), then run all tests
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup  ## Check style, types, the import graph and the kernel's format

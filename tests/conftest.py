@@ -14,6 +14,13 @@ from PIL import Image
 # As in pipelines/__init__.py, before anything loads torch: threads that wait by spinning make the
 # tests several times slower where another program has a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process per core already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: where several processes share the run, none waits for them at its end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
