@@ -14,13 +14,19 @@ IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 class Matches:
     """Outcome for V views, T IoU thresholds and D detections (best first).
 
-    `matched` and `hit` are bool (V, T, D): the detection has found an object, and one that counts.
-    `freed` is bool (V, D): at the lowest threshold it has found an object that frees its place.
+    `found` is int32 (V, T, D): the object that the detection has found, -1 for none; `hit` is bool
+    (V, T, D): it has found one that counts. `freed` is bool (V, D): at the lowest threshold it has
+    found an object that frees its place.
     """
 
-    matched: Bools
+    found: NDArray[np.int32]
     hit: Bools
     freed: Bools
+
+    @property
+    def matched(self) -> Bools:
+        """Whether the detection has found an object: (V, T, D)."""
+        return np.asarray(self.found >= 0)
 
 
 def box_iou_xywh(
@@ -69,7 +75,7 @@ def match(
         takes_part: (V, D) detections that exist in the view.
     """
     shape = (len(present), len(IOU_THRESHOLDS), len(iou))
-    matched, hit = np.zeros(shape, bool), np.zeros(shape, bool)
+    taken, hit = np.full(shape, -1, np.int32), np.zeros(shape, bool)
     freed = np.zeros(takes_part.shape, bool)
     is_free = np.repeat(present[:, None, :], len(IOU_THRESHOLDS), axis=1)
     reaches = iou >= IOU_THRESHOLDS[0]
@@ -89,9 +95,9 @@ def match(
         chosen = value.argmax(axis=2)
         view, threshold = np.nonzero(possible.any(axis=2))
         found = objects[chosen[view, threshold]]
-        matched[view, threshold, detection] = True
+        taken[view, threshold, detection] = found
         hit[view, threshold, detection] = counted[view, found]
         is_free[view, threshold, found] = crowd[found]
         lowest = threshold == 0
         freed[view[lowest], detection] = frees[view[lowest], found[lowest]]
-    return Matches(matched, hit, freed)
+    return Matches(taken, hit, freed)

@@ -6,7 +6,7 @@ are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
 
 import math
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -22,6 +22,9 @@ from ggn.evaluation.run_lengths import are_sound
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
+FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
+"""Keys of images in a federated dataset, in the order of `Federation`'s fields."""
+
 _BATCH = 1024  # records whose masks are checked together: bounds memory
 
 _INTEGERS = (int, np.integer)
@@ -35,6 +38,21 @@ class Images:
 
     ids: frozenset[int]
     sizes_hw: Mapping[int, tuple[int, int]]
+    federation: Mapping[int, "Federation"]
+    """By image id; empty unless the dataset is federated, as LVIS is."""
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What else a federated dataset says of an image, as category ids.
+
+    Of a category that has neither an object here nor a place in `absent`, nobody has looked.
+    """
+
+    absent: frozenset[int]
+    """`neg_category_ids`: looked for, and not there."""
+    not_exhaustive: frozenset[int]
+    """`not_exhaustive_category_ids`: some objects may lack an annotation."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +80,10 @@ def read_annotations(
     file, dataset = _load(annotations, "annotations")
     if not isinstance(dataset, Mapping):
         raise CocoError([Fault(file, "top level", f"must be an object, got {_short(dataset)}")])
-    images = _images(_checked(file, "images", dataset.get("images"), _unique_id()))
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
-    shapes = _Shapes(images, iou_types)
     category_ids = {category["id"] for category in categories}
+    images = _images(file, dataset.get("images"), category_ids)
+    shapes = _Shapes(images, iou_types)
 
     def faults_of(record: Record) -> Iterator[str]:
         category_id = record.get("category_id")
@@ -82,9 +100,12 @@ def read_annotations(
 
 
 def read_predictions(
-    predictions: Path | str | Sequence[Record], images: Images, iou_types: Sequence[IouType]
+    predictions: Path | str | Sequence[Record],
+    images: Images,
+    iou_types: Sequence[IouType],
+    name: str = "predictions",
 ) -> list[Record]:
-    """Records of a COCO results file, or of the list given, with masks as compressed RLE.
+    """Records of a COCO results file, or of the list called `name`, with masks as compressed RLE.
 
     A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
     `category_id` may be missing.
@@ -93,7 +114,7 @@ def read_predictions(
         CocoError: naming file, record, key and what is allowed, for every fault.
         FileNotFoundError: no such file.
     """
-    file, records = _load(predictions, "predictions")
+    file, records = _load(predictions, name)
     shapes = _Shapes(images, iou_types)
 
     def faults_of(record: Record) -> Iterator[str]:
@@ -168,13 +189,37 @@ def _unique_id(*text_keys: str) -> FaultsOf:
     return faults_of
 
 
-def _images(records: Sequence[Record]) -> Images:
+def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
+    new_id = _unique_id()
+    is_federated = isinstance(images, list | tuple) and any(
+        key in image for image in images if isinstance(image, Mapping) for key in FEDERATION_KEYS
+    )
+
+    def faults_of(record: Record) -> Iterator[str]:
+        yield from new_id(record)
+        for key in FEDERATION_KEYS if is_federated else ():
+            yield from _faults_of_ids(key, record.get(key), category_ids)
+
+    records = _checked(file, "images", images, faults_of)
     sizes_hw = {
         record["id"]: (int(record["height"]), int(record["width"]))
         for record in records
         if _is_integer(record.get("height")) and _is_integer(record.get("width"))
     }
-    return Images(frozenset(record["id"] for record in records), sizes_hw)
+    federation = {
+        record["id"]: Federation(*(frozenset(record[key]) for key in FEDERATION_KEYS))
+        for record in records
+        if is_federated
+    }
+    return Images(frozenset(record["id"] for record in records), sizes_hw, federation)
+
+
+def _faults_of_ids(key: str, ids: Any, category_ids: Collection[int]) -> Iterator[str]:
+    """Faults of a list that every image of a federated dataset has."""
+    if not isinstance(ids, list | tuple):
+        yield f"{key} must be a list of category ids, as some image has one; got {_short(ids)}"
+    elif unknown := [id_ for id_ in ids if not _is_integer(id_) or id_ not in category_ids]:
+        yield f"{key} must hold ids of categories, got {_short(unknown[0])}"
 
 
 @dataclass(frozen=True)
