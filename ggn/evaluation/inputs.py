@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.masks import RLE, areas, boxes_xyxy, mask_iou
+from ggn.core.masks import RLE, areas, boxes_xyxy
 from ggn.evaluation.matching import Bools, box_iou_xywh
 from ggn.evaluation.params import IouType
 from ggn.evaluation.records import Federation, Record, read_annotations, read_predictions
+from ggn.evaluation.run_lengths import iou_and_areas
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class EvaluationInputs:
         if iou_type == "bbox":
             iou = box_iou_xywh(_boxes_xywh(detections), _boxes_xywh(objects), crowd)
         else:
-            iou = mask_iou(_masks(detections), _masks(objects), crowd)
+            iou, detection_areas = iou_and_areas(_masks(detections), _masks(objects), crowd)
         if self.detection_area_is_of_box:
             detection_areas = _boxes_xywh(detections)[:, 2:].prod(axis=1)
-        else:
+        elif iou_type == "bbox":
             detection_areas = areas(_masks(detections))
         return ImageArrays(
             iou=iou,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.evaluation import _overlaps
+
 Bools = NDArray[np.bool_]
 
 IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
@@ -74,30 +76,17 @@ def match(
         frees: (V, G) objects whose match at the lowest threshold frees the detection's place.
         takes_part: (V, D) detections that exist in the view.
     """
-    shape = (len(present), len(IOU_THRESHOLDS), len(iou))
-    taken, hit = np.full(shape, -1, np.int32), np.zeros(shape, bool)
-    freed = np.zeros(takes_part.shape, bool)
-    is_free = np.repeat(present[:, None, :], len(IOU_THRESHOLDS), axis=1)
-    reaches = iou >= IOU_THRESHOLDS[0]
-    # Later objects first, then stably by falling IoU: the preference among objects that count.
-    preference = np.argsort(-iou[:, ::-1], axis=1, kind="stable")
-    preference = iou.shape[1] - 1 - preference
-    for detection in np.flatnonzero(reaches.any(axis=1)):
-        objects = preference[detection, : np.count_nonzero(reaches[detection])]
-        possible = (
-            is_free[:, :, objects]
-            & (iou[detection, objects] >= IOU_THRESHOLDS[:, None])
-            & takes_part[:, detection, None, None]
-        )
-        descending = np.arange(len(objects), 0, -1)
-        rank = descending + len(objects) * counted[:, objects]
-        value = possible * rank[:, None, :]
-        chosen = value.argmax(axis=2)
-        view, threshold = np.nonzero(possible.any(axis=2))
-        found = objects[chosen[view, threshold]]
-        taken[view, threshold, detection] = found
-        hit[view, threshold, detection] = counted[view, found]
-        is_free[view, threshold, found] = crowd[found]
-        lowest = threshold == 0
-        freed[view[lowest], detection] = frees[view[lowest], found[lowest]]
-    return Matches(taken, hit, freed)
+    found = _overlaps.match(
+        np.ascontiguousarray(iou),
+        IOU_THRESHOLDS,
+        crowd.view(np.uint8),
+        np.ascontiguousarray(present).view(np.uint8),
+        np.ascontiguousarray(counted).view(np.uint8),
+        np.ascontiguousarray(takes_part).view(np.uint8),
+    )
+    view = np.arange(len(present))
+    if not iou.shape[1]:
+        return Matches(found, np.zeros(found.shape, bool), np.zeros(takes_part.shape, bool))
+    hit = (found >= 0) & counted[view[:, None, None], found]
+    freed = (found[:, 0] >= 0) & frees[view[:, None], found[:, 0]]
+    return Matches(found, hit, freed)

@@ -4,6 +4,7 @@ Only that is checked, so that anybody's COCO files will do: no file names, and n
 are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
 """
 
+import itertools
 import math
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -124,7 +125,33 @@ def read_predictions(
             yield f"category_id must be an integer, got {_short(record['category_id'])}"
         yield from shapes.faults_of(record)
 
-    return _checked(file, "predictions", records, faults_of, shapes)
+    def are_plain(batch: Sequence[Any]) -> bool:
+        return _have_plain_numbers(batch, images.ids)
+
+    return _checked(file, "predictions", records, faults_of, shapes, are_plain)
+
+
+def _have_plain_numbers(batch: Sequence[Any], image_ids: Collection[int]) -> bool:
+    """Whether ids, scores and boxes of all records are surely sound, without a look at each."""
+    if not all(type(record) is dict for record in batch):
+        return False
+    known = [record.get("image_id") for record in batch]
+    categories = {type(record.get("category_id", 0)) for record in batch}
+    if {*map(type, known)} != {int} or not image_ids >= {*known} or categories != {int}:
+        return False
+    boxes = [record["bbox"] for record in batch if "bbox" in record]
+    if any(type(box) is not list or len(box) != 4 for box in boxes):
+        return False
+    numbers = [record.get("score") for record in batch]
+    numbers += itertools.chain.from_iterable(boxes)
+    if not {*map(type, numbers)} <= {int, float}:
+        return False
+    try:
+        values = np.array(numbers, np.float64)
+    except OverflowError:
+        return False
+    sides = values[len(batch) :].reshape(-1, 4)[:, 2:]
+    return bool(np.isfinite(values).all() and (sides >= 0).all())
 
 
 def _load(source: Any, name: str) -> tuple[str, Any]:
@@ -135,14 +162,25 @@ def _load(source: Any, name: str) -> tuple[str, Any]:
 
 
 def _checked(
-    file: str, section: str, records: Any, faults_of: FaultsOf, shapes: "_Shapes | None" = None
+    file: str,
+    section: str,
+    records: Any,
+    faults_of: FaultsOf,
+    shapes: "_Shapes | None" = None,
+    are_plain: Callable[[Sequence[Any]], bool] | None = None,
 ) -> list[Record]:
-    """The records, their masks read if there are `shapes`, unless one has a fault."""
+    """The records, their masks read if there are `shapes`, unless one has a fault.
+
+    Batches whose masks are sound and that `are_plain` have none.
+    """
     if not isinstance(records, list | tuple):
         raise CocoError([Fault(file, section, f"must be a list, got {_short(records)}")])
     checked: list[Record] = []
     faults: list[Fault] = []
-    for index, (record, is_ready) in enumerate(_with_readiness(records, shapes)):
+    for index, (record, is_ready, is_plain) in enumerate(_batched(records, shapes, are_plain)):
+        if is_ready and is_plain:
+            checked.append(record)
+            continue
         if not isinstance(record, Mapping):
             reasons = [f"must be an object, got {_short(record)}"]
         elif not (reasons := list(faults_of(record))):
@@ -156,12 +194,17 @@ def _checked(
     return checked
 
 
-def _with_readiness(records: Sequence[Any], shapes: "_Shapes | None") -> Iterator[tuple[Any, bool]]:
-    """Each record, and whether its mask is known to be sound as it is."""
+def _batched(
+    records: Sequence[Any],
+    shapes: "_Shapes | None",
+    are_plain: Callable[[Sequence[Any]], bool] | None,
+) -> Iterator[tuple[Any, bool, bool]]:
+    """Each record, whether its mask is known to be sound as it is, and whether the rest is."""
     for start in range(0, len(records), _BATCH):
         batch = records[start : start + _BATCH]
         ready = np.zeros(len(batch), bool) if shapes is None else shapes.have_sound_masks(batch)
-        yield from zip(batch, ready.tolist(), strict=True)
+        plain = itertools.repeat(are_plain is not None and are_plain(batch), len(batch))
+        yield from zip(batch, ready.tolist(), plain, strict=True)
 
 
 def _where(section: str, index: int, record: Any) -> str:
