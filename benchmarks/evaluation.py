@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/evaluation.py ANNOTATIONS PREDICTIONS
 
-PREDICTIONS is a COCO results file (.json or .json.gz); the detections of each image are repeated with
-falling scores until there are --detections. Every tool runs in a process of its own, in turns; what
-is timed begins with the parsed files and ends with the numbers. Prints a Markdown table. The row of
-faster-coco-eval is there if it is installed (`pip install faster-coco-eval`).
+PREDICTIONS is a COCO results file (.json or .json.gz); the detections of each image are repeated,
+with falling scores, until there are --detections. Every tool runs in a process of its own, in
+turns; what is timed begins with the parsed files and ends with the numbers. Prints a Markdown
+table. The row of faster-coco-eval is there if it is installed (`pip install faster-coco-eval`).
 """
 
 import argparse

@@ -12,8 +12,8 @@ namespace ggn {
 using Ends = std::vector<std::uint32_t>;
 
 // Read one mask of n_pixels; false unless the text is well formed, the runs fill the image and none
-// but the first is shorter than `shortest`. A character carries 5 bits, and says whether the number goes on; from the
-// fourth on, numbers are differences to the one before the last.
+// but the first is shorter than `shortest`. A character carries 5 bits, and says whether the number
+// goes on; from the fourth on, numbers are differences to the one before the last.
 inline bool read_runs(const char* text, std::int64_t length, std::int64_t n_pixels,
                       std::int64_t shortest, Ends& ends) {
   constexpr int kMaxBits = 30;  // more than any run
