@@ -137,7 +137,9 @@ def slow_federated(dataset: Any, results: list[Any], k: int) -> tuple[float, flo
                     for place, record in enumerate(best.get(image["id"], []))
                     if record["category_id"] == category
                 ]
-                for (place, record), hit in zip(named, hits_of(named, here, threshold)):
+                for (place, record), hit in zip(
+                    named, hits_of(named, here, threshold), strict=True
+                ):
                     if hit or category not in image["not_exhaustive_category_ids"]:
                         outcome.append((record["score"], hit))
                     found_at_k += hit and place < k
