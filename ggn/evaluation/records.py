@@ -131,7 +131,7 @@ def read_predictions(
     return _checked(file, "predictions", records, faults_of, shapes, are_plain)
 
 
-def _have_plain_numbers(batch: Sequence[Any], image_ids: Collection[int]) -> bool:
+def _have_plain_numbers(batch: Sequence[Any], image_ids: frozenset[int]) -> bool:
     """Whether ids, scores and boxes of all records are surely sound, without a look at each."""
     if not all(type(record) is dict for record in batch):
         return False
