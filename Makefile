@@ -29,7 +29,7 @@ INSTALL := $(UV) pip install --quiet --python .venv/bin/python
 PYTHON_STAMP := .venv/.python-$(PYTHON_VERSION)
 PACKAGES_STAMP := .venv/.packages
 PROJECT_STAMP := .venv/.project
-KERNEL := $(wildcard ggn/grouping/*.pyx ggn/grouping/*.hpp)
+KERNEL := $(wildcard ggn/*/*.pyx ggn/*/*.hpp)
 # An editable install knows the packages that it was built with.
 PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/grouping/fuzz_kernels.cpp

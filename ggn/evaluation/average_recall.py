@@ -12,7 +12,7 @@ BUDGETS = (10, 20, 30, 50, 100, 300, 500, 1000, 1500)
 """Detections per image, the k of AR_k; detections beyond the last are never looked at."""
 
 REFERENCE_BUDGET = 100
-"""Detections per image for AP and for recall by size."""
+"""Detections per image for recall by size, and for AP but under `federated`."""
 
 AREA_RANGES = {
     "all": (0.0, 1e5**2),
@@ -58,10 +58,11 @@ class Tally:
         self.n_objects += n_objects
 
     def add_precision(self, scores: NDArray[np.float64], hit: Bools, ignored: Bools) -> None:
-        """Add an image: scores (D,), `hit` and `ignored` (T, D) in the budget, best first."""
-        self.scores.append(scores[:REFERENCE_BUDGET])
-        self.hits.append(_pack(hit[:, :REFERENCE_BUDGET]))
-        self.ignored.append(_pack(ignored[:, :REFERENCE_BUDGET]))
+        """Add an image: scores (D,), `hit` and `ignored` (T, D) of the best, in order."""
+        if len(scores):  # most categories of a federated dataset have none in an image
+            self.scores.append(scores)
+            self.hits.append(_pack(hit))
+            self.ignored.append(_pack(ignored))
 
     def recall(self) -> NDArray[np.float64]:
         """Recall (K, T) per budget and IoU threshold; there must be objects."""
@@ -72,9 +73,11 @@ class Tally:
 
         Equal scores stay in the order of the images, as in COCOeval.
         """
+        precision = np.zeros((len(IOU_THRESHOLDS), len(RECALL_LEVELS)))
+        if not self.scores:
+            return precision
         order = np.argsort(-np.concatenate(self.scores), kind="stable")
         hits, ignored = np.concatenate(self.hits)[order], np.concatenate(self.ignored)[order]
-        precision = np.zeros((len(IOU_THRESHOLDS), len(RECALL_LEVELS)))
         for threshold, row in enumerate(precision):
             is_hit = (hits >> threshold) & 1 == 1
             n_considered = np.cumsum((ignored >> threshold) & 1 == 0)[is_hit]

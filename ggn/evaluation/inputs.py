@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.masks import RLE, areas, boxes_xyxy, mask_iou
+from ggn.core.masks import RLE, areas, boxes_xyxy
 from ggn.evaluation.matching import Bools, box_iou_xywh
 from ggn.evaluation.params import IouType
-from ggn.evaluation.records import Record, read_annotations, read_predictions
+from ggn.evaluation.records import Federation, Record, read_annotations, read_predictions
+from ggn.evaluation.run_lengths import iou_and_areas
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class ImageArrays:
     """(G,)"""
     crowd: Bools
     """(G,)"""
+    image_id: int
+    object_ids: NDArray[np.int64]
+    """(G,) ids of the annotations, -1 where there is none."""
+    detection_category_ids: NDArray[np.int64]
+    """(D,) -1 where there is none."""
+    federation: Federation | None
+    """None unless the dataset is federated."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +55,31 @@ class EvaluationInputs:
     detections: Mapping[int, Sequence[Record]]
     detection_area_is_of_box: bool
     """pycocotools takes the size of a detection from its box where the predictions have boxes."""
+    federation: Mapping[int, Federation]
+    """By image id; empty unless the dataset is federated."""
 
     def images(self, iou_type: IouType, max_detections: int) -> Iterator[ImageArrays]:
         """Every image, also those without objects or detections; one at a time to bound memory."""
         for image_id in self.image_ids:
             objects = self.objects.get(image_id, ())
             detections = self.detections.get(image_id, ())[:max_detections]
-            yield self._arrays(detections, objects, iou_type)
+            yield self._arrays(image_id, detections, objects, iou_type)
 
     def _arrays(
-        self, detections: Sequence[Record], objects: Sequence[Record], iou_type: IouType
+        self,
+        image_id: int,
+        detections: Sequence[Record],
+        objects: Sequence[Record],
+        iou_type: IouType,
     ) -> ImageArrays:
         crowd = np.array([item.get("iscrowd", 0) for item in objects], bool)
         if iou_type == "bbox":
             iou = box_iou_xywh(_boxes_xywh(detections), _boxes_xywh(objects), crowd)
         else:
-            iou = mask_iou(_masks(detections), _masks(objects), crowd)
+            iou, detection_areas = iou_and_areas(_masks(detections), _masks(objects), crowd)
         if self.detection_area_is_of_box:
             detection_areas = _boxes_xywh(detections)[:, 2:].prod(axis=1)
-        else:
+        elif iou_type == "bbox":
             detection_areas = areas(_masks(detections))
         return ImageArrays(
             iou=iou,
@@ -74,6 +88,10 @@ class EvaluationInputs:
             areas=np.array([item["area"] for item in objects], np.float64),
             category_ids=np.array([item["category_id"] for item in objects], np.int64),
             crowd=crowd,
+            image_id=image_id,
+            object_ids=_integers(objects, "id"),
+            detection_category_ids=_integers(detections, "category_id"),
+            federation=self.federation.get(image_id),
         )
 
 
@@ -81,15 +99,16 @@ def read_inputs(
     annotations: Path | str | Mapping[str, Any],
     predictions: Path | str | Sequence[Record],
     iou_types: Sequence[IouType],
+    predictions_name: str = "predictions",
 ) -> EvaluationInputs:
-    """Read and check both sides of the evaluation.
+    """Read and check both sides of the evaluation; `predictions_name` is for messages on a list.
 
     Raises:
         CocoError: with every fault of the first of the two that has any.
         FileNotFoundError: no such file.
     """
     dataset = read_annotations(annotations, iou_types)
-    records = read_predictions(predictions, dataset.images, iou_types)
+    records = read_predictions(predictions, dataset.images, iou_types, predictions_name)
     return EvaluationInputs(
         categories=dataset.categories,
         image_ids=sorted(dataset.images.ids),
@@ -98,7 +117,12 @@ def read_inputs(
             sorted(records, key=lambda item: (-item["score"], item.get("category_id", 0)))
         ),
         detection_area_is_of_box=all("bbox" in record for record in records),
+        federation=dataset.images.federation,
     )
+
+
+def _integers(records: Sequence[Record], key: str) -> NDArray[np.int64]:
+    return np.array([record.get(key, -1) for record in records], np.int64)
 
 
 def _by_image(records: Sequence[Record]) -> dict[int, list[Record]]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.evaluation import _overlaps
+
 Bools = NDArray[np.bool_]
 
 IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
@@ -14,13 +16,19 @@ IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 class Matches:
     """Outcome for V views, T IoU thresholds and D detections (best first).
 
-    `matched` and `hit` are bool (V, T, D): the detection has found an object, and one that counts.
-    `freed` is bool (V, D): at the lowest threshold it has found an object that frees its place.
+    `found` is int32 (V, T, D): the object that the detection has found, -1 for none; `hit` is bool
+    (V, T, D): it has found one that counts. `freed` is bool (V, D): at the lowest threshold it has
+    found an object that frees its place.
     """
 
-    matched: Bools
+    found: NDArray[np.int32]
     hit: Bools
     freed: Bools
+
+    @property
+    def matched(self) -> Bools:
+        """Whether the detection has found an object: (V, T, D)."""
+        return np.asarray(self.found >= 0)
 
 
 def box_iou_xywh(
@@ -68,30 +76,17 @@ def match(
         frees: (V, G) objects whose match at the lowest threshold frees the detection's place.
         takes_part: (V, D) detections that exist in the view.
     """
-    shape = (len(present), len(IOU_THRESHOLDS), len(iou))
-    matched, hit = np.zeros(shape, bool), np.zeros(shape, bool)
-    freed = np.zeros(takes_part.shape, bool)
-    is_free = np.repeat(present[:, None, :], len(IOU_THRESHOLDS), axis=1)
-    reaches = iou >= IOU_THRESHOLDS[0]
-    # Later objects first, then stably by falling IoU: the preference among objects that count.
-    preference = np.argsort(-iou[:, ::-1], axis=1, kind="stable")
-    preference = iou.shape[1] - 1 - preference
-    for detection in np.flatnonzero(reaches.any(axis=1)):
-        objects = preference[detection, : np.count_nonzero(reaches[detection])]
-        possible = (
-            is_free[:, :, objects]
-            & (iou[detection, objects] >= IOU_THRESHOLDS[:, None])
-            & takes_part[:, detection, None, None]
-        )
-        descending = np.arange(len(objects), 0, -1)
-        rank = descending + len(objects) * counted[:, objects]
-        value = possible * rank[:, None, :]
-        chosen = value.argmax(axis=2)
-        view, threshold = np.nonzero(possible.any(axis=2))
-        found = objects[chosen[view, threshold]]
-        matched[view, threshold, detection] = True
-        hit[view, threshold, detection] = counted[view, found]
-        is_free[view, threshold, found] = crowd[found]
-        lowest = threshold == 0
-        freed[view[lowest], detection] = frees[view[lowest], found[lowest]]
-    return Matches(matched, hit, freed)
+    found = _overlaps.match(
+        np.ascontiguousarray(iou),
+        IOU_THRESHOLDS,
+        crowd.view(np.uint8),
+        np.ascontiguousarray(present).view(np.uint8),
+        np.ascontiguousarray(counted).view(np.uint8),
+        np.ascontiguousarray(takes_part).view(np.uint8),
+    )
+    view = np.arange(len(present))
+    if not iou.shape[1]:
+        return Matches(found, np.zeros(found.shape, bool), np.zeros(takes_part.shape, bool))
+    hit = (found >= 0) & counted[view[:, None, None], found]
+    freed = (found[:, 0] >= 0) & frees[view[:, None], found[:, 0]]
+    return Matches(found, hit, freed)

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-ProtocolName = Literal["budget", "per_class", "plain"]
+ProtocolName = Literal["budget", "federated", "per_class", "plain"]
 IouType = Literal["bbox", "segm"]
 
 PROTOCOL_NAMES: tuple[str, ...] = get_args(ProtocolName)

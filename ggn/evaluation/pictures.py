@@ -109,7 +109,7 @@ def write_gallery(
         places[0].set_ylabel(name, fontsize=8)
     for title, place in zip(titles, axes[0], strict=True):
         place.set_title(title, fontsize=10)
-    _save(path, figure)
+    save_figure(path, figure)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -118,7 +118,8 @@ def write_picture(path: Path, picture: Picture) -> None:
         Image.fromarray(picture).save(temporary)
 
 
-def _save(path: Path, figure: Figure) -> None:
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a PNG, to a temporary name that is then renamed."""
     with _renamed(path) as temporary:
         # no version of the software in the file: the same picture is the same bytes
         figure.savefig(temporary, metadata={"Software": None})

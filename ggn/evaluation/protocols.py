@@ -1,7 +1,7 @@
 """The evaluation protocols: what counts as a hit, what is ignored, what leaves the budget.
 
-Three protocols are in circulation, and a number without its protocol means nothing. All of them are
-class-agnostic: the category of a detection is never looked at.
+A number without its protocol means nothing. Three are in circulation for open-world models. They
+are class-agnostic: the category of a detection is never looked at.
 
 `budget` (OLN, GGN, GOOD, UDOS): all objects are matched together. Only the evaluated ones count.
     A detection that at IoU 0.5 is matched to one of the others leaves the budget, so that finding a
@@ -10,6 +10,17 @@ class-agnostic: the category of a detection is never looked at.
 `per_class` (LDET, SOS): detections with IoU >= 0.5 to any seen object are taken away beforehand;
     what is left is compared with each evaluated category alone, and recall is averaged over the
     categories. It defines no precision.
+
+The fourth is for models that name what they find:
+
+`federated` (LVIS): a category is looked at in the images where it was looked for, which are those
+    that have an object of it and those that list it in `neg_category_ids`. Detections are compared
+    with the objects of their own category. One that finds nothing is a false alarm unless the image
+    lists its category in `not_exhaustive_category_ids`. The budget is shared by all categories.
+
+On a federated dataset the class-agnostic protocols keep their recall: it asks only for objects that
+are annotated. They lose their precision, which would ask of a detection that found nothing whether
+some evaluated category has an object there: nobody has looked for all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.evaluation.params import ProtocolName
+from ggn.evaluation.records import Federation
 
 Bools = NDArray[np.bool_]
 
@@ -32,12 +44,15 @@ class ImageOverlaps:
     """What the protocols know of one image with D detections (best first) and G objects.
 
     `iou` is float64 (D, G), with COCO's crowd rule in the columns of crowds; `category_ids` int64
-    (G,); `crowd` bool (G,).
+    (G,); `crowd` bool (G,); `detection_category_ids` int64 (D,).
     """
 
     iou: NDArray[np.float64]
     category_ids: NDArray[np.int64]
     crowd: Bools
+    detection_category_ids: NDArray[np.int64]
+    federation: Federation | None = None
+    """None unless the dataset is federated."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,10 @@ class View:
     """(G,) a detection matched to such an object at IoU 0.5 leaves the budget."""
     takes_part: Bools
     """(D,) detections that are compared at all."""
+    holds_place: Bools
+    """(D,) detections that use up the budget, unless freed."""
+    is_exhaustive: bool = True
+    """Whether a detection that finds nothing is a false alarm."""
 
 
 Views = Callable[[ImageOverlaps, NDArray[np.int64]], Mapping[Any, View]]
@@ -68,17 +87,22 @@ class Protocol:
 
     views: Views
     has_precision: bool
+    precision_budget: int = 100
+    """Detections per image for AP."""
+    needs_federation: bool = False
 
 
 def budget_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str, View]:
     """One view: every object absorbs a detection, those of other categories free of charge."""
     is_evaluated = np.isin(image.category_ids, evaluated)
+    every_detection = np.ones(len(image.iou), bool)
     return {
         "pooled": View(
             present=np.ones_like(is_evaluated),
             counted=is_evaluated & ~image.crowd,
             frees=~is_evaluated,
-            takes_part=np.ones(len(image.iou), bool),
+            takes_part=every_detection,
+            holds_place=every_detection,
         )
     }
 
@@ -86,12 +110,14 @@ def budget_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str
 def plain_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str, View]:
     """One view: objects of other categories do not exist."""
     is_evaluated = np.isin(image.category_ids, evaluated)
+    every_detection = np.ones(len(image.iou), bool)
     return {
         "pooled": View(
             present=is_evaluated,
             counted=is_evaluated & ~image.crowd,
             frees=np.zeros_like(is_evaluated),
-            takes_part=np.ones(len(image.iou), bool),
+            takes_part=every_detection,
+            holds_place=every_detection,
         )
     }
 
@@ -108,13 +134,43 @@ def per_class_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[
             counted=present & ~image.crowd,
             frees=np.zeros_like(present),
             takes_part=~on_seen,
+            holds_place=~on_seen,
         )
     return views
+
+
+def federated_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[int, View]:
+    """One view for each evaluated category that somebody has looked for in the image."""
+    lists = image.federation or Federation(frozenset(), frozenset())
+    looked_for = set(image.category_ids.tolist()) | lists.absent
+    views = {}
+    for category_id in sorted(looked_for.intersection(evaluated.tolist())):
+        present = image.category_ids == category_id
+        views[category_id] = View(
+            present=present,
+            counted=present & ~image.crowd,
+            frees=np.zeros_like(present),
+            takes_part=image.detection_category_ids == category_id,
+            holds_place=np.ones(len(image.iou), bool),
+            is_exhaustive=category_id not in lists.not_exhaustive,
+        )
+    return views
+
+
+def is_verified(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> bool:
+    """Whether all objects of the evaluated categories are annotated, so that others are none."""
+    if image.federation is None:
+        return True
+    known = set(image.category_ids.tolist()) | image.federation.absent
+    return set(evaluated.tolist()) <= known - image.federation.not_exhaustive
 
 
 # The one list of protocols; its keys are `params.ProtocolName` (a test compares them).
 PROTOCOLS: dict[ProtocolName, Protocol] = {
     "budget": Protocol(budget_views, has_precision=True),
+    "federated": Protocol(
+        federated_views, has_precision=True, precision_budget=300, needs_federation=True
+    ),
     "per_class": Protocol(per_class_views, has_precision=False),
     "plain": Protocol(plain_views, has_precision=True),
 }

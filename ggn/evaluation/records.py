@@ -4,9 +4,10 @@ Only that is checked, so that anybody's COCO files will do: no file names, and n
 are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
 """
 
+import itertools
 import math
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -22,6 +23,9 @@ from ggn.evaluation.run_lengths import are_sound
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
+FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
+"""Keys of images in a federated dataset, in the order of `Federation`'s fields."""
+
 _BATCH = 1024  # records whose masks are checked together: bounds memory
 
 _INTEGERS = (int, np.integer)
@@ -35,6 +39,21 @@ class Images:
 
     ids: frozenset[int]
     sizes_hw: Mapping[int, tuple[int, int]]
+    federation: Mapping[int, "Federation"]
+    """By image id; empty unless the dataset is federated, as LVIS is."""
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What else a federated dataset says of an image, as category ids.
+
+    Of a category that has neither an object here nor a place in `absent`, nobody has looked.
+    """
+
+    absent: frozenset[int]
+    """`neg_category_ids`: looked for, and not there."""
+    not_exhaustive: frozenset[int]
+    """`not_exhaustive_category_ids`: some objects may lack an annotation."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +81,10 @@ def read_annotations(
     file, dataset = _load(annotations, "annotations")
     if not isinstance(dataset, Mapping):
         raise CocoError([Fault(file, "top level", f"must be an object, got {_short(dataset)}")])
-    images = _images(_checked(file, "images", dataset.get("images"), _unique_id()))
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
-    shapes = _Shapes(images, iou_types)
     category_ids = {category["id"] for category in categories}
+    images = _images(file, dataset.get("images"), category_ids)
+    shapes = _Shapes(images, iou_types)
 
     def faults_of(record: Record) -> Iterator[str]:
         category_id = record.get("category_id")
@@ -82,9 +101,12 @@ def read_annotations(
 
 
 def read_predictions(
-    predictions: Path | str | Sequence[Record], images: Images, iou_types: Sequence[IouType]
+    predictions: Path | str | Sequence[Record],
+    images: Images,
+    iou_types: Sequence[IouType],
+    name: str = "predictions",
 ) -> list[Record]:
-    """Records of a COCO results file, or of the list given, with masks as compressed RLE.
+    """Records of a COCO results file, or of the list called `name`, with masks as compressed RLE.
 
     A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
     `category_id` may be missing.
@@ -93,7 +115,7 @@ def read_predictions(
         CocoError: naming file, record, key and what is allowed, for every fault.
         FileNotFoundError: no such file.
     """
-    file, records = _load(predictions, "predictions")
+    file, records = _load(predictions, name)
     shapes = _Shapes(images, iou_types)
 
     def faults_of(record: Record) -> Iterator[str]:
@@ -103,7 +125,33 @@ def read_predictions(
             yield f"category_id must be an integer, got {_short(record['category_id'])}"
         yield from shapes.faults_of(record)
 
-    return _checked(file, "predictions", records, faults_of, shapes)
+    def are_plain(batch: Sequence[Any]) -> bool:
+        return _have_plain_numbers(batch, images.ids)
+
+    return _checked(file, "predictions", records, faults_of, shapes, are_plain)
+
+
+def _have_plain_numbers(batch: Sequence[Any], image_ids: frozenset[int]) -> bool:
+    """Whether ids, scores and boxes of all records are surely sound, without a look at each."""
+    if not all(type(record) is dict for record in batch):
+        return False
+    known = [record.get("image_id") for record in batch]
+    categories = {type(record.get("category_id", 0)) for record in batch}
+    if {*map(type, known)} != {int} or not image_ids >= {*known} or categories != {int}:
+        return False
+    boxes = [record["bbox"] for record in batch if "bbox" in record]
+    if any(type(box) is not list or len(box) != 4 for box in boxes):
+        return False
+    numbers = [record.get("score") for record in batch]
+    numbers += itertools.chain.from_iterable(boxes)
+    if not {*map(type, numbers)} <= {int, float}:
+        return False
+    try:
+        values = np.array(numbers, np.float64)
+    except OverflowError:
+        return False
+    sides = values[len(batch) :].reshape(-1, 4)[:, 2:]
+    return bool(np.isfinite(values).all() and (sides >= 0).all())
 
 
 def _load(source: Any, name: str) -> tuple[str, Any]:
@@ -114,14 +162,25 @@ def _load(source: Any, name: str) -> tuple[str, Any]:
 
 
 def _checked(
-    file: str, section: str, records: Any, faults_of: FaultsOf, shapes: "_Shapes | None" = None
+    file: str,
+    section: str,
+    records: Any,
+    faults_of: FaultsOf,
+    shapes: "_Shapes | None" = None,
+    are_plain: Callable[[Sequence[Any]], bool] | None = None,
 ) -> list[Record]:
-    """The records, their masks read if there are `shapes`, unless one has a fault."""
+    """The records, their masks read if there are `shapes`, unless one has a fault.
+
+    Batches whose masks are sound and that `are_plain` have none.
+    """
     if not isinstance(records, list | tuple):
         raise CocoError([Fault(file, section, f"must be a list, got {_short(records)}")])
     checked: list[Record] = []
     faults: list[Fault] = []
-    for index, (record, is_ready) in enumerate(_with_readiness(records, shapes)):
+    for index, (record, is_ready, is_plain) in enumerate(_batched(records, shapes, are_plain)):
+        if is_ready and is_plain:
+            checked.append(record)
+            continue
         if not isinstance(record, Mapping):
             reasons = [f"must be an object, got {_short(record)}"]
         elif not (reasons := list(faults_of(record))):
@@ -135,12 +194,17 @@ def _checked(
     return checked
 
 
-def _with_readiness(records: Sequence[Any], shapes: "_Shapes | None") -> Iterator[tuple[Any, bool]]:
-    """Each record, and whether its mask is known to be sound as it is."""
+def _batched(
+    records: Sequence[Any],
+    shapes: "_Shapes | None",
+    are_plain: Callable[[Sequence[Any]], bool] | None,
+) -> Iterator[tuple[Any, bool, bool]]:
+    """Each record, whether its mask is known to be sound as it is, and whether the rest is."""
     for start in range(0, len(records), _BATCH):
         batch = records[start : start + _BATCH]
         ready = np.zeros(len(batch), bool) if shapes is None else shapes.have_sound_masks(batch)
-        yield from zip(batch, ready.tolist(), strict=True)
+        plain = itertools.repeat(are_plain is not None and are_plain(batch), len(batch))
+        yield from zip(batch, ready.tolist(), plain, strict=True)
 
 
 def _where(section: str, index: int, record: Any) -> str:
@@ -168,13 +232,37 @@ def _unique_id(*text_keys: str) -> FaultsOf:
     return faults_of
 
 
-def _images(records: Sequence[Record]) -> Images:
+def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
+    new_id = _unique_id()
+    is_federated = isinstance(images, list | tuple) and any(
+        key in image for image in images if isinstance(image, Mapping) for key in FEDERATION_KEYS
+    )
+
+    def faults_of(record: Record) -> Iterator[str]:
+        yield from new_id(record)
+        for key in FEDERATION_KEYS if is_federated else ():
+            yield from _faults_of_ids(key, record.get(key), category_ids)
+
+    records = _checked(file, "images", images, faults_of)
     sizes_hw = {
         record["id"]: (int(record["height"]), int(record["width"]))
         for record in records
         if _is_integer(record.get("height")) and _is_integer(record.get("width"))
     }
-    return Images(frozenset(record["id"] for record in records), sizes_hw)
+    federation = {
+        record["id"]: Federation(*(frozenset(record[key]) for key in FEDERATION_KEYS))
+        for record in records
+        if is_federated
+    }
+    return Images(frozenset(record["id"] for record in records), sizes_hw, federation)
+
+
+def _faults_of_ids(key: str, ids: Any, category_ids: Collection[int]) -> Iterator[str]:
+    """Faults of a list that every image of a federated dataset has."""
+    if not isinstance(ids, list | tuple):
+        yield f"{key} must be a list of category ids, as some image has one; got {_short(ids)}"
+    elif unknown := [id_ for id_ in ids if not _is_integer(id_) or id_ not in category_ids]:
+        yield f"{key} must hold ids of categories, got {_short(unknown[0])}"
 
 
 @dataclass(frozen=True)

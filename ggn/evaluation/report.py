@@ -110,10 +110,15 @@ def recall_curve(metrics: Mapping[str, float], prefix: str = "") -> list[tuple[i
     return [] if points[0][1] == UNDEFINED else points
 
 
-def comparison_table(rows: Iterable[ComparisonRow], title: str, digits: int = 3) -> Table:
+def comparison_table(
+    rows: Iterable[ComparisonRow],
+    title: str,
+    digits: int = 3,
+    models: tuple[str, str] = ("baseline", "GGN"),
+) -> Table:
     """Return the rows as a table for the terminal; the title should state the protocol."""
     table = Table("metric", title=title)
-    for heading in ("baseline", "GGN", "difference"):
+    for heading in (*models, "difference"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -122,4 +127,39 @@ def comparison_table(rows: Iterable[ComparisonRow], title: str, digits: int = 3)
             _number(row.ggn, digits),
             _number(row.difference, digits, signed=True),
         )
+    return table
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, float]], title: str, digits: int = 3) -> Table:
+    """Return the metrics by partition as a table for the terminal, a column for each partition.
+
+    The title should state the protocol.
+    """
+    table = Table("metric", title=title)
+    for partition in metrics:
+        table.add_column(partition, justify="right")
+    for name in next(iter(metrics.values())):
+        cells = (_number(_defined(values[name]), digits) for values in metrics.values())
+        table.add_row(name, *cells)
+    return table
+
+
+def category_table(
+    recall: Mapping[str, Mapping[str, tuple[int, float]]], budget: int, title: str, digits: int = 3
+) -> Table:
+    """Return recall by category, best first, as a table for the terminal.
+
+    Args:
+        recall: partition -> category name -> number of objects, AR_k; as
+            `places.ObjectPlaces.category_recall` says them.
+        budget: the k of AR_k.
+        title: should state the protocol.
+        digits: decimals of the recall.
+    """
+    table = Table("category", "evaluated as", title=title)
+    table.add_column("objects", justify="right")
+    table.add_column(f"AR_{budget}", justify="right")
+    for partition, categories in recall.items():
+        for name, (count, value) in sorted(categories.items(), key=lambda item: -item[1][1]):
+            table.add_row(name, partition, str(count), f"{value:.{digits}f}")
     return table

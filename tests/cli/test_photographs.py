@@ -59,10 +59,13 @@ def test_the_readme_on_ones_own_images(
     annotations = tiny_coco / "annotations" / "instances_train2017.json"
     shutil.copy(annotations, "data/raw/mine/train.json")
     shutil.copytree(tiny_coco / "train2017", "data/raw/mine/train")
+    shutil.copy(tiny_coco / "annotations" / "instances_val2017.json", "data/raw/mine/val.json")
+    box = {"image_id": 100, "score": 0.5, "bbox": [8, 8, 24, 16]}
+    Path("results.json").write_text(json.dumps([box]))
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     lines = [line.split(" #")[0].split() for line in readme.splitlines()]
     commands = [words for words in lines if words[:1] == ["ggn"] and len(words) > 2]
-    assert {words[1] for words in commands} == {"check", "predict", "group"}
+    assert {words[1] for words in commands} == {"check", "predict", "group", "evaluate"}
     for words in commands:
         assert ggn(*words[1:]) == 0, words
     assert (folder / "predictions/photo.json").exists()

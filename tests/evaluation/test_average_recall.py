@@ -67,11 +67,6 @@ def test_precision_by_hand() -> None:
     assert results["AP"] == pytest.approx((51 * 1 + 50 * 2 / 3) / 101)
 
 
-def test_precision_looks_at_one_hundred_detections_per_image() -> None:
-    assert metrics_of(tally(*[MISS] * 99, HIT, n_objects=1))["AP"] == pytest.approx(1 / 100)
-    assert metrics_of(tally(*[MISS] * 100, HIT, n_objects=1))["AP"] == 0
-
-
 def test_precision_is_interpolated_from_the_right() -> None:
     # Precisions at the hits are 1/2 and 2/3: the better later one holds for the earlier level, too.
     results = metrics_of(tally(MISS, HIT, HIT, n_objects=2))

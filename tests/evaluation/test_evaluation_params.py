@@ -19,7 +19,7 @@ def test_defaults_are_those_of_the_tables() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"protocol": "xclass"}, "protocol\n.*'budget', 'per_class' or 'plain'"),
+        ({"protocol": "xclass"}, "protocol\n.*'budget', 'federated', 'per_class' or 'plain'"),
         ({"protocol": None}, "protocol"),
         ({"iou_types": ["mask"]}, "iou_types.0\n.*'bbox' or 'segm'"),
         ({"iou_types": []}, "iou_types\n.*at least 1"),

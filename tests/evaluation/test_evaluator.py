@@ -18,6 +18,7 @@ from ggn.evaluation import evaluate, evaluate_partitions
 from ggn.evaluation.average_recall import BUDGETS, METRIC_NAMES
 from ggn.evaluation.params import PROTOCOL_NAMES, IouType
 
+CLASS_AGNOSTIC = [name for name in PROTOCOL_NAMES if name != "federated"]
 SMALL, MEDIUM, LARGE = (0, 0, 30, 30), (40, 0, 90, 90), (0, 100, 100, 100)
 FAR = (150, 150, 20, 20)
 Dataset = dict[str, Any]
@@ -43,7 +44,7 @@ def test_by_hand(scene: Any) -> None:
 
 
 def test_keys_are_the_metric_names(scene: Any) -> None:
-    for protocol in PROTOCOL_NAMES:
+    for protocol in CLASS_AGNOSTIC:
         assert tuple(evaluate(scene.annotations, [], protocol=protocol)) == METRIC_NAMES  # type: ignore[arg-type]
 
 
@@ -79,6 +80,13 @@ def test_only_the_best_1500_detections_of_an_image_are_looked_at(scene: Any) -> 
     assert evaluate(scene.annotations, scene.predictions, **options)["AR_1500"] == 0
 
 
+def test_precision_looks_at_one_hundred_detections_per_image(scene: Any) -> None:
+    scene.objects("unseen", SMALL).found(*[FAR] * 99, SMALL)
+    assert evaluate(scene.annotations, scene.predictions)["AP"] == pytest.approx(1 / 100)
+    scene.found(FAR, score=2)
+    assert evaluate(scene.annotations, scene.predictions)["AP"] == 0
+
+
 def test_equal_scores_keep_the_order_of_the_file(scene: Any) -> None:
     scene.objects("unseen", LARGE)
     worse = (0, 100, 100, 62)  # IoU 0.62: the object is lost at 0.65 and above if it comes first
@@ -102,7 +110,7 @@ def test_size_of_a_detection_is_that_of_its_box_if_all_have_boxes(scene: Any) ->
     assert evaluate(scene.annotations, scene.predictions)["AP_s"] == pytest.approx(1 / 2)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOL_NAMES)
+@pytest.mark.parametrize("protocol", CLASS_AGNOSTIC)
 @pytest.mark.parametrize("iou_type", ["bbox", "segm"])
 class TestEmpty:
     def test_nothing_to_evaluate(self, scene: Any, protocol: Any, iou_type: IouType) -> None:
@@ -155,7 +163,10 @@ def test_unseen_by_name_id_and_partition(scene: Any) -> None:
         ({"unseen": [4]}, "4"),
         # Kept as a string, a group of categories would be a substring test: "nse" in "unseen".
         ({"unseen": "nse"}, "nse"),
-        ({"protocol": "xclass"}, r"protocol must be one of \['budget', 'per_class', 'plain'\]"),
+        (
+            {"protocol": "xclass"},
+            r"protocol must be one of \['budget', 'federated', 'per_class', 'plain'\]",
+        ),
         ({"iou_type": "keypoints"}, r"iou_type must be one of \['bbox', 'segm'\], got 'keypoints'"),
     ],
 )
@@ -171,7 +182,7 @@ def test_categories_are_those_of_the_file_not_the_80_of_coco(scene: Any) -> None
     assert evaluate(scene.annotations, scene.predictions, unseen=["blob"])["AR_10"] == 1
 
 
-@pytest.mark.parametrize("protocol", PROTOCOL_NAMES)
+@pytest.mark.parametrize("protocol", CLASS_AGNOSTIC)
 def test_partitions_are_as_if_evaluated_one_by_one(scene: Any, protocol: Any) -> None:
     scene.objects("seen", SMALL).objects("unseen", MEDIUM).objects("rare", LARGE)
     scene.found(MEDIUM, SMALL, FAR, (0, 100, 100, 62), (40, 0, 90, 60), SMALL)
@@ -293,7 +304,7 @@ def test_one_more_detection_at_the_end_never_lowers_recall(objects, detections, 
 
 
 @settings(deadline=None, max_examples=40)
-@given(random_objects, random_detections, st.sampled_from(PROTOCOL_NAMES))
+@given(random_objects, random_detections, st.sampled_from(CLASS_AGNOSTIC))
 def test_recall_rises_with_the_budget_and_is_a_share(objects, detections, protocol) -> None:
     metrics = evaluate(
         random_dataset(objects), random_results(detections), unseen=[2], protocol=protocol

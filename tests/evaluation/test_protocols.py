@@ -182,7 +182,7 @@ def test_category_of_a_detection_does_not_matter(scene: Any, iou_type: IouType) 
 
 
 def test_views_of_an_image_whose_categories_are_all_seen(iou_type: IouType) -> None:
-    image = ImageOverlaps(np.ones((2, 1)), np.array([3]), np.array([False]))
+    image = ImageOverlaps(np.ones((2, 1)), np.array([3]), np.array([False]), np.array([3, 3]))
     assert per_class_views(image, np.array([7])) == {}
     for name in ("budget", "plain"):
         (view,) = PROTOCOLS[name].views(image, np.array([7])).values()

@@ -1,0 +1,129 @@
+"""Time and memory of the evaluation beside pycocotools and faster-coco-eval, masks, all k.
+
+    OMP_NUM_THREADS=1 python benchmarks/evaluation.py ANNOTATIONS PREDICTIONS
+
+PREDICTIONS is a COCO results file (.json or .json.gz); the detections of each image are repeated,
+with falling scores, until there are --detections. Every tool runs in a process of its own, in
+turns; what is timed begins with the parsed files and ends with the numbers. Prints a Markdown
+table. The row of faster-coco-eval is there if it is installed (`pip install faster-coco-eval`).
+"""
+
+import argparse
+import contextlib
+import copy
+import gzip
+import importlib.util
+import io
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from ggn.evaluation import evaluate
+from ggn.evaluation.average_recall import BUDGETS
+
+Results = list[dict[str, Any]]
+
+
+def ggn(annotations: dict[str, Any], predictions: Results) -> float:
+    """AR_100 of ours."""
+    return evaluate(annotations, predictions, protocol="plain")["AR_100"]
+
+
+def pycocotools(annotations: dict[str, Any], predictions: Results) -> float:
+    """AR_100 of COCOeval, class-agnostic."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO()
+    truth.dataset = annotations
+    truth.createIndex()
+    return _run(COCOeval(truth, truth.loadRes(predictions), "segm"))
+
+
+def faster_coco_eval(annotations: dict[str, Any], predictions: Results) -> float:
+    """AR_100 of its drop-in COCOeval."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    truth = COCO(annotations)
+    return _run(COCOeval_faster(truth, truth.loadRes(predictions), "segm"))
+
+
+def _run(evaluator: Any) -> float:
+    evaluator.params.useCats = 0
+    evaluator.params.maxDets = list(BUDGETS)
+    evaluator.evaluate()
+    evaluator.accumulate()
+    return float(evaluator.eval["recall"][:, 0, 0, BUDGETS.index(100)].mean())
+
+
+TOOLS = {"ggn": ggn, "faster-coco-eval": faster_coco_eval, "pycocotools": pycocotools}
+
+
+def repeated(predictions: Results, count: int) -> Results:
+    """Of each image `count` detections, the repeated ones after all others."""
+    by_image: dict[int, Results] = defaultdict(list)
+    for record in predictions:
+        by_image[record["image_id"]].append(record)
+    return [
+        records[place % len(records)]
+        | {"score": records[place % len(records)]["score"] - 1e-3 * (place // len(records))}
+        for records in by_image.values()
+        for place in range(count)
+    ]
+
+
+def measure(tool: str, annotations: Path, predictions: Path, detections: int) -> None:
+    """Print time, memory and number of one tool as JSON."""
+    opened = gzip.open if predictions.suffix == ".gz" else open
+    with opened(predictions, "rb") as file:
+        records = repeated(json.load(file), detections)
+    truth = copy.deepcopy(json.loads(annotations.read_text("utf-8")))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()):
+        value = TOOLS[tool](truth, records)
+    seconds = time.process_time() - started
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(json.dumps({"seconds": seconds, "peak": peak, "value": value, "count": len(records)}))
+
+
+def main() -> None:
+    """Print one row per tool."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("annotations", type=Path)
+    parser.add_argument("predictions", type=Path)
+    parser.add_argument("--detections", type=int, default=1000, help="per image (1000)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each tool (3)")
+    parser.add_argument("--tool", choices=TOOLS, help="measure only this one, in this process")
+    given = parser.parse_args()
+    if given.tool:
+        measure(given.tool, given.annotations, given.predictions, given.detections)
+        return
+    tools = [t for t in TOOLS if t == "ggn" or importlib.util.find_spec(t.replace("-", "_"))]
+    runs: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for _ in range(given.rounds):
+        for tool in tools:
+            command = [sys.executable, __file__, *sys.argv[1:], "--tool", tool]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            runs[tool].append(json.loads(done.stdout))
+    seconds = {t: statistics.median(run["seconds"] for run in r) for t, r in runs.items()}
+    print(f"{runs['ggn'][0]['count']:.0f} detections, {given.rounds} rounds\n")
+    print("| tool | CPU s | of pycocotools | peak MB over the parsed files | AR_100 |")
+    print("|---|---:|---:|---:|---|")
+    for tool in tools:
+        peak = max(run["peak"] for run in runs[tool])
+        share = f"1 / {seconds['pycocotools'] / seconds[tool]:.1f}"
+        value = runs[tool][0]["value"]
+        print(f"| {tool} | {seconds[tool]:.2f} | {share} | {peak:.0f} | {value:.12f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Commands on results of any detector: evaluate, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from rich.progress import track
+
+from ggn.cli.app import Out, app, err, out
+from ggn.core.coco import read_json, write_json
+from ggn.evaluation.params import IouType, ProtocolName
+
+if TYPE_CHECKING:
+    from ggn.evaluation.evaluator import PartitionResult
+    from ggn.evaluation.inputs import EvaluationInputs, ImageArrays
+
+Truth = Annotated[Path, typer.Argument(help="COCO-style JSON with the objects of all categories.")]
+Unseen = Annotated[
+    str | None,
+    typer.Option(
+        help="The unseen categories: a partition (nonvoc, nonperson, …) or names and ids, "
+        "separated by commas. The others are seen. Without it all are evaluated together."
+    ),
+]
+Protocol = Annotated[str, typer.Option(help=f"One of {', '.join(get_args(ProtocolName))}.")]
+Overlap = Annotated[
+    str | None,
+    typer.Option("--iou-type", help="segm or bbox; by default segm if the predictions have masks."),
+]
+BUDGET = 100
+
+
+@app.command()
+def evaluate(
+    annotations: Truth,
+    predictions: Annotated[Path, typer.Argument(help="COCO results JSON, of any detector.")],
+    unseen: Unseen = None,
+    protocol: Protocol = "budget",
+    iou_type: Overlap = None,
+    per_category: Annotated[bool, typer.Option(help="Also print recall by category.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write all numbers to this file.")] = None,
+    curve: Annotated[
+        Path | None, typer.Option(help="Write recall against proposals to this PNG.")
+    ] = None,
+) -> None:
+    """Recall and precision of a COCO results file on seen and unseen categories."""
+    from ggn.evaluation.curves import write_curves
+    from ggn.evaluation.report import category_table, metrics_table, recall_curve
+
+    inputs, results, kind = _evaluated(annotations, predictions, unseen, protocol, iou_type)
+    title = f"{kind}, protocol {protocol}"
+    metrics = {name: result.metrics for name, result in results.items()}
+    curves = {name: recall_curve(values) for name, values in metrics.items()}
+    recall = _recall_by_category(inputs, results)
+    out.print(metrics_table(metrics, title))
+    if per_category:
+        out.print(category_table(recall, BUDGET, title))
+    if json:
+        write_json(
+            json,
+            {
+                "protocol": protocol,
+                "iou_type": _iou_type_of(kind),
+                "unseen": unseen,
+                "metrics": metrics,
+                "recall_curves": curves,
+                f"category_AR_{BUDGET}": recall,
+            },
+            indent=1,
+        )
+    if curve:
+        write_curves(curve, {f"{name} ({protocol})": c for name, c in curves.items()}, title)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="COCO results JSON of a model, A.")],
+    second: Annotated[Path, typer.Argument(help="COCO results JSON of another model, B.")],
+    annotations: Annotated[
+        Path, typer.Option(help="COCO-style JSON with the objects of all categories.")
+    ],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; without it nothing is drawn.")
+    ] = None,
+    unseen: Unseen = None,
+    protocol: Protocol = "budget",
+    iou_type: Overlap = None,
+    top: Annotated[int, typer.Option(min=1, help="How many images the picture shows.")] = 6,
+    out_dir: Out = Path("comparison"),
+) -> None:
+    """Set two results files side by side, and show the unseen objects that only one finds."""
+    from ggn.evaluation.curves import write_curves
+    from ggn.evaluation.disagreement import disagreement
+    from ggn.evaluation.pictures import write_gallery
+    from ggn.evaluation.report import comparison_rows, comparison_table, recall_curve
+
+    names = _names(first, second)
+    evaluated = [
+        _evaluated(annotations, path, unseen, protocol, iou_type) for path in (first, second)
+    ]
+    (inputs, _, kind), kinds = evaluated[0], {kind for _, _, kind in evaluated}
+    if len(kinds) > 1:
+        raise ValueError(f"{first} has masks and {second} has not, or the other way: --iou-type")
+    title = f"{kind}, protocol {protocol}"
+    part = "unseen" if unseen else "all"
+    metrics = {n: r for n, (_, r, _) in zip(names, evaluated, strict=True)}
+    of_first, of_second = (result[part].objects for result in metrics.values())
+    outcome = disagreement(of_first, of_second, BUDGET)
+    shown = {name: result[part].metrics for name, result in metrics.items()}
+    curves = {name: recall_curve(values) for name, values in shown.items()}
+    counts = {
+        key.replace("first", names[0]).replace("second", names[1]): count
+        for key, count in outcome.counts().items()
+    }
+    rows = comparison_rows(*shown.values())
+    out.print(comparison_table(rows, f"{part}: {title}", models=(names[0], names[1])))
+    out.print(
+        f"{part} objects found at IoU 0.5 by the first {BUDGET} detections ({title}): "
+        + ", ".join(f"{key.replace('_', ' ')} {count}" for key, count in counts.items()),
+        markup=False,
+    )
+    write_json(
+        out_dir / "comparison.json",
+        {
+            "protocol": protocol,
+            "iou_type": _iou_type_of(kind),
+            "unseen": unseen,
+            "metrics": {
+                name: {p: r.metrics for p, r in result.items()} for name, result in metrics.items()
+            },
+            "recall_curves": curves,
+            f"{part}_objects_found_at_{BUDGET}": counts,
+        },
+        indent=1,
+    )
+    write_curves(out_dir / "recall.png", curves, f"{part}: {title}")
+    if images:
+        pictures = _disputed(annotations, images, inputs, outcome, names, top)
+        if pictures:
+            write_gallery(out_dir / "only_one.png", list(pictures.values()), list(pictures))
+    out.print(f"{out_dir}: {', '.join(sorted(p.name for p in out_dir.iterdir()))}", markup=False)
+
+
+def _evaluated(
+    annotations: Path, predictions: Path, unseen: str | None, protocol: str, iou_type: str | None
+) -> tuple[EvaluationInputs, dict[str, PartitionResult], str]:
+    """What was read, the results by partition, and "masks" or "boxes"."""
+    from ggn.data.splits import resolve_categories
+    from ggn.evaluation.evaluator import evaluate_inputs
+    from ggn.evaluation.inputs import read_inputs
+
+    _require("--protocol", protocol, get_args(ProtocolName))
+    records = read_json(predictions)
+    overlap: Any = iou_type or ("segm" if _has_masks(records) else "bbox")
+    _require("--iou-type", overlap, get_args(IouType))
+    inputs = read_inputs(annotations, records, [overlap], predictions_name=str(predictions))
+    partitions: dict[str, list[int]] = {}
+    if unseen is not None:
+        chosen = resolve_categories(inputs.categories, _spec(unseen))
+        partitions["unseen"] = list(chosen)
+        partitions["seen"] = [c["id"] for c in inputs.categories if c["id"] not in chosen]
+    partitions["all"] = [category["id"] for category in inputs.categories]
+    kind = "masks" if overlap == "segm" else "boxes"
+
+    def follow(images: Iterator[ImageArrays]) -> Iterable[ImageArrays]:
+        label = f"{predictions.name}: {kind}"
+        return track(images, label, total=len(inputs.image_ids), console=err)
+
+    any_protocol: Any = protocol
+    results = evaluate_inputs(
+        inputs, partitions, protocol=any_protocol, iou_type=overlap, follow=follow
+    )
+    return inputs, results, kind
+
+
+def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _has_masks(records: Any) -> bool:
+    first = records[0] if isinstance(records, list) and records else {"segmentation": None}
+    return isinstance(first, dict) and "segmentation" in first
+
+
+def _spec(unseen: str) -> str | list[str | int]:
+    """A partition as it is, otherwise the names and ids between the commas."""
+    from ggn.data.splits import PARTITIONS
+
+    if unseen in PARTITIONS:
+        return unseen
+    words = [word.strip() for word in unseen.split(",") if word.strip()]
+    if not words:
+        raise ValueError("--unseen must name a partition or categories, got an empty text")
+    return [int(word) if word.isdecimal() else word for word in words]
+
+
+def _iou_type_of(kind: str) -> IouType:
+    return "segm" if kind == "masks" else "bbox"
+
+
+def _recall_by_category(
+    inputs: EvaluationInputs, results: dict[str, PartitionResult]
+) -> dict[str, dict[str, tuple[int, float]]]:
+    """Partition -> category name -> number of objects and recall; `all` only if it is alone."""
+    names = {category["id"]: category["name"] for category in inputs.categories}
+    return {
+        partition: {names[i]: v for i, v in result.objects.category_recall(BUDGET).items()}
+        for partition, result in results.items()
+        if partition != "all" or len(results) == 1
+    }
+
+
+def _names(first: Path, second: Path) -> list[str]:
+    """The stems of the files, or their paths where these are the same."""
+    if first.stem != second.stem:
+        return [first.stem, second.stem]
+    if first == second:
+        raise ValueError(f"{first}: the two results files are the same")
+    return [str(first), str(second)]
+
+
+def _disputed(
+    annotations: Path,
+    folder: Path,
+    inputs: EvaluationInputs,
+    outcome: Any,
+    names: list[str],
+    top: int,
+) -> dict[str, Any]:
+    """Pictures by file name and title of the images on which the models differ most."""
+    from ggn.data.images import read_image
+    from ggn.evaluation.disagreement import disagreement_row
+
+    files = {image["id"]: image for image in read_json(annotations)["images"]}
+    rows: dict[str, Any] = {}
+    for image_id in outcome.most_disputed(top):
+        image = files[image_id]
+        name = image.get("file_name") or Path(str(image.get("coco_url", ""))).name
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{annotations}: image {image_id} has no file_name")
+        rows[name] = disagreement_row(read_image(folder / name), inputs, image_id, outcome, names)
+    return rows

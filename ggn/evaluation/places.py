@@ -1,0 +1,78 @@
+"""What became of each object: at which place of the budget it was found."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.evaluation.inputs import ImageArrays
+from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
+
+NEVER = 65535
+"""The place of an object that no detection has found; beyond every budget."""
+
+
+@dataclass(frozen=True)
+class ObjectPlaces:
+    """The N counted objects of all images; recall at k is the share with a place of at most k."""
+
+    image_ids: NDArray[np.int64]
+    """(N,)"""
+    object_ids: NDArray[np.int64]
+    """(N,) ids of the annotations."""
+    category_ids: NDArray[np.int64]
+    """(N,)"""
+    places: NDArray[np.uint16]
+    """(N, T) from 1, of the detection that took the object at each IoU threshold, or `NEVER`."""
+
+    def found(self, k: int, threshold: int = 0) -> Bools:
+        """Whether each object is found by the first k of its image; threshold 0 is IoU 0.5."""
+        return np.asarray(self.places[:, threshold] <= k)
+
+    def category_recall(self, k: int) -> dict[int, tuple[int, float]]:
+        """Category id -> number of objects, and their recall at k, mean over IoU thresholds."""
+        share = (self.places <= k).mean(axis=1)
+        ids, inverse, counts = np.unique(self.category_ids, return_inverse=True, return_counts=True)
+        recall = np.bincount(inverse, weights=share, minlength=len(ids)) / np.maximum(counts, 1)
+        return {
+            int(id_): (int(count), float(value))
+            for id_, count, value in zip(ids, counts, recall, strict=True)
+        }
+
+
+@dataclass
+class PlacesSoFar:
+    """Collects `ObjectPlaces` image by image; 20 bytes an object and its ids."""
+
+    image_ids: list[NDArray[np.int64]] = field(default_factory=list)
+    object_ids: list[NDArray[np.int64]] = field(default_factory=list)
+    category_ids: list[NDArray[np.int64]] = field(default_factory=list)
+    places: list[NDArray[np.uint16]] = field(default_factory=list)
+
+    def add(
+        self,
+        image: ImageArrays,
+        counted: Bools,
+        hit: Bools,
+        found: NDArray[np.int32],
+        kept: NDArray[np.int64],
+    ) -> None:
+        """Add an image: `counted` (G,), `hit` and `found` (T, D), the budget's in order."""
+        place = np.full(hit.shape[1], NEVER, np.uint16)
+        place[kept] = np.arange(1, len(kept) + 1)
+        places = np.full((len(counted), len(IOU_THRESHOLDS)), NEVER, np.uint16)
+        threshold, detection = np.nonzero(hit)
+        places[found[threshold, detection], threshold] = place[detection]
+        self.image_ids.append(np.full(np.count_nonzero(counted), image.image_id, np.int64))
+        self.object_ids.append(image.object_ids[counted])
+        self.category_ids.append(image.category_ids[counted])
+        self.places.append(places[counted])
+
+    def gathered(self) -> ObjectPlaces:
+        """All that was added."""
+        return ObjectPlaces(
+            np.concatenate([np.zeros(0, np.int64), *self.image_ids]),
+            np.concatenate([np.zeros(0, np.int64), *self.object_ids]),
+            np.concatenate([np.zeros(0, np.int64), *self.category_ids]),
+            np.concatenate([np.zeros((0, len(IOU_THRESHOLDS)), np.uint16), *self.places]),
+        )

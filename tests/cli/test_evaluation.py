@@ -1,0 +1,206 @@
+"""`ggn evaluate` and `ggn compare`, and what they say of malformed files."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
+OTHER = [[20, 2, 30, 2, 30, 12, 20, 12]]
+TRUTH: dict[str, Any] = {
+    "images": [{"id": 1, "file_name": "one.png", "height": 40, "width": 40}],
+    "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "kite"}],
+    "annotations": [
+        {"id": 5, "image_id": 1, "category_id": 1, "bbox": [20, 2, 10, 10], "segmentation": OTHER},
+        {"id": 6, "image_id": 1, "category_id": 2, "bbox": [2, 2, 10, 10], "segmentation": SQUARE},
+    ],
+}
+FOUND: list[dict[str, Any]] = [
+    {"image_id": 1, "score": 0.9, "bbox": [2, 2, 10, 10], "segmentation": SQUARE}
+]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
+    (tmp_path / "found.json").write_text(json.dumps(FOUND))
+    (tmp_path / "none.json").write_text("[]")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (40, 40), "grey").save(tmp_path / "images" / "one.png")
+    return tmp_path
+
+
+def test_evaluate_prints_the_protocol_and_writes_all_numbers(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", "truth.json", "found.json", "--unseen", "kite", "--per-category")
+    assert ggn(*words, "--json", "out/numbers.json", "--curve", "out/curve.png") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("protocol budget") == 2
+    for word in ("AR_1500", "AR_s_100", "unseen", "seen", "all", "kite", "1.000", "0.000", "0.500"):
+        assert word in printed
+    written = json.loads((files / "out/numbers.json").read_text())
+    assert (written["protocol"], written["iou_type"]) == ("budget", "segm")
+    assert {part: m["AR_100"] for part, m in written["metrics"].items()} == {
+        "unseen": 1, "seen": 0, "all": 0.5,
+    }  # fmt: skip
+    assert written["category_AR_100"] == {"unseen": {"kite": [1, 1.0]}, "seen": {"cat": [1, 0.0]}}
+    assert written["recall_curves"]["unseen"][0] == [10, 1.0]
+    with Image.open(files / "out/curve.png") as picture:
+        assert picture.width > 300
+
+
+def test_evaluate_takes_boxes_where_there_are_no_masks(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = [{key: value for key, value in FOUND[0].items() if key != "segmentation"}]
+    (files / "found.json").write_text(json.dumps(boxes))
+    assert ggn("evaluate", "truth.json", "found.json", "--protocol", "plain") == 0
+    assert "boxes, protocol plain" in capsys.readouterr().out
+
+
+def test_compare_shows_what_only_one_model_finds(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--annotations", "truth.json", "--images", "images", "--unseen", "2", "-o", "out")
+    assert ggn("compare", "none.json", "found.json", *words) == 0
+    printed = capsys.readouterr().out
+    assert "protocol budget" in printed
+    assert "both 0, only none 0, only found 1, neither 0" in printed
+    written = json.loads((files / "out/comparison.json").read_text())
+    assert written["metrics"]["found"]["unseen"]["AR_100"] == 1
+    assert written["metrics"]["none"]["unseen"]["AR_100"] == 0
+    assert {path.name for path in (files / "out").iterdir()} == {
+        "comparison.json", "recall.png", "only_one.png",
+    }  # fmt: skip
+    assert ggn("compare", "found.json", "found.json", "--annotations", "truth.json") == 1
+
+
+Change = Callable[[Any, Any], Any]
+
+
+def put(place: str, key: str, value: Any) -> Change:
+    """A change of the first record: of predictions, or of a section of the annotations."""
+
+    def change(truth: Any, found: Any) -> None:
+        record = found[0] if place == "predictions" else truth[place][0]
+        record[key] = value
+
+    return change
+
+
+def drop(place: str, key: str) -> Change:
+    def change(truth: Any, found: Any) -> None:
+        record = found[0] if place == "predictions" else truth[place][0] if place else truth
+        del record[key]
+
+    return change
+
+
+MALFORMED: list[tuple[Change, str]] = [
+    (drop("", "images"), "truth.json: images: must be a list"),
+    (drop("", "categories"), "truth.json: categories: must be a list"),
+    (drop("", "annotations"), "truth.json: annotations: must be a list"),
+    (put("images", "id", "1"), "id must be an integer"),
+    (drop("images", "height"), "must have an integer height and width"),
+    (put("images", "neg_category_ids", [1]), "not_exhaustive_category_ids must be a list"),
+    (put("images", "not_exhaustive_category_ids", 3), "not_exhaustive_category_ids must be a list"),
+    (lambda t, f: t["images"][0].update(neg_category_ids=[77], not_exhaustive_category_ids=[]),
+     "neg_category_ids must hold ids of categories, got 77"),
+    (lambda t, f: t["images"].append(t["images"][0]), "id 1 is already used"),
+    (put("categories", "name", 7), "name must be a text"),
+    (put("categories", "id", None), "id must be an integer"),
+    (put("annotations", "image_id", 99), "image_id must be the id of an annotated image, got 99"),
+    (put("annotations", "category_id", 99), "category_id must be the id of a category, got 99"),
+    (put("annotations", "iscrowd", 2), "iscrowd must be 0 or 1, got 2"),
+    (put("annotations", "area", -1), "area must be a finite number >= 0"),
+    (put("annotations", "segmentation", [[1, 2, 3]]), "segmentation"),
+    (lambda t, f: t["annotations"].append(7), "annotations[2]: must be an object, got 7"),
+    (drop("predictions", "score"), "predictions[0] (image_id 1): score must be a finite number"),
+    (put("predictions", "score", "0.9"), "score must be a finite number, got '0.9'"),
+    (put("predictions", "score", True), "score must be a finite number, got True"),
+    (put("predictions", "image_id", 2), "image_id must be the id of an annotated image, got 2"),
+    (put("predictions", "category_id", "cat"), "category_id must be an integer, got 'cat'"),
+    (put("predictions", "bbox", [1, 2, 3]), "bbox must be 4 finite numbers"),
+    (put("predictions", "bbox", [1, 2, -3, 4]), "bbox must have width and height >= 0"),
+    (put("predictions", "bbox", "1234"), "bbox must be 4 finite numbers"),
+    (put("predictions", "segmentation", {"size": [40, 40], "counts": "!!"}), "segmentation"),
+    (put("predictions", "segmentation", {"size": [4, 4], "counts": "07"}), "segmentation"),
+    (put("predictions", "segmentation", None), "segmentation"),
+    (lambda t, f: f.append({"image_id": 1, "score": 1, "bbox": [0, 0, 1, 1]}),
+     "predictions[1] (image_id 1): must have a segmentation"),
+    (lambda t, f: f.append([1]), "predictions[1]: must be an object"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), MALFORMED, ids=[m for _, m in MALFORMED])
+def test_malformed_records_are_named(
+    change: Change,
+    message: str,
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth, found = copy.deepcopy(TRUTH), copy.deepcopy(FOUND)
+    change(truth, found)
+    (files / "truth.json").write_text(json.dumps(truth))
+    (files / "found.json").write_text(json.dumps(found))
+    assert ggn("evaluate", "truth.json", "found.json", "--json", "out.json") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
+    assert not (files / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        ("[1,", "not JSON"),
+        ("[NaN]", "NaN is no number of JSON"),
+        ('{"predictions": []}', "must be a list"),
+        ("\ufeff[]", "byte order mark"),
+        ("7", "must be a list, got 7"),
+    ],
+)
+def test_malformed_files_are_named(
+    content: str,
+    message: str,
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (files / "found.json").write_text(content, encoding="utf-8")
+    assert ggn("evaluate", "truth.json", "found.json") == 1
+    printed = capsys.readouterr().err
+    assert "found.json" in printed
+    assert message in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--unseen", "nonvoc"), "partition 'nonvoc' needs categories that the dataset lacks"),
+        (("--unseen", "dog"), "'dog'"),
+        (("--unseen", ","), "--unseen must name a partition or categories"),
+        (("--protocol", "coco"), "--protocol must be one of budget, federated, per_class, plain"),
+        (("--protocol", "federated"), "needs neg_category_ids"),
+        (("--iou-type", "mask"), "--iou-type must be one of bbox, segm, got 'mask'"),
+    ],
+)
+def test_wrong_options_are_named(
+    words: tuple[str, ...],
+    message: str,
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ggn("evaluate", "truth.json", "found.json", *words) == 1
+    assert message in capsys.readouterr().err

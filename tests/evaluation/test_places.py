@@ -1,0 +1,77 @@
+"""At which place each object was found, and what two models make of the same objects."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ggn.core.masks import encode
+from ggn.evaluation.disagreement import disagreement, disagreement_row
+from ggn.evaluation.evaluator import PartitionResult, evaluate_inputs
+from ggn.evaluation.inputs import read_inputs
+from ggn.evaluation.places import NEVER
+from ggn.evaluation.run_lengths import iou_and_areas
+
+A, B, C, NOWHERE = (0, 0, 20, 20), (40, 0, 20, 20), (80, 0, 20, 20), (100, 100, 20, 20)
+
+
+def unseen_result(scene: Any, protocol: Any = "budget") -> PartitionResult:
+    inputs = read_inputs(scene.annotations, scene.predictions, ["segm"])
+    partitions = {"unseen": ["unseen", "rare"]}
+    return evaluate_inputs(inputs, partitions, protocol=protocol, iou_type="segm")["unseen"]
+
+
+def test_places_by_hand(scene: Any) -> None:
+    # The seen object's detection leaves the budget: the unseen object is found at place 2.
+    scene.objects("seen", A).objects("unseen", B).objects("rare", C).found(A, NOWHERE, B)
+    objects = unseen_result(scene).objects
+    assert objects.object_ids.tolist() == [2, 3]
+    assert objects.category_ids.tolist() == [7, 9]
+    assert objects.places.tolist() == [[2] * 10, [NEVER] * 10]
+    assert objects.found(1).tolist() == [False, False]
+    assert objects.found(2).tolist() == [True, False]
+    assert objects.category_recall(2) == {7: (1, 1.0), 9: (1, 0.0)}
+
+
+@pytest.mark.parametrize("protocol", ["budget", "plain"])
+def test_places_and_metrics_agree(scene: Any, protocol: Any) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        scene.image()
+        for name in ("seen", "unseen", "rare"):
+            scene.objects(name, *rng.integers(10, 60, (2, 4)).tolist())
+        scene.found(*rng.integers(10, 60, (40, 4)).tolist())
+    result = unseen_result(scene, protocol)
+    for k in (10, 20, 30):
+        share = (result.objects.places <= k).mean()
+        assert share == pytest.approx(result.metrics[f"AR_{k}"], abs=1e-12)
+        by_category = result.objects.category_recall(k).values()
+        assert share == pytest.approx(sum(n * r for n, r in by_category) / 20)
+
+
+def test_objects_that_only_one_model_finds(scene: Any) -> None:
+    scene.objects("unseen", A, B, C)
+    inputs = read_inputs(scene.annotations, [], ["segm"])
+    scene.found(A, B)
+    first = unseen_result(scene).objects
+    scene.predictions.clear()
+    second = unseen_result(scene.found(B)).objects
+    outcome = disagreement(first, second, k=100)
+    assert outcome.counts() == {"both": 1, "only_first": 1, "only_second": 0, "neither": 1}
+    assert outcome.most_disputed(5) == [10]
+    grey = np.full((200, 200, 3), 100, np.uint8)
+    row = disagreement_row(grey, inputs, 10, outcome, ["a", "b"])
+    changed = {title: (picture != grey).any(axis=2).sum() for title, picture in row.items()}
+    assert changed == {"evaluated objects": 3 * 400, "only a": 400, "only b": 0}
+    scene.objects("rare", NOWHERE)
+    with pytest.raises(ValueError, match="not of the same objects"):
+        disagreement(first, unseen_result(scene).objects, k=100)
+
+
+def test_unsound_run_lengths_never_reach_the_overlaps() -> None:
+    mask = encode(np.ones((1, 4, 4), bool))[0]
+    none = np.zeros(0, bool)
+    for counts in ("", "!", "o", "0", "0@1", "00000000"):
+        with pytest.raises(ValueError, match="mask 0 has unsound run lengths"):
+            iou_and_areas([{**mask, "counts": counts}], [], none)
+    assert iou_and_areas([mask], [], none)[1].tolist() == [16]
