@@ -321,7 +321,7 @@ def test_ci_installs_the_wheel_that_lies_beside_the_clone(tmp_path: Path) -> Non
     assert checkout.run("bash", ".ci/run").returncode == 0
     calls = checkout.calls()
     assert calls[1].endswith("[--] [../shared/wheels/mmcv_full-1.7.2-cp311.whl]")
-    assert calls[-1] == "python [-m] [pytest]"
+    assert calls[-1].startswith("python [-m] [pytest]")
 
 
 def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready: Checkout) -> None:
