@@ -10,13 +10,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # in quotes, so that no text given here is ever run.
 PORT ?= 5000
 MMCV_WHEEL ?=
+SPLIT ?= shapes
 SECONDS ?= 60
 override PORT := $(value PORT)
 override MMCV_WHEEL := $(value MMCV_WHEEL)
+override SPLIT := $(value SPLIT)
 override SECONDS := $(value SECONDS)
 # In the environment it has another name, because bash counts SECONDS itself.
 FUZZ_SECONDS := $(value SECONDS)
-export PORT MMCV_WHEEL FUZZ_SECONDS
+export PORT MMCV_WHEEL SPLIT FUZZ_SECONDS
 
 # Neither MLflow nor DVC reports home.
 export DO_NOT_TRACK := 1
@@ -45,6 +47,10 @@ setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if 
 .PHONY: repro
 repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
 	@PATH="$$PWD/.venv/bin:$$PATH" dvc repro
+
+.PHONY: release
+release: setup  ## Freeze a row's results under releases/ (SPLIT=shapes)
+	@.venv/bin/ggn zoo release -- "$$SPLIT"
 
 .PHONY: test
 test: lint  ## Check the code (make lint), then run all tests
