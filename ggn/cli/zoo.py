@@ -26,20 +26,23 @@ def list_rows() -> None:
     """Show the rows: published and own numbers, what is released and what of it is here."""
     from ggn.zoo.overview import overview
 
-    table = Table(title="mask AR@100 on unseen categories, in percent")
-    for title in ("row", "published", "own", "protocol of own", "in releases/"):
-        table.add_column(title, no_wrap=title != "in releases/")
-    for row in overview(Path()):
-        files = [name if there else f"{name} (dvc pull)" for name, there in row.released.items()]
+    table = Table(title="mask AR@100 on unseen categories in percent, baseline -> GGN")
+    for title in ("row", "published", "own", "protocol of own"):
+        table.add_column(title, no_wrap=True)
+    rows = list(overview(Path()))
+    for row in rows:
         table.add_row(
             row.split,
             _percents(row.published_baseline, row.published_ggn),
             _percents(row.own_baseline, row.own_ggn),
             row.protocol or "",
-            ", ".join(files),
         )
     out.print(table)
-    out.print("A pair is baseline -> GGN. `ggn zoo fetch --help` brings the reference's own files.")
+    for row in rows:
+        for there, state in ((True, "here"), (False, "not here yet: dvc pull -R releases")):
+            names = [name for name, pulled in row.released.items() if pulled == there]
+            if names:
+                out.print(f"releases/{row.split}: {', '.join(names)} ({state})", markup=False)
 
 
 @zoo.command()
