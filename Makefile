@@ -35,6 +35,7 @@ KERNEL := $(wildcard ggn/grouping/*.pyx ggn/grouping/*.hpp)
 # An editable install knows the packages that it was built with.
 PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/grouping/fuzz_kernels.cpp
+REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help
@@ -90,6 +91,11 @@ build/fuzz_kernels: $(FUZZER) $(filter %.hpp,$(KERNEL))
 ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)
 	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
 		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
+
+# Beside the lock's versions, which stay as they are; moto is the S3 server of the tests.
+.PHONY: remotes
+remotes: setup  ## Install what DVC needs for S3 and SSH remotes, and what tests of them need
+	@$(INSTALL) --constraint requirements.lock $(REMOTES) 'moto[server]>=5.2'
 
 # The source package asks for C++14, which torch's headers have left behind (docker/g++20), and for
 # a setuptools older than the lock's, which is therefore laid beside the environment. Only the
