@@ -68,19 +68,19 @@ def fetch(root: Path, row: Row, file: ReferenceFile, source: str | None = None) 
     if not brought.is_file():
         raise FetchError(f"{source}: no such file")
     said = {"source": source, "size": brought.stat().st_size, "sha256": _sha256(brought)}
-    _refuse_another(file, record, said, scratch)
     target = folder / _name(file)
     fresh = folder / f".{target.name}.{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        _refuse_another(file, record, said)
+        folder.mkdir(parents=True, exist_ok=True)
         convert(file, brought, fresh, {"row": row.split, **said})
         _remove(target)
         fresh.rename(target)
     finally:
         _remove(fresh)
+        shutil.rmtree(scratch)
     write_json(record, said, indent=1)
     versioned.add(root, [target])
-    shutil.rmtree(scratch)
     return target
 
 
@@ -131,16 +131,13 @@ def _convert_weights(
     save_weights(model, target, card)
 
 
-def _refuse_another(
-    file: ReferenceFile, record: Path, said: dict[str, object], scratch: Path
-) -> None:
+def _refuse_another(file: ReferenceFile, record: Path, said: dict[str, object]) -> None:
     """Compare size and hash with those that the row states, or that the first fetch recorded."""
     known = {"size": file.size, "sha256": file.sha256}
     if record.exists():
         known = {**read_json(record), **{k: v for k, v in known.items() if v is not None}}
     for key in ("size", "sha256"):
         if known.get(key) is not None and known[key] != said[key]:
-            shutil.rmtree(scratch, ignore_errors=True)
             raise FetchError(
                 f"{said['source']}: not the file it should be: {key} is {said[key]}, "
                 f"not {known[key]}; it is damaged, or was replaced. Nothing was changed"
