@@ -10,13 +10,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # in quotes, so that no text given here is ever run.
 PORT ?= 5000
 MMCV_WHEEL ?=
+SPLIT ?= shapes
 SECONDS ?= 60
 override PORT := $(value PORT)
 override MMCV_WHEEL := $(value MMCV_WHEEL)
+override SPLIT := $(value SPLIT)
 override SECONDS := $(value SECONDS)
 # In the environment it has another name, because bash counts SECONDS itself.
 FUZZ_SECONDS := $(value SECONDS)
-export PORT MMCV_WHEEL FUZZ_SECONDS
+export PORT MMCV_WHEEL SPLIT FUZZ_SECONDS
 
 # Neither MLflow nor DVC reports home.
 export DO_NOT_TRACK := 1
@@ -33,6 +35,7 @@ KERNEL := $(wildcard ggn/*/*.pyx ggn/*/*.hpp)
 # An editable install knows the packages that it was built with.
 PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/grouping/fuzz_kernels.cpp
+REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help
@@ -45,6 +48,10 @@ setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if 
 .PHONY: repro
 repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
 	@PATH="$$PWD/.venv/bin:$$PATH" dvc repro
+
+.PHONY: release
+release: setup  ## Freeze a row's results under releases/ (SPLIT=shapes)
+	@.venv/bin/ggn zoo release -- "$$SPLIT"
 
 .PHONY: test
 test: lint  ## Check the code (make lint), then run all tests
@@ -84,6 +91,11 @@ build/fuzz_kernels: $(FUZZER) $(filter %.hpp,$(KERNEL))
 ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)
 	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
 		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
+
+# Beside the lock's versions, which stay as they are; moto is the S3 server of the tests.
+.PHONY: remotes
+remotes: setup  ## Install what DVC needs for S3 and SSH remotes, and what tests of them need
+	@$(INSTALL) --constraint requirements.lock $(REMOTES) 'moto[server]>=5.2'
 
 # The source package asks for C++14, which torch's headers have left behind (docker/g++20), and for
 # a setuptools older than the lock's, which is therefore laid beside the environment. Only the

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NEEDED = {
     *("help", "setup", "repro", "test", "lint", "format"),
-    *("fuzz", "ui", "openmmlab", "lock", "clean"),
+    *("fuzz", "ui", "openmmlab", "remotes", "release", "lock", "clean"),
 }
 HOSTILE = [
     "1; touch pwned",
@@ -61,6 +61,7 @@ class Checkout:
         ):
             path.touch()
         self.recorder = self.program(root / "recorder")
+        self.program(root / "system" / "apt-get", "#!/bin/sh\nexit 1\n")  # CI does without
         self.program(root / ".venv-uv" / versions()["UV_VERSION"] / "bin" / "uv")
 
     def program(self, path: Path, text: str = RECORDER) -> Path:
@@ -72,7 +73,7 @@ class Checkout:
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         mine = {
             "HOME": str(self.root),
-            "PATH": os.environ["PATH"],
+            "PATH": f"{self.root}/system:{os.environ['PATH']}",
             "CALLS": str(self.calls_file),
             "RECORDER": str(self.recorder),
             "FAKE_PYTHON": versions()["PYTHON_VERSION"],
@@ -234,6 +235,8 @@ def test_test_runs_the_linters_and_then_pytest(ready: Checkout, command: str) ->
     answer = ready.run(*command.split())
     assert answer.returncode == 0, answer.stderr
     programs = [call.split()[0] for call in ready.calls()]
+    if command == "bash .ci/run":
+        assert programs.pop(0) == "uv", "make remotes"
     linters = ["ruff", "ruff", "mypy", "lint-imports", "cython-lint", "clang-format"]
     assert programs == [*linters, "python"]
 
@@ -331,6 +334,26 @@ def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready
     (wanted,) = config["project"]["optional-dependencies"]["openmmlab"]
     assert calls[-3].endswith("[--target] [build/mmcv-setuptools] [setuptools<80] [wheel]")
     assert calls[-2].endswith(f"[--no-build-isolation] [--no-binary] [mmcv-full] [{wanted}]")
+
+
+def test_remotes_installs_what_pyproject_asks_for_beside_the_lock(ready: Checkout) -> None:
+    assert ready.run("make", "remotes").returncode == 0
+    (call,) = ready.calls()
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (wanted,) = config["project"]["optional-dependencies"]["remotes"]
+    assert f"[--constraint] [requirements.lock] [{wanted}] [moto[server]" in call
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_release_names_the_row_and_runs_nothing_of_it(ready: Checkout, text: str) -> None:
+    ready.program(ready.root / ".venv" / "bin" / "ggn")
+    assert ready.run("make", "release", f"SPLIT={text}").returncode == 0
+    assert ready.run("make", "release").returncode == 0
+    assert ready.calls() == [
+        f"ggn [zoo] [release] [--] [{text}]",
+        "ggn [zoo] [release] [--] [shapes]",
+    ]
+    assert not (ready.root / "pwned").exists()
 
 
 def test_clean_removes_what_can_be_made_again_and_nothing_else(ready: Checkout) -> None:

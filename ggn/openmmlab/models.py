@@ -63,10 +63,18 @@ def build_model(kind: str) -> ReferenceAffinity | ReferenceDetector:
     Raises:
         ValueError: naming the kinds there are.
     """
+    params = model_params(kind)
+    if isinstance(params, AffinityParams):
+        return ReferenceAffinity(params)
+    return ReferenceDetector(params)
+
+
+def model_params(kind: str) -> AffinityParams | DetectorParams:
+    """Return the settings of a network of the reference; kinds and errors as in `build_model`."""
     if kind == "pa":
-        return ReferenceAffinity(AffinityParams.model_validate(_AFFINITY))
+        return AffinityParams.model_validate(_AFFINITY)
     if kind in _DETECTORS:
-        return ReferenceDetector(DetectorParams.model_validate(_DETECTORS[kind]))
+        return DetectorParams.model_validate(_DETECTORS[kind])
     raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
 

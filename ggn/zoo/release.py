@@ -1,0 +1,148 @@
+"""A row frozen: half-precision weights, pseudo ground truth and numbers, put under DVC."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ggn.core.coco import read_coco, read_json, write_json
+from ggn.zoo import versioned
+from ggn.zoo.versioned import RECIPES
+
+REMOTE = "releases"
+"""The DVC remote of .dvc/config that is committed with the repository."""
+STORE = "releases/store"
+"""Its folder, in git."""
+WEIGHTS = ("affinity", *RECIPES)
+PSEUDO_GT = "pseudo_gt.json"
+CARD = "card.json"
+
+
+class ReleaseError(ValueError):
+    """A row that cannot be released; the message says what to do first."""
+
+
+def release(root: Path, split: str) -> dict[str, Any]:
+    """Freeze a row as `releases/SPLIT` and push it to the committed remote; return its card.
+
+    The release appears whole: it is built beside its place and put there by renaming, and the one
+    before comes back if DVC then fails.
+
+    Args:
+        root: the checkout.
+        split: a row of params.yaml whose results are complete, up to date and committed.
+
+    Raises:
+        ReleaseError: naming the stages that are stale, the files not committed, what is missing.
+        CommandError: what DVC or git said when it failed.
+    """
+    refuse_unsettled(root, split)
+    place = root / "releases" / split
+    fresh = place.with_name(f".{split}.{os.getpid()}.new")
+    old = place.with_name(f".{split}.{os.getpid()}.old")
+    try:
+        freeze(root, split, fresh)
+        if place.exists():
+            for pointer in place.glob("*.dvc"):
+                shutil.copy2(pointer, fresh)
+            place.rename(old)
+        fresh.rename(place)
+        try:
+            artefacts = [place / name for name in (*WEIGHTS, PSEUDO_GT)]
+            versioned.add_and_push(root, artefacts, REMOTE)
+            versioned.prune(root, root / STORE)
+        except BaseException:
+            shutil.rmtree(place)
+            if old.exists():
+                old.rename(place)
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    card: dict[str, Any] = read_json(place / CARD)
+    return card
+
+
+def refuse_unsettled(root: Path, split: str) -> None:
+    """Raise ReleaseError unless the results of a split are those of the committed code and data."""
+    stale = versioned.stale_stages(root, split)
+    if stale:
+        lines = [f"  {stage}: {', '.join(names)} changed" for stage, names in stale.items()]
+        raise ReleaseError(f"{split}: results are stale; `dvc repro` first\n" + "\n".join(lines))
+    sources = ("dvc.lock", "dvc.yaml", "params.yaml", "ggn", "pipelines", f"reports/{split}")
+    open_files = versioned.uncommitted(root, *sources)
+    if open_files:
+        raise ReleaseError(f"{split}: not committed; `git commit` first: {', '.join(open_files)}")
+
+
+def freeze(root: Path, split: str, folder: Path) -> None:
+    """Write what a release holds to a new folder.
+
+    That is a folder of weights for each of `WEIGHTS`, in half precision, `pseudo_gt.json` (a
+    COCO-style file) and `card.json`: recipe, numbers, commit, and the SHA-256 of each file.
+
+    Raises:
+        ReleaseError: if there is no result to release.
+        CocoError, WeightsError: a result that is damaged.
+    """
+    needed = [root / "models" / split / name for name in WEIGHTS]
+    source = root / "data" / split / "pseudo_gt" / "pseudo_gt.json"
+    numbers = root / "reports" / split / "comparison.json"
+    missing = [
+        str(path.relative_to(root)) for path in (*needed, source, numbers) if not path.exists()
+    ]
+    if missing:
+        raise ReleaseError(f"{split}: not there: {', '.join(missing)}; `dvc repro` makes them")
+    folder.mkdir(parents=True)
+    for path in needed:
+        halve(path, folder / path.name)
+    read_coco(source)
+    shutil.copyfile(source, folder / PSEUDO_GT)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lock = root / "dvc.lock"
+    card = {
+        "split": split,
+        "git_commit": versioned.commit(root),
+        "dvc_lock_sha256": _sha256(lock) if lock.exists() else None,
+        "files": {
+            path.relative_to(folder).as_posix(): {
+                "size": path.stat().st_size,
+                "sha256": _sha256(path),
+            }
+            for path in files
+        },
+        "numbers": read_json(numbers),
+    }
+    write_json(folder / CARD, card, indent=1)
+
+
+def halve(source: Path, target: Path) -> None:
+    """Write the weights of a folder in half precision to another, with its card.
+
+    The loaders of `ggn.detector` and `ggn.affinity` make them float32 again. Raises WeightsError
+    if a value is too large for float16.
+    """
+    from ggn.affinity.model import AffinityNet
+    from ggn.affinity.params import AffinityParams
+    from ggn.detector.mask_rcnn import MaskRCNN
+    from ggn.detector.params import DetectorParams
+    from ggn.engine.weights import load_weights, save_weights
+
+    kind = read_json(source / "card.json").get("kind")
+    state, card = load_weights(source, kind if kind in {"affinity", "detector"} else "detector")
+    network = (
+        AffinityNet(AffinityParams.model_validate(card["params"]))
+        if kind == "affinity"
+        else MaskRCNN(DetectorParams.model_validate(card["params"]))
+    )
+    network.load_state_dict(state)
+    given = card.pop("weights_sha256")
+    save_weights(network.half(), target, {**card, "precision": "float16", "float32_sha256": given})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,217 @@
+"""`ggn zoo release`: what is frozen, what refuses to be, and what a clone then pulls."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ggn.affinity import load_affinity
+from ggn.detector import load_detector
+from ggn.detector.mask_rcnn import MaskRCNN
+from ggn.detector.params import DetectorParams
+from ggn.engine.weights import WeightsError, load_weights, save_weights
+from ggn.zoo.release import halve
+
+ROOT = Path(__file__).parents[2]
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_a_release_is_pulled_in_a_clone_with_nothing_set_up(
+    checkout: Any, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.commit()
+    clone = checkout.clone(tmp_path / "clone")
+    assert "affinity" in clone.run("dvc", "pull", "-R", "releases").stdout
+    folder = clone.root / "releases" / "tiny"
+    card = json.loads((folder / "card.json").read_text())
+    for name, entry in card["files"].items():
+        content = (folder / name).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (
+            entry["size"],
+            entry["sha256"],
+        )
+    assert set(card["files"]) == {
+        *(f"{n}/{f}" for n in ("affinity", "baseline", "ggn") for f in FOLDER),
+        "pseudo_gt.json",
+    }
+    assert card["numbers"]["ggn"] == {"unseen/mask_AR_100": 0.25}
+    load_detector(folder / "ggn")
+    load_affinity(folder / "affinity")
+
+
+FOLDER = ("weights.safetensors", "card.json")
+
+
+def test_a_team_keeps_its_own_results_elsewhere_and_then_plain_pull_brings_all(
+    checkout: Any, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    """Releases are bound to the committed remote, whichever remote is the default."""
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.run("dvc", "remote", "add", "-d", "team", str(tmp_path / "team"))
+    checkout.run("dvc", "push")
+    checkout.commit()
+    clone = checkout.clone(tmp_path / "clone")
+    assert clone.run("dvc", "pull").returncode == 0
+    for name in ("models/tiny", "data/tiny/pseudo_gt", "releases/tiny/ggn"):
+        assert files(clone.root / name) == files(checkout.root / name)
+    released = json.loads((checkout.root / "releases/tiny/card.json").read_text())["files"]
+    sizes = [path.stat().st_size for path in (tmp_path / "team").rglob("*") if path.is_file()]
+    assert not set(sizes) & {released["ggn/weights.safetensors"]["size"]}
+
+
+def test_the_next_release_replaces_the_one_before(checkout: Any, ggn: Callable[..., int]) -> None:
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.commit()
+    first = files(checkout.root / "releases")
+    report = checkout.root / "reports/tiny/comparison.json"
+    report.write_text(report.read_text().replace("0.25", "0.5"))
+    checkout.commit()
+    assert ggn("zoo", "release", "tiny") == 0
+    card = json.loads((checkout.root / "releases/tiny/card.json").read_text())
+    assert card["numbers"]["ggn"] == {"unseen/mask_AR_100": 0.5}
+    assert files(checkout.root / "releases") == first, "same artefacts, and nothing beside them"
+    changed = checkout.run("git", "status", "--porcelain").stdout.split("\n")
+    assert changed == [" M releases/tiny/card.json", ""]
+
+
+def test_a_damaged_object_of_the_committed_remote_is_noticed(
+    checkout: Any, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    assert ggn("zoo", "release", "tiny") == 0
+    largest = max(
+        (path for path in (checkout.root / "releases/store").rglob("*") if path.is_file()),
+        key=lambda path: path.stat().st_size,
+    )
+    content = largest.read_bytes()
+    largest.chmod(largest.stat().st_mode | stat.S_IWUSR)
+    largest.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    checkout.commit()
+    clone = checkout.clone(tmp_path / "clone")
+    answer = clone.run("dvc", "pull", "-R", "releases", check=False)
+    assert answer.returncode != 0
+    assert "releases/tiny/" in answer.stderr
+    bad = [
+        n
+        for n in ("affinity", "baseline", "ggn")
+        if not (clone.root / "releases/tiny" / n).exists()
+    ]
+    assert len(bad) >= 1, "what is damaged is not put in place"
+
+
+def make_stale(checkout: Any) -> None:
+    (checkout.root / "ready" / "more").write_text("x")
+
+
+def change_a_report(checkout: Any) -> None:
+    (checkout.root / "reports/tiny/comparison.json").write_text("{}")
+
+
+def damage_the_weights(checkout: Any) -> None:
+    path = checkout.root / "models/tiny/affinity/weights.safetensors"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1])
+    checkout.run("dvc", "commit", "--force", "--quiet")
+    checkout.commit()
+
+
+@pytest.mark.parametrize(
+    ("split", "change", "message"),
+    [
+        ("other", None, "other: not among `active`"),
+        ("../tiny", None, "not among `active`"),
+        ("tiny", make_stale, "compare@tiny: ready changed"),
+        (
+            "tiny",
+            change_a_report,
+            "not committed; `git commit` first: reports/tiny/comparison.json",
+        ),
+        ("tiny", damage_the_weights, "affinity/weights.safetensors: damaged"),
+    ],
+)
+def test_what_is_not_settled_is_not_released(
+    checkout: Any,
+    split: str,
+    change: Callable[[Any], None] | None,
+    message: str,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if change is not None:
+        change(checkout)
+    assert ggn("zoo", "release", split) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not files(checkout.root / "releases")
+
+
+def test_the_release_before_comes_back_when_dvc_fails(
+    checkout: Any,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.commit()
+    before = files(checkout.root / "releases")
+    config = checkout.root / ".dvc" / "config"
+    config.write_text(
+        config.read_text().replace("../releases/store", "../ready/pseudo_gt/pseudo_gt.json")
+    )
+    assert ggn("zoo", "release", "tiny") == 1
+    assert "dvc push" in capsys.readouterr().err
+    assert files(checkout.root / "releases") == before
+    assert "releases" not in checkout.run("git", "status", "--porcelain").stdout
+
+
+def test_half_precision_finds_the_same_objects(committed: Path, tmp_path: Path) -> None:
+    source = committed / "ready" / "models" / "ggn"
+    halve(source, tmp_path / "half")
+    ours, theirs = (
+        load_weights(source, "detector")[0],
+        load_weights(tmp_path / "half", "detector")[0],
+    )
+    for key, value in theirs.items():
+        assert value.dtype == (torch.float16 if ours[key].is_floating_point() else ours[key].dtype)
+        torch.testing.assert_close(value.float(), ours[key].float(), rtol=2**-11, atol=2**-24)
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    whole, half = (load_detector(path).predict(image) for path in (source, tmp_path / "half"))
+    np.testing.assert_allclose(np.sort(whole.scores)[-3:], np.sort(half.scores)[-3:], atol=5e-3)
+
+
+def test_a_value_too_large_for_half_precision_is_refused(committed: Path, tmp_path: Path) -> None:
+    state, card = load_weights(committed / "ready" / "models" / "ggn", "detector")
+    network = MaskRCNN(DetectorParams.model_validate(card["params"]))
+    network.load_state_dict(state | {"rpn.conv.bias": torch.full_like(state["rpn.conv.bias"], 7e4)})
+    save_weights(network, tmp_path / "large", card)
+    with pytest.raises(WeightsError, match=r"rpn\.conv\.bias has values that are not finite"):
+        halve(tmp_path / "large", tmp_path / "half")
+
+
+def test_what_is_released_is_small_and_complete() -> None:
+    """The committed remote: every object that a `.dvc` file names, nothing else, under 15 MB."""
+    store = ROOT / "releases" / "store" / "files" / "md5"
+    objects = {path.parent.name + path.name: path for path in store.glob("*/*")}
+    assert sum(path.stat().st_size for path in objects.values()) < 15e6
+    pointers = list((ROOT / "releases").glob("*/*.dvc"))
+    text = "\n".join(
+        path.read_text() for path in pointers if "remote: releases" in path.read_text()
+    )
+    named = {line.split()[-1] for line in text.splitlines() if "md5: " in line}
+    for name in [name for name in named if name.endswith(".dir")]:
+        named |= {entry["md5"] for entry in json.loads(objects[name].read_bytes())}
+    assert named == set(objects)
+    for name, path in objects.items():
+        digest = hashlib.md5(path.read_bytes()).hexdigest()
+        assert digest == name.removesuffix(".dir"), f"{path}: damaged"
