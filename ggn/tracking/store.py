@@ -1,0 +1,155 @@
+"""The MLflow store: which one it is, how long it may take, what its failures are called."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOCAL_URI = "sqlite:///mlruns/mlflow.db"
+PENDING = Path("mlruns/pending")
+"""The journals of runs that are not in the store yet, in the checkout."""
+
+ZOO = "model zoo"
+"""The experiment with one run a row and recipe, and the published numbers beside them."""
+
+VIEW = "recall"
+"""Key of the zoo's shared view in MLflow's UI: the columns that compare its rows."""
+
+_COLUMNS = (
+    *(f"tags.`{name}`" for name in ("source", "split", "recipe", "protocol")),
+    *(f"metrics.`unseen/{name}`" for name in ("mask_AR_100", "mask_AR_10", "box_AR_100")),
+    "metrics.`seen/mask_AR_100`",
+)
+_REQUEST_SECONDS = 10
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_REQUEST_SECONDS),
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a failed delivery is repeated as a whole
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class TrackingError(OSError):
+    """The MLflow store did not do what it was asked; the message says where and why."""
+
+
+class UnreachableError(TrackingError):
+    """The store did not answer: the next request would not be answered either."""
+
+
+def tracking_uri() -> str:
+    """Return MLFLOW_TRACKING_URI, or the local database of this checkout."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_URI
+
+
+def destination(uri: str) -> str:
+    """Return a store's address without user name and password, to be shown and written down."""
+    parts = urlsplit(uri)
+    if not parts.hostname:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def connect(uri: str) -> MlflowClient:
+    """Return a client whose every request ends within seconds, answered or not."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    if uri == LOCAL_URI:
+        Path("mlruns").mkdir(exist_ok=True)
+    return MlflowClient(uri)
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """Return the id of an experiment, which is made if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = client.tracking_uri == LOCAL_URI
+        location = Path("mlruns/artifacts").resolve().as_uri() if local else None
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:  # made by another process since we asked?
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def zoo_page(client: MlflowClient) -> str:
+    """Return the page of the zoo's table, from the server's root on; makes its view if needed."""
+    identity = experiment_id(client, ZOO)
+    state = {
+        "searchFilter": "",
+        "orderByKey": "metrics.`unseen/mask_AR_100`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(_COLUMNS),
+    }
+    client.set_experiment_tag(identity, f"mlflow.sharedViewState.{VIEW}", json.dumps(state))
+    return f"/#/experiments/{identity}/runs?viewStateShareKey={VIEW}"
+
+
+def failure(uri: str, error: Exception) -> TrackingError:
+    """Turn what MLflow and its libraries raise into one sentence that says what to do."""
+    text = str(error)
+    where = destination(uri)
+    if re.search(r"\b(401|403)\b|UNAUTHENTICATED|PERMISSION_DENIED", text):
+        return TrackingError(
+            f"{where}: user name or password refused; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
+        )
+    if "timed out" in text.lower():
+        return UnreachableError(f"{where}: no answer within {_REQUEST_SECONDS} seconds")
+    for sign, meaning in _UNREACHABLE.items():
+        if sign in text:
+            return UnreachableError(f"{where}: {meaning}")
+    if "database is locked" in text:
+        return TrackingError(f"{where}: another process is writing to it")
+    for sign in ("disk is full", "disk I/O error", "No space left", "readonly database"):
+        if sign in text:
+            return TrackingError(f"{where}: cannot be written to ({sign})")
+    first = next(iter(text.strip().splitlines()), type(error).__name__)
+    return TrackingError(f"{where}: {_without_credentials(first)[:300]}")
+
+
+_UNREACHABLE = {
+    "Connection refused": "no server answers there",
+    "NameResolutionError": "no machine of this name",
+    "Name or service not known": "no machine of this name",
+    "Connection aborted": "the connection broke",
+    "Connection reset": "the connection broke",
+    "Failed to establish": "no server answers there",
+    "Max retries exceeded": "no server answers there",
+}
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"://[^/@\s]+@", "://", text)
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return what a request to a store may raise for reasons outside of this program."""
+    import requests
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    errors: tuple[Any, ...] = (
+        MlflowException,
+        requests.RequestException,
+        sqlalchemy.exc.SQLAlchemyError,
+        OSError,
+    )
+    return errors
