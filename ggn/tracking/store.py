@@ -58,14 +58,20 @@ def destination(uri: str) -> str:
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client whose every request ends within seconds, answered or not."""
+    """Return a client whose every request ends within seconds, answered or not.
+
+    Raises TrackingError where the store is a database that cannot be opened.
+    """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     if uri == LOCAL_URI:
         Path("mlruns").mkdir(exist_ok=True)
-    return MlflowClient(uri)
+    try:
+        return MlflowClient(uri)
+    except expected_errors() as error:
+        raise failure(uri, error) from error
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
