@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +34,6 @@ class JournalLogger(Logger):
         self._journal.metrics(metrics, step or 0)
 
     @rank_zero_only
-    def log_hyperparams(
-        self, params: dict[str, Any] | Namespace, *_: Any, **__: Any
-    ) -> None:
+    def log_hyperparams(self, params: dict[str, Any], *_: Any, **__: Any) -> None:
         """Note what the training chose by itself, such as the scaled learning rate."""
-        self._journal.params(params if isinstance(params, dict) else vars(params))
+        self._journal.params(params)
