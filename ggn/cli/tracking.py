@@ -40,7 +40,7 @@ _STATES = {
 
 @track.command()
 def published() -> None:
-    """Put the zoo's published numbers beside our runs, as runs of their own; repeating is harmless."""
+    """Put the zoo's published numbers beside our runs; those that are there already stay."""
     from ggn.tracking.published import import_published
     from ggn.zoo.rows import PUBLISHED
 

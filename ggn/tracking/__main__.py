@@ -1,4 +1,4 @@
-"""`python -m ggn.tracking FOLDER`: the process that delivers a run's journal while it is written."""
+"""`python -m ggn.tracking FOLDER`: deliver a run's journal while the run writes it."""
 
 import signal
 import sys

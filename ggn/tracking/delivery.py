@@ -1,8 +1,8 @@
 """Bring journals to the MLflow store: all of it, once, however often it is interrupted.
 
-Every step can be repeated: a run is found again by its identity, parameters and metrics (with their
-time) that the store has already are the same ones, an artifact replaces itself. A journal is deleted
-when the store has said that the run is ended.
+Every step can be repeated: a run is found again by its identity, parameters and metrics (with
+their time) that the store has already are the same ones, an artifact replaces itself. A journal is
+deleted when the store has said that the run is ended.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class Delivery:
         from mlflow.entities import Metric, Param
 
         events = read_events(self._folder, self._offset)
-        metrics, params = [], {}
+        metrics: list[Any] = []
+        params: dict[str, Any] = {}
         for event in events.lines:
             self._last_ms = max(self._last_ms, event.get("time", 0))
             self._status = event.get("end", self._status)
@@ -171,20 +172,18 @@ def sync(pending: Path, uri: str, *, only_meant_for: str | None = None) -> Itera
                 continue
             try:
                 header = read_header(folder)
-            except ValueError as error:
-                yield Outcome(folder, folder.name, "kept", TrackingError(str(error)))
+            except ValueError as fault:
+                yield Outcome(folder, folder.name, "kept", TrackingError(str(fault)))
                 continue
             if only_meant_for not in (None, header.destination):
                 continue
-            name = f"{header.experiment}: {header.name}"
-            error = silent
-            if error is None:
-                live = is_live(folder)
-                try:
-                    Delivery(folder, uri).push(ended=not live)
-                    yield Outcome(folder, name, "running" if live else "delivered")
-                    continue
-                except TrackingError as failed:
-                    error = failed
-                    silent = failed if isinstance(failed, UnreachableError) else None
-            yield Outcome(folder, name, "kept", error)
+            name, live = f"{header.experiment}: {header.name}", is_live(folder)
+            try:
+                if silent is not None:
+                    raise silent
+                Delivery(folder, uri).push(ended=not live)
+            except TrackingError as error:
+                silent = error if isinstance(error, UnreachableError) else None
+                yield Outcome(folder, name, "kept", error)
+            else:
+                yield Outcome(folder, name, "running" if live else "delivered")

@@ -96,7 +96,7 @@ def _write(split: str, method: str, protocol: str, paper: str, numbers: list[Num
         "protocol": protocol,
         "paper": paper,
     }
-    journal = row_journal(f"{split} {method}", [tags, metrics, lowest], tags)
+    journal = row_journal(f"{split} {method} (published)", [tags, metrics, lowest], tags)
     journal.params({"protocol": protocol})
     journal.metrics({**metrics, **lowest})
     journal.end("FINISHED")

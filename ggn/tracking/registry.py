@@ -7,7 +7,6 @@ either recipe: `models:/shapes@ggn`.
 from __future__ import annotations
 
 import base64
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -41,6 +40,7 @@ REQUIREMENTS = (
     "pycocotools",
     "pydantic",
     "safetensors",
+    "scipy",
     "torch",
     "torchvision",
 )
@@ -120,7 +120,7 @@ def _log(
 
 
 def _row_run(client: MlflowClient, split: str, recipe: str, tags: Mapping[str, str]) -> Run:
-    """Return the newest run of the row and recipe; without one, a new run that has the model only."""
+    """Return the newest run of the row and recipe, or else a new one that has the model only."""
     experiment = experiment_id(client, ZOO)
     query = f"tags.split = '{split}' and tags.recipe = '{recipe}' and tags.source = 'ours'"
     known = client.search_runs([experiment], query, order_by=["start_time DESC"], max_results=1)
@@ -215,9 +215,9 @@ def fetched_weights(address: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         for name in WEIGHTS_FILES:
             try:
-                mlflow.artifacts.download_artifacts(
+                file = mlflow.artifacts.download_artifacts(
                     artifact_uri=f"{address}/artifacts/weights/{name}", dst_path=folder
                 )
             except expected_errors() as error:
                 raise failure(uri, error) from error
-        yield Path(folder)
+        yield Path(file).parent

@@ -12,9 +12,11 @@ import io
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,7 +26,7 @@ LARGEST_PIXELS = 40_000_000  # of an image: a photograph of 40 megapixels, 120 M
 LARGEST_BATCH = 16
 
 
-class ServedDetector(PythonModel):  # type: ignore[misc]
+class ServedDetector(PythonModel):
     """A detector behind MLflow's pyfunc interface; a bad request is answered with status 400."""
 
     def load_context(self, context: Any) -> None:
@@ -34,13 +36,12 @@ class ServedDetector(PythonModel):  # type: ignore[misc]
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._detector = load_detector(context.artifacts["weights"], device=device)
 
-    def predict(
-        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
+    def predict(  # type: ignore[override]  # MLflow gives the context only if it is named
+        self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """Return the objects of each image, best first.
 
         Args:
-            context: MLflow's, not used.
             model_input: a table with a column `image` of base64 text, a row an image.
             params: `max_instances`, of each image, and `min_score`.
 
@@ -87,7 +88,7 @@ def _decoded(place: int, text: Any) -> NDArray[np.uint8]:
 
 
 def _refused(sentence: str) -> MlflowException:
-    return MlflowException.invalid_parameter_value(sentence)
+    return MlflowException(sentence, error_code=INVALID_PARAMETER_VALUE)
 
 
 set_model(ServedDetector())

@@ -23,10 +23,10 @@ VIEW = "recall"
 """Key of the zoo's shared view in MLflow's UI: the columns that compare its rows."""
 
 _COLUMNS = (
-    *(f"tags.`{name}`" for name in ("source", "split", "recipe", "protocol")),
-    *(f"metrics.`unseen/{name}`" for name in ("mask_AR_100", "mask_AR_10", "box_AR_100")),
-    "metrics.`seen/mask_AR_100`",
+    *(f"metrics.`unseen/{name}`" for name in ("mask_AR_100", "box_AR_100")),
+    *(f"tags.`{name}`" for name in ("protocol", "source")),
 )
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # which pages it has
 _REQUEST_SECONDS = 10
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_REQUEST_SECONDS),
@@ -83,7 +83,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         local = client.tracking_uri == LOCAL_URI
         location = Path("mlruns/artifacts").resolve().as_uri() if local else None
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, location, _EXPERIMENT_TAGS))
         except MlflowException:  # made by another process since we asked?
             found = client.get_experiment_by_name(name)
             if found is None:

@@ -34,6 +34,8 @@ class JournalLogger(Logger):
         self._journal.metrics(metrics, step or 0)
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any], *_: Any, **__: Any) -> None:
+    def log_hyperparams(  # type: ignore[override]  # ours are no Namespace
+        self, params: dict[str, Any], *_: Any, **__: Any
+    ) -> None:
         """Note what the training chose by itself, such as the scaled learning rate."""
         self._journal.params(params)

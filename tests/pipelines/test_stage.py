@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ggn.tracking import runs
+from pipelines import stage as stage_module
 from pipelines.stage import SECTIONS, ParamsError, load_params, open_stage, read_params
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +210,25 @@ def test_scratch_is_not_shared_between_different_inputs(checkout: Path) -> None:
     with open_stage("predict", "mine", inputs=("in.json",)) as second:
         pass
     assert first.scratch != second.scratch
+
+
+def test_a_run_resumes_across_an_edit_of_tracking_and_of_nothing_else(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same state is found again when what only looks on has changed."""
+    project = checkout / "project"
+    (project / "ggn" / "tracking").mkdir(parents=True)
+    (project / "ggn" / "core").mkdir()
+    (project / "pipelines").mkdir()
+    monkeypatch.setattr(stage_module, "__file__", str(project / "pipelines" / "stage.py"))
+
+    def state(file: str, text: str) -> Path:
+        (project / "ggn" / file).write_text(text)
+        with open_stage("prepare", "mine") as run:
+            return run.scratch
+
+    assert state("tracking/runs.py", "1") == state("tracking/runs.py", "2")
+    assert state("core/masks.py", "1") != state("core/masks.py", "2")
 
 
 @pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])

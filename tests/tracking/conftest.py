@@ -15,7 +15,18 @@ from pathlib import Path
 
 import pytest
 
-ENVIRONMENT = {**os.environ, "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {
+    **os.environ,
+    "DO_NOT_TRACK": "1",
+    "OMP_NUM_THREADS": "1",
+    "MLFLOW_TRACKING_URI": "sqlite:///mlruns/mlflow.db",
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+}
+TRACKING_SERVER = [
+    *("server", "--workers", "1"),
+    *("--backend-store-uri", "sqlite:///mlruns/mlflow.db"),
+    *("--artifacts-destination", "artifacts"),
+]
 
 
 def free_port() -> int:
@@ -37,24 +48,27 @@ def await_answer(url: str, process: subprocess.Popen[bytes], log: Path, seconds:
 
 
 class Server:
-    """`mlflow server` on a folder; what it stored outlives it."""
+    """A server that MLflow's command starts in a folder; what it stored outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, words: list[str], health: str) -> None:
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self._words, self._health = words, health
 
     def start(self) -> None:
         log = self.folder / "server.log"
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        place = ["--host", "127.0.0.1", "--port", str(self.port)]
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                command, stdout=file, stderr=file, env=ENVIRONMENT, start_new_session=True
+                [sys.executable, "-m", "mlflow", *self._words, *place],
+                cwd=self.folder,
+                stdout=file,
+                stderr=file,
+                env=ENVIRONMENT,
+                start_new_session=True,
             )
-        await_answer(f"{self.url}/health", self.process, log, 120)
+        await_answer(self.url + self._health, self.process, log, 240)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -73,12 +87,19 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def server_of() -> type[Server]:
+    """How other tests make a server: (folder, words of the command, page that says it is up)."""
+    return Server
+
+
+@pytest.fixture(scope="session")
 def running_server(
     empty_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    shutil.copy(empty_database, folder / "mlflow.db")
-    server = Server(folder)
+    (folder / "mlruns").mkdir()
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
+    server = Server(folder, TRACKING_SERVER, "/health")
     server.start()
     yield server
     server.kill()
@@ -104,8 +125,10 @@ def server(
 
 
 @pytest.fixture
-def local_store(checkout: Path, empty_database: Path) -> Path:
-    """An empty folder with the local database in its place."""
+def local_store(checkout: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The local database of an empty folder, by its whole address: MLflow keeps it open by that."""
     (checkout / "mlruns").mkdir()
     shutil.copy(empty_database, checkout / "mlruns" / "mlflow.db")
-    return checkout
+    uri = f"sqlite:///{checkout}/mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri

@@ -28,9 +28,7 @@ ROOT = str(Path(__file__).parents[2])
 STEPS = 12
 
 
-def write_run(
-    experiment: str, *, end: str | None = "FINISHED", steps: int = STEPS
-) -> Journal:
+def write_run(experiment: str, *, end: str | None = "FINISHED", steps: int = STEPS) -> Journal:
     """A run with metrics, a parameter given twice, one that is too long, and an artifact."""
     journal = Journal.create(
         PENDING, experiment=experiment, name="run", destination="here", tags={"split": "shapes"}
@@ -51,9 +49,7 @@ def runs_of(uri: str, experiment: str) -> list[Any]:
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
 
-def assert_whole(
-    uri: str, experiment: str, status: str = "FINISHED", steps: int = STEPS
-) -> None:
+def assert_whole(uri: str, experiment: str, status: str = "FINISHED", steps: int = STEPS) -> None:
     client = mlflow.MlflowClient(uri)
     (run,) = runs_of(uri, experiment)
     assert (run.info.run_name, run.info.status) == ("run", status)
@@ -237,7 +233,7 @@ def test_a_delivery_without_end_is_ended(
 class Unauthorized(http.server.BaseHTTPRequestHandler):
     """What MLflow's authentication answers to a wrong password."""
 
-    def do_GET(self) -> None:  # noqa: N802 (the name that http.server asks for)
+    def do_GET(self) -> None:
         self.send_response(401)
         self.end_headers()
         self.wfile.write(b"You are not authenticated.")
@@ -265,7 +261,7 @@ def test_a_wrong_password_is_said_to_be_one_and_shown_nowhere(checkout: Path) ->
 
 def test_addresses_are_shown_without_password() -> None:
     assert destination("http://ann:secret@host:5000/x") == "http://host:5000/x"
-    assert destination("sqlite:///mlruns/mlflow.db") == "sqlite:///mlruns/mlflow.db"
+    assert destination("sqlite:///a/mlflow.db") == "sqlite:///a/mlflow.db"
     error = failure("http://a:secret@h", RuntimeError("bad http://a:secret@h/api\nmore"))
     assert str(error) == "http://h: bad http://h/api"
 
@@ -280,34 +276,34 @@ with open_run("two", sys.argv[1], tags={{}}, params={{}}) as journal:
 """
 
 
-def test_two_runs_at_once_share_the_local_database(local_store: Path) -> None:
+def test_two_runs_at_once_share_the_local_database(local_store: str) -> None:
     command = [sys.executable, "-c", TWO]
     both = [subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in ("a", "b")]
     for process in both:
         assert process.communicate()[1] == b""
         assert process.returncode == 0
-    found = runs_of("sqlite:///mlruns/mlflow.db", "two")
+    found = runs_of(local_store, "two")
     assert sorted(run.info.run_name for run in found) == ["a", "b"]
     assert {run.info.status for run in found} == {"FINISHED"}
     assert journals(PENDING) == []
 
 
-def test_a_database_that_cannot_be_written_keeps_the_run(local_store: Path) -> None:
+def test_a_database_that_cannot_be_written_keeps_the_run(local_store: str) -> None:
     journal = write_run("kept")
     Path("mlruns/mlflow.db").write_bytes(b"no database" * 1000)
-    (outcome,) = sync(PENDING, "sqlite:///mlruns/mlflow.db")
+    (outcome,) = sync(PENDING, local_store)
     assert outcome.state == "kept"
-    assert str(outcome.error).startswith("sqlite:///mlruns/mlflow.db: ")
+    assert str(outcome.error).startswith(f"{local_store}: ")
     assert "file is not a database" in str(outcome.error)
     assert len(read_events(journal.folder).lines) == STEPS + 5
 
 
-def test_what_is_no_journal_is_named_and_the_rest_delivered(local_store: Path) -> None:
+def test_what_is_no_journal_is_named_and_the_rest_delivered(local_store: str) -> None:
     (PENDING / "0-broken").mkdir(parents=True)
     (PENDING / "0-broken" / "events.jsonl").write_text("{}\n")
     write_run("rest")
-    broken, rest = sync(PENDING, "sqlite:///mlruns/mlflow.db")
+    broken, rest = sync(PENDING, local_store)
     assert isinstance(broken.error, TrackingError)
     assert "0-broken/events.jsonl: is no journal of a run" in str(broken.error)
     assert rest.state == "delivered"
-    assert_whole("sqlite:///mlruns/mlflow.db", "rest")
+    assert_whole(local_store, "rest")
