@@ -12,7 +12,6 @@ from ggn.tracking.store import (
     PENDING,
     ZOO,
     connect,
-    destination,
     expected_errors,
     experiment_id,
     failure,
@@ -80,7 +79,7 @@ def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
         outdated = [run for run in runs if run.data.tags.get(IDENTITY_TAG) not in current]
         for run in outdated:
             client.delete_run(run.info.run_id)
-        return len(runs) - len(outdated), len(outdated), destination(uri) + zoo_page(client)
+        return len(runs) - len(outdated), len(outdated), zoo_page(client)
     except expected_errors() as error:
         raise failure(uri, error) from error
 

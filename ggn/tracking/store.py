@@ -33,6 +33,8 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a failed delivery is repeated as a whole
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
 
 
@@ -92,7 +94,10 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 
 def zoo_page(client: MlflowClient) -> str:
-    """Return the page of the zoo's table, from the server's root on; makes its view if needed."""
+    """Return the page of the zoo's table, with its view of the columns that compare rows.
+
+    It is on the tracking server, or for a database where `make ui` shows it.
+    """
     identity = experiment_id(client, ZOO)
     state = {
         "searchFilter": "",
@@ -105,7 +110,9 @@ def zoo_page(client: MlflowClient) -> str:
         "selectedColumns": list(_COLUMNS),
     }
     client.set_experiment_tag(identity, f"mlflow.sharedViewState.{VIEW}", json.dumps(state))
-    return f"/#/experiments/{identity}/runs?viewStateShareKey={VIEW}"
+    uri = client.tracking_uri
+    server = destination(uri) if uri.startswith("http") else "http://127.0.0.1:5000"
+    return f"{server}/#/experiments/{identity}/runs?viewStateShareKey={VIEW}"
 
 
 def failure(uri: str, error: Exception) -> TrackingError:

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     **os.environ,
     "DO_NOT_TRACK": "1",
     "OMP_NUM_THREADS": "1",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_TRACKING_URI": "sqlite:///mlruns/mlflow.db",
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
 }

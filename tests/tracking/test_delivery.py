@@ -144,7 +144,7 @@ def test_training_goes_on_while_the_server_is_killed_and_sync_delivers_the_rest(
     assert states(sync(PENDING, server.url)) == []
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it never happened"
