@@ -42,7 +42,7 @@ def open_run(
         PENDING, experiment=experiment, name=name, destination=meant_for, tags=tags
     )
     journal.params(flat(params))
-    process = _start_delivery(journal.folder)
+    process = _start_delivery(journal.folder) if journal.folder.exists() else None
     try:
         yield journal
     except BaseException as error:

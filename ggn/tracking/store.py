@@ -27,9 +27,8 @@ _COLUMNS = (
     *(f"tags.`{name}`" for name in ("protocol", "source")),
 )
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # which pages it has
-_REQUEST_SECONDS = 10
 _SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_REQUEST_SECONDS),
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a failed delivery is repeated as a whole
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -62,12 +61,14 @@ def destination(uri: str) -> str:
 def connect(uri: str) -> MlflowClient:
     """Return a client whose every request ends within seconds, answered or not.
 
-    Raises TrackingError where the store is a database that cannot be opened.
+    Raises TrackingError without MLflow, and where the store is a database that cannot be opened.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
+    try:
+        from mlflow import MlflowClient
+    except ModuleNotFoundError:
+        raise TrackingError("MLflow is not installed: it comes with ggn[mlops]") from None
     if uri == LOCAL_URI:
         Path("mlruns").mkdir(exist_ok=True)
     try:
@@ -125,7 +126,8 @@ def failure(uri: str, error: Exception) -> TrackingError:
             "MLFLOW_TRACKING_PASSWORD"
         )
     if "timed out" in text.lower():
-        return UnreachableError(f"{where}: no answer within {_REQUEST_SECONDS} seconds")
+        seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
+        return UnreachableError(f"{where}: no answer within {seconds} seconds")
     for sign, meaning in _UNREACHABLE.items():
         if sign in text:
             return UnreachableError(f"{where}: {meaning}")
