@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ from ruamel.yaml.error import YAMLError
 
 from ggn.core.coco import write_json
 from ggn.tracking import Journal, open_run
+from ggn.tracking.provenance import provenance
 
 SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation")
 PARAMS_FILE = Path("params.yaml")
@@ -258,7 +258,8 @@ def open_stage(
     scratch = Path(".scratch") / name / label / state
     scratch.mkdir(parents=True, exist_ok=True)
     stage = Stage(name, split, recipe, document["seed"], sections, scratch)
-    stage.tags = _tags(stage, {str(path): _dvc_hash(path) for path in paths})
+    hashes = {str(path): _dvc_hash(path) for path in paths}
+    stage.tags = provenance(name, split, recipe, hashes)
     started = time.monotonic()
     with _tracked(stage):
         yield stage
@@ -314,32 +315,6 @@ def _dvc_hash(path: Path) -> str:
             if out["path"] == path.as_posix():
                 return str(out["md5"])
     return "untracked"
-
-
-def _git_commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    answer = subprocess.run(  # noqa: S603 (fixed arguments)
-        [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or "unknown"
-
-
-def _tags(stage: Stage, input_hashes: Mapping[str, str]) -> dict[str, str]:
-    lock = Path("dvc.lock")
-    return {
-        "stage": stage.name,
-        "split": stage.split,
-        "recipe": stage.recipe or "-",
-        "git_commit": _git_commit(),
-        "dvc_lock": hashlib.md5(lock.read_bytes()).hexdigest() if lock.exists() else "none",  # noqa: S324
-        "image_tag": os.environ.get("GGN_IMAGE_TAG", "none"),
-        **{f"input.{path}": value for path, value in input_hashes.items()},
-    }
 
 
 @contextmanager
