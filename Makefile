@@ -89,6 +89,8 @@ build/fuzz_kernels: $(FUZZER) $(filter %.hpp,$(KERNEL))
 
 .PHONY: ui
 ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)
+	@! (: 3<>"/dev/tcp/127.0.0.1/$$PORT") 2>/dev/null || \
+		{ printf 'port %s is taken; choose another: make ui PORT=5001\n' "$$PORT" >&2; exit 1; }
 	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
 		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
 

@@ -36,6 +36,7 @@ def main(split: str) -> None:
         pictures = gallery(run)
         write_gallery(run.reports / "gallery.png", list(pictures.values()), list(pictures))
         run.log_picture(run.reports / "gallery.png")
+        run.track_rows(metrics, protocol, run.reports / "gallery.png")
         shown = headline_metrics(["unseen", "seen", "all"])
         known = [row for row in rows if row.metric in shown and row.difference is not None]
         run.console.print(comparison_table(known, f"{split} (protocol: {protocol})"))

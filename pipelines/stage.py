@@ -1,18 +1,17 @@
-"""What every stage shares: params, guards, resume folder, one MLflow run, a metrics file."""
+"""What every stage shares: params, guards, resume folder, one tracked run, a metrics file."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
+import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,10 +23,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ggn.core.coco import write_json
+from ggn.tracking import Journal, open_run
+from ggn.tracking.provenance import provenance
 
 SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation")
 PARAMS_FILE = Path("params.yaml")
-TRACKING_URI = "sqlite:///mlruns/mlflow.db"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -131,7 +131,8 @@ class Stage:
     seed: int
     sections: dict[str, BaseModel]
     scratch: Path
-    mlflow_run_id: str | None = None
+    journal: Journal | None = None
+    tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     console: Console = field(default_factory=Console)
 
@@ -151,6 +152,12 @@ class Stage:
         return Path("reports") / self.split
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The seed and all params as plain data."""
+        sections = {name: section.model_dump() for name, section in self.sections.items()}
+        return {"seed": self.seed, **sections}
+
+    @property
     def device(self) -> str:
         """The device to predict on: the GPU where there is one."""
         import torch
@@ -167,26 +174,39 @@ class Stage:
             return
         self.metrics.update(metrics)
         write_json(path, {**facts, **metrics})
-        if self.mlflow_run_id is not None:
-            self._client().log_dict(self.mlflow_run_id, {**facts, **metrics}, path.name)
+        if self.journal is not None:
+            text = json.dumps({**facts, **metrics}, indent=1) + "\n"
+            self.journal.write_artifact(path.name, text.encode())
 
     def log_picture(self, path: Path) -> None:
         """Attach a picture to the MLflow run."""
-        if self.mlflow_run_id is not None:
-            self._client().log_artifact(self.mlflow_run_id, str(path))
+        if self.journal is not None:
+            self.journal.artifact(path)
+
+    def track_rows(
+        self, metrics: Mapping[str, Mapping[str, float]], protocol: str, picture: Path
+    ) -> None:
+        """Track the table of each recipe as a run of the model zoo."""
+        from ggn.tracking.rows import record_row
+
+        for recipe, table in metrics.items() if self.journal is not None else ():
+            record_row(
+                self.split,
+                recipe,
+                table,
+                protocol=protocol,
+                tags=self.tags,
+                params=self.settings,
+                pictures=[picture],
+            )
 
     def training_logger(self) -> Any:
         """Return a Lightning logger that writes into this stage's MLflow run, or None."""
-        if self.mlflow_run_id is None:
+        if self.journal is None:
             return None
-        from lightning.pytorch.loggers import MLFlowLogger
+        from ggn.tracking.training_logger import JournalLogger
 
-        return MLFlowLogger(self.split, tracking_uri=tracking_uri(), run_id=self.mlflow_run_id)
-
-    def _client(self) -> Any:
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri())
+        return JournalLogger(self.journal)
 
 
 def run_stage(main: Callable[..., None]) -> None:
@@ -207,11 +227,6 @@ def is_main_process() -> bool:
     """
     ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
-
-
-def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or the local database of this checkout."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or TRACKING_URI
 
 
 @contextmanager
@@ -243,10 +258,14 @@ def open_stage(
     scratch = Path(".scratch") / name / label / state
     scratch.mkdir(parents=True, exist_ok=True)
     stage = Stage(name, split, recipe, document["seed"], sections, scratch)
+    hashes = {str(path): _dvc_hash(path) for path in paths}
+    stage.tags = provenance(name, split, recipe, hashes)
     started = time.monotonic()
-    with _mlflow_run(stage, {str(path): _dvc_hash(path) for path in paths}):
+    with _tracked(stage):
         yield stage
         stage.metrics["seconds"] = time.monotonic() - started
+        if stage.journal is not None:
+            stage.journal.metrics(stage.metrics)
     if not is_main_process():
         return
     shutil.rmtree(scratch)
@@ -261,13 +280,16 @@ def _refuse_stale_kernel() -> None:
 
 
 def _fingerprint(seed: int, sections: Mapping[str, BaseModel], paths: list[Path]) -> str:
-    """Hash all that decides a stage's result, so that no run resumes from another one's state."""
+    """Hash all that decides a stage's result, so that no run resumes from another one's state.
+
+    Tracking looks on and decides nothing: it is left out.
+    """
     digest = hashlib.sha256(repr((seed, sorted(sections.items()))).encode())
     sources = sorted(
         path
         for folder in (Path(__file__).parents[1] / "ggn", Path(__file__).parent)
         for path in folder.rglob("*")
-        if path.suffix in {".py", ".pyx", ".hpp"}
+        if path.suffix in {".py", ".pyx", ".hpp"} and path.parent.name != "tracking"
     )
     inputs = [file for path in paths for file in ([path] if path.is_file() else _files(path))]
     for path in (*sources, *inputs):
@@ -295,71 +317,10 @@ def _dvc_hash(path: Path) -> str:
     return "untracked"
 
 
-def _git_commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    answer = subprocess.run(  # noqa: S603 (fixed arguments)
-        [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or "unknown"
-
-
-def _tags(stage: Stage, input_hashes: Mapping[str, str]) -> dict[str, str]:
-    lock = Path("dvc.lock")
-    return {
-        "stage": stage.name,
-        "split": stage.split,
-        "recipe": stage.recipe or "-",
-        "git_commit": _git_commit(),
-        "dvc_lock": hashlib.md5(lock.read_bytes()).hexdigest() if lock.exists() else "none",  # noqa: S324
-        "image_tag": os.environ.get("GGN_IMAGE_TAG", "none"),
-        **{f"input.{path}": value for path, value in input_hashes.items()},
-    }
-
-
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, nested in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), nested)
-    else:
-        yield prefix, value
-
-
 @contextmanager
-def _mlflow_run(stage: Stage, input_hashes: Mapping[str, str]) -> Iterator[None]:
-    """Track the body as one MLflow run; without MLflow installed, only run it."""
-    if importlib.util.find_spec("mlflow") is None or not is_main_process():
-        yield
-        return
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
-
-    if tracking_uri() == TRACKING_URI:
-        Path("mlruns").mkdir(exist_ok=True)
-    client = MlflowClient(tracking_uri())
-    experiment = client.get_experiment_by_name(stage.split)
-    if experiment is None:
-        local = tracking_uri() == TRACKING_URI
-        location = Path("mlruns/artifacts").resolve().as_uri() if local else None
-        identity = client.create_experiment(stage.split, artifact_location=location)
-    else:
-        identity = experiment.experiment_id
+def _tracked(stage: Stage) -> Iterator[None]:
+    """Track the body as one MLflow run, in the first process of the stage."""
     label = stage.name if stage.recipe is None else f"{stage.name}-{stage.recipe}"
-    run = client.create_run(identity, run_name=label, tags=_tags(stage, input_hashes))
-    stage.mlflow_run_id = run.info.run_id
-    flat = _flat("", {name: section.model_dump() for name, section in stage.sections.items()})
-    params = [Param("seed", str(stage.seed)), *(Param(key, str(value)) for key, value in flat)]
-    client.log_batch(run.info.run_id, params=params)
-    try:
+    run = open_run(stage.split, label, tags=stage.tags, params=stage.settings)
+    with run if is_main_process() else nullcontext() as stage.journal:
         yield
-    except BaseException:
-        client.set_terminated(run.info.run_id, "FAILED")
-        raise
-    now = int(time.time() * 1000)
-    metrics = [Metric(key, float(value), now, 0) for key, value in stage.metrics.items()]
-    client.log_batch(run.info.run_id, metrics=metrics)
-    client.set_terminated(run.info.run_id, "FINISHED")

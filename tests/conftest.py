@@ -126,3 +126,61 @@ def _rectangle_rle(x: int, y: int, w: int, h: int, height: int, width: int) -> d
     bitmap = np.zeros((1, height, width), dtype=bool)
     bitmap[:, y : y + h, x : x + w] = True
     return dict(encode(bitmap)[0])
+
+
+TINY = {"name": "resnet10", "width": 8, "norm": "group", "weights": None, "frozen_stages": 0}
+
+
+@pytest.fixture
+def ggn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run `ggn words…` in this process and return its exit status."""
+
+    from ggn import cli
+
+    def run(*words: object) -> int:
+        monkeypatch.setattr("sys.argv", ["ggn", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders `detector` and `affinity` with small networks of random weights."""
+    import torch
+
+    from ggn.affinity.model import AffinityNet
+    from ggn.affinity.params import AffinityParams
+    from ggn.detector.mask_rcnn import MaskRCNN
+    from ggn.detector.params import DetectorParams
+    from ggn.engine.weights import save_weights
+
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    detector = DetectorParams.model_validate(
+        {
+            "backbone": TINY,
+            "fpn_channels": 16,
+            "max_size": [64, 64],
+            "rpn": {"candidates_per_level": 50, "proposals": 50},
+            "box": {"channels": 16},
+            "mask": {"convolutions": 0, "channels": 8},
+            "detection": {"max_detections": 7},
+        }
+    )
+    save_weights(
+        MaskRCNN(detector),
+        folder / "detector",
+        {"kind": "detector", "params": detector.model_dump(), "seed": 0},
+    )
+    affinity = AffinityParams.model_validate(
+        {"backbone": TINY, "pool_channels": 8, "head_channels": 8, "head_norm": "group"}
+    )
+    save_weights(
+        AffinityNet(affinity),
+        folder / "affinity",
+        {"kind": "affinity", "params": affinity.model_dump(), "seed": 0},
+    )
+    return folder

@@ -71,13 +71,17 @@ def place(name: str) -> str | None:
     return folder if (ROOT / folder).is_dir() else f"{folder}.py"
 
 
+LOOKS_ON = "ggn/tracking"
+"""Tells MLflow what stages did and decides nothing that they do: an edit must not train again."""
+
+
 @cache
 def reached(dependency: str) -> frozenset[str]:
     """A folder or file with everything of ours that it imports, directly or not."""
     seen, waiting = set(), [dependency]
     while waiting:
         current = waiting.pop()
-        if current in seen:
+        if current in seen or current == LOOKS_ON:
             continue
         seen.add(current)
         path = ROOT / current
@@ -112,6 +116,15 @@ def test_the_import_walk_sees_what_python_sees(tmp_path: Path) -> None:
         "ggn.engine.weights.save_weights",
         "pipelines.stage",
     }
+
+
+def test_tracking_looks_on_and_is_no_dependency() -> None:
+    """Of what is imported for it alone, nothing counts; nothing else of ggn may import it."""
+    assert LOOKS_ON in set(map(place, imported_names(ROOT / "pipelines" / "stage.py")))
+    assert LOOKS_ON not in reached("pipelines/stage.py")
+    assert LOOKS_ON not in (ROOT / "dvc.yaml").read_text("utf-8")
+    users = {path.parent for path in SOURCES if LOOKS_ON in map(place, imported_names(path))}
+    assert users <= {ROOT / "pipelines", ROOT / "ggn" / "cli", ROOT / LOOKS_ON}
 
 
 def is_code(dependency: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 import tomllib
@@ -257,6 +258,17 @@ def test_any_failure_fails_ci_and_no_linter_hides_another(ready: Checkout, broke
     called = set(ready.calls())
     assert called >= {"ruff", "mypy", "lint-imports", "cython-lint"}
     assert ("python" in called) == (broken == "python"), "tests run only on code that passes lint"
+
+
+def test_a_port_that_is_taken_is_said_to_be(ready: Checkout) -> None:
+    ready.program(ready.root / ".venv" / "bin" / "mlflow")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = ready.run("make", "ui", f"PORT={port}")
+    assert answer.returncode != 0
+    assert f"port {port} is taken; choose another: make ui PORT=5001" in answer.stderr
+    assert ready.calls() == []
+    assert ready.run("make", "ui", f"PORT={port}").returncode == 0
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])

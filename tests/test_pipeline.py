@@ -175,6 +175,26 @@ def test_every_stage_is_a_finished_mlflow_run(finished: tuple[Path, list[str], s
     assert len(client.get_metric_history(training.info.run_id, "train/loss")) > 1
 
 
+def test_each_recipe_is_a_row_of_the_model_zoo(finished: tuple[Path, list[str], str]) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")
+    folder = finished[0]
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    (experiment,) = (e for e in client.search_experiments() if e.name == "model zoo")
+    rows = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
+    comparison = json.loads((folder / "reports/shapes/comparison.json").read_text())
+    assert rows.keys() == {"shapes baseline", "shapes ggn"}
+    for recipe in ("baseline", "ggn"):
+        row, name = rows[f"shapes {recipe}"], "unseen/mask_AR_100"
+        assert row.data.metrics[name] == comparison[recipe][name]
+        assert row.data.params["detector.epochs"] == "4.0"
+        assert row.data.tags["input.data/shapes/prepared"].endswith(".dir")
+        curve = client.get_metric_history(row.info.run_id, "unseen/mask_AR")
+        assert [point.step for point in curve][:3] == [10, 20, 30]
+        files = {file.path for file in client.list_artifacts(row.info.run_id)}
+        assert files == {"gallery.png", "recall.png"}
+    assert list((folder / "mlruns/pending").iterdir()) == []
+
+
 def test_provenance_of_every_training_object(finished: tuple[Path, list[str], str]) -> None:
     folder, _, _ = finished
     data = folder / "data" / "shapes"

@@ -1,6 +1,6 @@
 """The `ggn` command: what a person types outside the pipeline. One module per group of commands."""
 
-from ggn.cli import datasets, evaluation, photographs, zoo
+from ggn.cli import datasets, evaluation, photographs, tracking, zoo
 from ggn.cli.app import app, main
 
-__all__ = ["app", "datasets", "evaluation", "main", "photographs", "zoo"]
+__all__ = ["app", "datasets", "evaluation", "main", "photographs", "tracking", "zoo"]

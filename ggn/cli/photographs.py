@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,9 @@ Top = Annotated[int, typer.Option(min=1, help="How many instances the picture sh
 @app.command()
 def predict(
     images: Images,
-    weights: Annotated[Path, typer.Option(help="Folder of a detector: models/SPLIT/RECIPE.")],
+    weights: Annotated[
+        str, typer.Option(help="Folder (models/SPLIT/RECIPE) or registry (models:/SPLIT@RECIPE).")
+    ],
     out_dir: Out = Path("predictions"),
     device: Device = "cpu",
     top: Top = 20,
@@ -28,9 +31,11 @@ def predict(
     """Find the objects of photographs: masks as NAME.json, an overlay as NAME.png."""
     from ggn.detector import load_detector
     from ggn.evaluation.pictures import overlay, write_picture
+    from ggn.tracking.registry import fetched_weights, is_registered
 
     _refuse_same_names(images)
-    detector = load_detector(weights, device=device)
+    with fetched_weights(weights) if is_registered(weights) else nullcontext(weights) as folder:
+        detector = load_detector(folder, device=device)
     for path in track(images, "predict", console=err):
         image = read_image(path)
         instances = detector.predict(image)

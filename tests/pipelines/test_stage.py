@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from ggn.tracking import runs
 from pipelines import stage as stage_module
 from pipelines.stage import SECTIONS, ParamsError, load_params, open_stage, read_params
 
@@ -173,7 +174,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(document(), file)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stage_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runs, "is_tracking", lambda: False)
     return tmp_path
 
 
@@ -211,6 +212,25 @@ def test_scratch_is_not_shared_between_different_inputs(checkout: Path) -> None:
     assert first.scratch != second.scratch
 
 
+def test_a_run_resumes_across_an_edit_of_tracking_and_of_nothing_else(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same state is found again when what only looks on has changed."""
+    project = checkout / "project"
+    (project / "ggn" / "tracking").mkdir(parents=True)
+    (project / "ggn" / "core").mkdir()
+    (project / "pipelines").mkdir()
+    monkeypatch.setattr(stage_module, "__file__", str(project / "pipelines" / "stage.py"))
+
+    def state(file: str, text: str) -> Path:
+        (project / "ggn" / file).write_text(text)
+        with open_stage("prepare", "mine") as run:
+            return run.scratch
+
+    assert state("tracking/runs.py", "1") == state("tracking/runs.py", "2")
+    assert state("core/masks.py", "1") != state("core/masks.py", "2")
+
+
 @pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
 def test_only_the_first_process_of_a_training_writes(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, variable: str
@@ -218,7 +238,7 @@ def test_only_the_first_process_of_a_training_writes(
     monkeypatch.setenv(variable, "1")
     with open_stage("train_detector", "mine", "ggn") as other:
         other.report(Path("reports/out.json"), {"images": 3})
-    assert other.mlflow_run_id is None
+    assert other.journal is None
     assert other.training_logger() is None
     assert other.scratch.exists()
     assert not Path("reports").exists()
@@ -254,6 +274,7 @@ def test_a_stage_is_one_mlflow_run_tied_to_its_inputs(
         run.report(Path("reports/out.json"), {"unseen/mask_AR_100": 0.25})
     with pytest.raises(RuntimeError), open_stage("predict", "mine", "ggn"):
         raise RuntimeError
+    assert list(Path("mlruns/pending").iterdir()) == []  # all is delivered
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     (experiment,) = (e for e in client.search_experiments() if e.name == "mine")
     failed, done = client.search_runs([experiment.experiment_id])

@@ -1,0 +1,49 @@
+"""Commands on tracked runs: sync, published; the numbers come from `ggn.zoo`."""
+
+from __future__ import annotations
+
+import typer
+
+from ggn.cli.app import app, err, out
+
+track = typer.Typer(no_args_is_help=True, help="Runs in MLflow (MLFLOW_TRACKING_URI).")
+app.add_typer(track, name="track")
+
+
+@track.command("sync")
+def sync_pending() -> None:
+    """Deliver the runs that the MLflow store did not take; exit with 1 if some are still kept."""
+    from ggn.tracking.delivery import sync
+    from ggn.tracking.store import PENDING, destination, tracking_uri
+
+    uri = tracking_uri()
+    failed = 0
+    for outcome in sync(PENDING, uri):
+        if outcome.error is None:
+            out.print(f"{outcome.name}: {_STATES[outcome.state]}", markup=False, highlight=False)
+        else:
+            failed += 1
+            text = f"{outcome.name}: kept; {outcome.error}"
+            err.print(text, markup=False, highlight=False)
+    left = f", {failed} kept in {PENDING}" if failed else ", nothing is left to deliver"
+    out.print(f"{destination(uri)}{left}", markup=False, highlight=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+_STATES = {
+    "delivered": "delivered",
+    "running": "still running; delivered up to now",
+    "elsewhere": "another process is delivering it",
+}
+
+
+@track.command()
+def published() -> None:
+    """Put the zoo's published numbers beside our runs; those that are there already stay."""
+    from ggn.tracking.published import import_published
+    from ggn.zoo.rows import PUBLISHED
+
+    runs, deleted, page = import_published(PUBLISHED)
+    out.print(f"{runs} published runs; {deleted} outdated ones deleted", markup=False)
+    out.print(f"the table: {page}", markup=False, highlight=False)

@@ -1,0 +1,15 @@
+"""`python -m ggn.tracking FOLDER`: deliver a run's journal while the run writes it."""
+
+import signal
+import sys
+from pathlib import Path
+
+from ggn.tracking.delivery import follow
+from ggn.tracking.store import TrackingError, tracking_uri
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, whose end is to be told
+    try:
+        follow(Path(sys.argv[1]), tracking_uri())
+    except TrackingError as error:
+        raise SystemExit(str(error)) from None

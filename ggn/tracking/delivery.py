@@ -1,0 +1,189 @@
+"""Bring journals to the MLflow store: all of it, once, however often it is interrupted.
+
+Every step can be repeated: a run is found again by its identity, parameters and metrics (with
+their time) that the store has already are the same ones, an artifact replaces itself. A journal is
+deleted when the store has said that the run is ended.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ggn.tracking.journal import Header, claimed, is_live, journals, read_events, read_header
+from ggn.tracking.store import (
+    TrackingError,
+    UnreachableError,
+    connect,
+    destination,
+    expected_errors,
+    experiment_id,
+    failure,
+)
+
+IDENTITY_TAG = "ggn.identity"
+_BATCH = {"metrics": 1000, "params": 100}  # the most that MLflow takes in one request
+_LONGEST_VALUE = 6000  # characters of a parameter, MLflow's bound
+_POLL_SECONDS = 0.5
+_PUSH_SECONDS = 5.0  # between two deliveries of a run that goes on
+_LAST_TRIES = 3
+_LAST_PAUSE_SECONDS = 1.0
+
+
+class Delivery:
+    """What one process has brought of one journal to one store so far."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self._folder, self._uri, self._client = folder, uri, connect(uri)
+        self._header: Header = read_header(folder)
+        self._run_id: str | None = None
+        self._offset = 0
+        self._params: set[str] = set()
+        self._last_ms = self._header.started_ms
+        self._status = "KILLED"  # until the journal says otherwise
+
+    def push(self, *, ended: bool) -> None:
+        """Bring what is new; if the run has `ended`, how, and delete the journal.
+
+        Raises:
+            TrackingError: the store did not take it; nothing is lost, and it can be repeated.
+        """
+        try:
+            run_id = self._find_or_make()
+            if run_id is not None:
+                self._send(run_id)
+                if ended:
+                    self._client.set_terminated(run_id, self._status, self._last_ms)
+        except expected_errors() as error:
+            raise failure(self._uri, error) from error
+        if ended:
+            shutil.rmtree(self._folder)
+
+    def _find_or_make(self) -> str | None:
+        """Return the run's id, or None if the store has the whole run already."""
+        if self._run_id is not None:
+            return self._run_id
+        header = self._header
+        experiment = experiment_id(self._client, header.experiment)
+        query = f"tags.`{IDENTITY_TAG}` = '{header.identity}'"
+        known = self._client.search_runs([experiment], query, max_results=1)
+        if known and known[0].info.status == "FINISHED":
+            return None
+        run = known[0] if known else self._make(experiment)
+        self._run_id = str(run.info.run_id)
+        return self._run_id
+
+    def _make(self, experiment: str) -> Any:
+        header = self._header
+        tags = {**header.tags, IDENTITY_TAG: header.identity}
+        return self._client.create_run(experiment, header.started_ms, tags, header.name)
+
+    def _send(self, run_id: str) -> None:
+        from mlflow.entities import Metric, Param
+
+        events = read_events(self._folder, self._offset)
+        metrics: list[Any] = []
+        params: dict[str, Any] = {}
+        for event in events.lines:
+            self._last_ms = max(self._last_ms, event.get("time", 0))
+            self._status = event.get("end", self._status)
+            for key, value in event.get("metrics", {}).items():
+                metrics.append(Metric(key, value, event["time"], event["step"]))
+            for key, value in event.get("params", {}).items():
+                params.setdefault(key, Param(key, value[:_LONGEST_VALUE]))
+        fresh = [param for key, param in params.items() if key not in self._params]
+        for some in _portions(fresh, _BATCH["params"]):
+            self._client.log_batch(run_id, params=some)
+        for some in _portions(metrics, _BATCH["metrics"]):
+            self._client.log_batch(run_id, metrics=some)
+        for name in dict.fromkeys(e["artifact"] for e in events.lines if "artifact" in e):
+            self._client.log_artifact(run_id, str(self._folder / "artifacts" / name))
+        self._params |= params.keys()
+        self._offset = events.offset
+
+
+def _portions(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def follow(folder: Path, uri: str) -> None:
+    """Deliver a journal while its run writes it, until it has ended; then the others waiting.
+
+    What fails in between is tried again. Others are those that were meant for the same store.
+
+    Raises:
+        TrackingError: at the end, something could not be delivered.
+    """
+    with claimed(folder) as mine:
+        if not mine:
+            return
+        delivery: Delivery | None = None
+        pushed, tries = 0.0, 0
+        while True:
+            ended = not is_live(folder)  # asked before reading: nothing is written after that
+            if ended or time.monotonic() - pushed >= _PUSH_SECONDS:
+                try:
+                    delivery = delivery or Delivery(folder, uri)
+                    delivery.push(ended=ended)
+                    if ended:
+                        break
+                except TrackingError as error:
+                    tries += ended
+                    if tries == _LAST_TRIES or (ended and isinstance(error, UnreachableError)):
+                        raise
+                pushed = time.monotonic()
+            time.sleep(_LAST_PAUSE_SECONDS if ended else _POLL_SECONDS)
+    for outcome in sync(folder.parent, uri, only_meant_for=destination(uri)):
+        if outcome.error is not None:
+            raise outcome.error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one journal in a `sync`."""
+
+    folder: Path
+    name: str
+    state: str
+    """delivered, running (delivered so far), elsewhere (another process delivers it) or kept."""
+    error: TrackingError | None = None
+    """Why it was kept."""
+
+
+def sync(pending: Path, uri: str, *, only_meant_for: str | None = None) -> Iterator[Outcome]:
+    """Deliver all journals, oldest first; once the store does not answer, the rest is kept.
+
+    Args:
+        pending: folder of journals.
+        uri: the store.
+        only_meant_for: leave out the runs that were started for another store.
+    """
+    silent: UnreachableError | None = None
+    for folder in journals(pending):
+        with claimed(folder) as mine:
+            if not mine:
+                if folder.exists():
+                    yield Outcome(folder, folder.name, "elsewhere")
+                continue
+            try:
+                header = read_header(folder)
+            except ValueError as fault:
+                yield Outcome(folder, folder.name, "kept", TrackingError(str(fault)))
+                continue
+            if only_meant_for not in (None, header.destination):
+                continue
+            name, live = f"{header.experiment}: {header.name}", is_live(folder)
+            try:
+                if silent is not None:
+                    raise silent
+                Delivery(folder, uri).push(ended=not live)
+            except TrackingError as error:
+                silent = error if isinstance(error, UnreachableError) else None
+                yield Outcome(folder, name, "kept", error)
+            else:
+                yield Outcome(folder, name, "running" if live else "delivered")

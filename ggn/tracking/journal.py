@@ -1,0 +1,201 @@
+"""The journal of one run: everything it says, on disk before anybody else hears of it.
+
+A journal is a folder with `events.jsonl`, one JSON object a line, and the artifacts as files. Its
+writer keeps `events.jsonl` locked for as long as it lives; the system drops the lock with the
+process, so that a killed run can be told from a running one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run is: the first line of its journal."""
+
+    experiment: str
+    name: str
+    identity: str
+    """Unique: a run that the store has already under this tag is never made again."""
+    destination: str
+    """The store it was meant for, without password."""
+    started_ms: int
+    tags: dict[str, str]
+
+
+class Journal:
+    """The writing side. It never raises: what disturbs it ends the tracking, not the run."""
+
+    def __init__(self, folder: Path, header: Header) -> None:
+        """Make the folder; under a temporary name until its first line is written and locked."""
+        self.folder, self.identity = folder, header.identity
+        self._file: TextIO | None = None
+        hidden = folder.with_name(f".{folder.name}")
+        try:
+            shutil.rmtree(hidden, ignore_errors=True)
+            (hidden / "artifacts").mkdir(parents=True)
+            self._file = (hidden / "events.jsonl").open("a", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._append({"run": asdict(header)})
+            if folder.exists():  # the same run, ended and not delivered: this one takes its place
+                shutil.rmtree(folder)
+            hidden.replace(folder)
+        except OSError as error:
+            self._give_up(error)
+
+    @classmethod
+    def create(
+        cls,
+        pending: Path,
+        *,
+        experiment: str,
+        name: str,
+        destination: str,
+        tags: Mapping[str, str],
+        identity: str | None = None,
+    ) -> Journal:
+        """Start the journal of a run that begins now; `identity` is random unless given."""
+        identity = identity or uuid.uuid4().hex
+        now = _now_ms()
+        header = Header(experiment, name, identity, destination, now, dict(tags))
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now / 1000))
+        label = "".join(c if c.isalnum() or c in "._-" else "-" for c in f"{experiment}-{name}")
+        known = sorted(pending.glob(f"*-{identity[:12]}"))  # keeps its name: one folder a run
+        return cls(known[0] if known else pending / f"{stamp}-{label}-{identity[:12]}", header)
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Note parameters; a key keeps its first value."""
+        self._append({"params": {key: str(value) for key, value in values.items()}})
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Note metrics of a step, as of now."""
+        numbers = {key: float(value) for key, value in values.items()}
+        self._append({"metrics": numbers, "step": step, "time": _now_ms()})
+
+    def artifact(self, path: Path) -> None:
+        """Keep a copy of a file."""
+        self._keep(path.name, lambda copy: shutil.copyfile(path, copy))
+
+    def write_artifact(self, name: str, content: bytes) -> None:
+        """Keep a file of this name and content."""
+        self._keep(name, lambda copy: copy.write_bytes(content))
+
+    def end(self, status: str) -> None:
+        """Note how the run ended: FINISHED, FAILED or KILLED; nothing may follow."""
+        self._append({"end": status, "time": _now_ms()})
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _keep(self, name: str, write: Callable[[Path], Any]) -> None:
+        if self._file is None:
+            return
+        hidden = self.folder / "artifacts" / f".{name}"
+        try:
+            write(hidden)
+            hidden.replace(hidden.with_name(name))
+        except OSError as error:
+            self._give_up(error)
+        self._append({"artifact": name})
+
+    def _append(self, event: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(event) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        _log.warning("this run is tracked no further: %s: %s", self.folder, error)
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@dataclass(frozen=True)
+class Events:
+    """A stretch of a journal."""
+
+    lines: list[dict[str, Any]]
+    offset: int
+    """Bytes of the file up to the end of this stretch."""
+
+
+def read_events(folder: Path, offset: int = 0) -> Events:
+    """Read whole lines from `offset` on; a line that a kill cut off is left out."""
+    with (folder / "events.jsonl").open("rb") as file:
+        file.seek(offset)
+        content = file.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    lines = []
+    for line in whole.splitlines():
+        with suppress(ValueError):  # an append that a full disk cut off, and others went on after
+            lines.append(json.loads(line))
+    return Events(lines, offset + len(whole))
+
+
+def read_header(folder: Path) -> Header:
+    """Return what the run of a journal is.
+
+    Raises:
+        ValueError: the folder's events.jsonl does not begin like a journal.
+    """
+    lines = read_events(folder).lines
+    try:
+        return Header(**lines[0]["run"])
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'events.jsonl'}: is no journal of a run") from error
+
+
+def journals(pending: Path) -> list[Path]:
+    """Return the folders of all journals, oldest first."""
+    return sorted(path.parent for path in pending.glob("[!.]*/events.jsonl"))
+
+
+def is_live(folder: Path) -> bool:
+    """Tell whether the process that writes the journal is alive and not done."""
+    with (folder / "events.jsonl").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Claim the delivery of a journal; yields False where another process has done so."""
+    try:
+        file = os.open(folder / "delivery.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except FileNotFoundError:  # delivered, and gone, since it was listed
+        yield False
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield (folder / "events.jsonl").exists()
+    finally:
+        os.close(file)

@@ -1,0 +1,102 @@
+"""Published numbers as runs beside ours, so that MLflow's pages compare them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
+
+from ggn.tracking.delivery import IDENTITY_TAG, sync
+from ggn.tracking.rows import row_journal
+from ggn.tracking.store import (
+    PENDING,
+    ZOO,
+    connect,
+    expected_errors,
+    experiment_id,
+    failure,
+    tracking_uri,
+    zoo_page,
+)
+
+
+class Number(Protocol):
+    """What a paper reports for a method on a row of the zoo."""
+
+    @property
+    def split(self) -> str:
+        """The row."""
+
+    @property
+    def method(self) -> str:
+        """As its paper calls it."""
+
+    @property
+    def metric(self) -> str:
+        """By the name of our reports, such as `unseen/mask_AR_100`."""
+
+    @property
+    def value(self) -> float:
+        """In 0..1; the highest where papers differ."""
+
+    @property
+    def lowest(self) -> float | None:
+        """In 0..1; the lowest where papers differ."""
+
+    @property
+    def protocol(self) -> str:
+        """How it was measured."""
+
+    @property
+    def source(self) -> str:
+        """The paper."""
+
+
+def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
+    """Make the published runs of the model zoo those of `numbers`: one a row, method and protocol.
+
+    Those that are there already stay as they are; published runs of other numbers, which were
+    corrected or withdrawn since, are deleted (MLflow can restore them).
+
+    Returns:
+        the number of published runs, of deleted ones, and the address of the page that compares.
+
+    Raises:
+        TrackingError: the store did not take all; importing again goes on.
+    """
+    groups: defaultdict[tuple[str, str, str, str], list[Number]] = defaultdict(list)
+    for number in numbers:
+        groups[number.split, number.method, number.protocol, number.source].append(number)
+    current = {_write(*key, group) for key, group in groups.items()}
+    uri = tracking_uri()
+    for outcome in sync(PENDING, uri):
+        if outcome.error is not None:
+            raise outcome.error
+    try:
+        client = connect(uri)
+        query = "tags.source = 'published'"
+        runs = client.search_runs([experiment_id(client, ZOO)], query, max_results=1000)
+        outdated = [run for run in runs if run.data.tags.get(IDENTITY_TAG) not in current]
+        for run in outdated:
+            client.delete_run(run.info.run_id)
+        return len(runs) - len(outdated), len(outdated), zoo_page(client)
+    except expected_errors() as error:
+        raise failure(uri, error) from error
+
+
+def _write(split: str, method: str, protocol: str, paper: str, numbers: list[Number]) -> str:
+    """Write the journal of one published run and return the run's identity."""
+    metrics = {number.metric: number.value for number in numbers}
+    lowest = {f"{n.metric}_lowest": n.lowest for n in numbers if n.lowest is not None}
+    tags = {
+        "source": "published",
+        "split": split,
+        "recipe": method,
+        "protocol": protocol,
+        "paper": paper,
+    }
+    journal = row_journal(f"{split} {method} (published)", [tags, metrics, lowest], tags)
+    journal.params({"protocol": protocol})
+    journal.metrics({**metrics, **lowest})
+    journal.end("FINISHED")
+    return journal.identity

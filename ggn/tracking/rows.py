@@ -1,0 +1,101 @@
+"""One run a row and recipe of the zoo: its table, its curves, its pictures, where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ggn.evaluation.average_recall import UNDEFINED
+from ggn.evaluation.report import recall_curve
+from ggn.tracking.journal import Journal
+from ggn.tracking.runs import flat, is_tracking
+from ggn.tracking.store import PENDING, ZOO, destination, tracking_uri
+
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+
+
+def record_row(
+    split: str,
+    recipe: str,
+    metrics: Mapping[str, float],
+    *,
+    protocol: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+    pictures: Sequence[Path],
+) -> None:
+    """Keep the run of a row, to be delivered with the open run; without MLflow, do nothing.
+
+    The same results of the same params and data are the same run, however often they are recorded.
+
+    Args:
+        split: the row.
+        recipe: baseline or ggn.
+        metrics: the row's table, such as `unseen/mask_AR_100`; undefined ones are left out.
+        protocol: how it was measured.
+        tags: provenance; those that begin with `input.` are hashes of the data.
+        params: all sections.
+        pictures: files to keep beside the table.
+    """
+    if not is_tracking():
+        return
+    inputs = {key: value for key, value in tags.items() if key.startswith("input.")}
+    settings = flat(params)
+    journal = row_journal(
+        f"{split} {recipe}",
+        [split, recipe, protocol, dict(metrics), inputs, settings],
+        {**tags, "split": split, "recipe": recipe, "protocol": protocol, "source": "ours"},
+    )
+    journal.params({"protocol": protocol, **settings})
+    journal.metrics({key: value for key, value in metrics.items() if value != UNDEFINED})
+    curves = recall_curves(metrics)
+    for name, points in curves.items():
+        for budget, value in points:
+            journal.metrics({name: value}, step=budget)
+    if curves:
+        title = f"{split} {recipe} (protocol: {protocol})"
+        journal.write_artifact("recall.png", draw_curves(curves, title))
+    for path in pictures:
+        journal.artifact(path)
+    journal.end("FINISHED")
+
+
+def row_journal(name: str, content: Sequence[Any], tags: Mapping[str, str]) -> Journal:
+    """Start the journal of a run of the zoo: the same content is the same run."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return Journal.create(
+        PENDING,
+        experiment=ZOO,
+        name=name,
+        destination=destination(tracking_uri()),
+        tags=tags,
+        identity=hashlib.sha256(text.encode()).hexdigest()[:32],
+    )
+
+
+def recall_curves(metrics: Mapping[str, float]) -> dict[str, list[tuple[int, float]]]:
+    """Return (k, AR at k) under names such as `unseen/mask_AR`, where it is defined."""
+    names = sorted(key.removesuffix("_100") for key in metrics if key.endswith("_AR_100"))
+    curves = {name: recall_curve(metrics, name.removesuffix("AR")) for name in names}
+    return {name: points for name, points in curves.items() if points}
+
+
+def draw_curves(curves: Curves, title: str) -> bytes:
+    """Return a PNG of average recall against the number k of detections an image."""
+    figure = Figure(figsize=(6.4, 4.0), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set(xscale="log", xlabel="detections an image, k", ylabel="AR at k", ylim=(0, None))
+    axes.set_title(title)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize="small")
+    blob = io.BytesIO()
+    figure.savefig(blob, format="png", metadata={"Software": None})
+    return blob.getvalue()
