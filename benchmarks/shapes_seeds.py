@@ -1,7 +1,8 @@
-"""Baseline, GGN and an oracle on `shapes`, for several seeds: prints the table of docs/results.md.
+"""Baseline, GGN, both with OLN heads, and an oracle on `shapes`: the tables of docs/results.md.
 
 The oracle is the same detector trained on all annotations, those of the unseen families included.
-Nobody has them in practice; it tells how much of the possible gain GGN brings.
+Nobody has them in practice; it tells how much of the possible gain GGN brings. `OLN-ranked` is the
+GGN with OLN heads whose pseudo ground truth that row's baseline, an OLN, has ranked.
 
     python benchmarks/shapes_seeds.py --seeds 0 1 2 --workspace build/seeds
 """
@@ -11,7 +12,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -28,11 +28,22 @@ from pipelines.stage import load_params, read_params
 
 ROOT = Path(__file__).parents[1]
 SPLIT = "shapes"
+OLN = {"heads": "oln"}
+VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the row `shapes`
+    "oln": {"detector": OLN},
+    "oln_ranked": {"detector": OLN, "pseudo_gt": {"rank": "oln", "min_score": None, "top_k": 5}},
+}
+COLUMNS = ("baseline", "GGN", "OLN", "GGN+OLN", "OLN-ranked", "oracle")
 SHOWN = ("unseen/mask_AR_100", "unseen/mask_AR_10", "unseen/box_AR_100", "seen/mask_AR_100")
 
 
-def checkout(folder: Path, seed: int) -> None:
-    """Lay out the project in `folder`: images, initial weights and order from this seed."""
+def checkout(folder: Path, seed: int, variant: str = "") -> None:
+    """Lay out the project in `folder`: images, initial weights and order from this seed.
+
+    A variant starts from what the row itself has made, of which DVC keeps what it may.
+    """
+    if variant and not folder.exists():
+        shutil.copytree(folder.with_name(str(seed)), folder, symlinks=True)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
@@ -44,6 +55,8 @@ def checkout(folder: Path, seed: int) -> None:
     params = yaml.load(ROOT / "params.yaml")
     params["seed"], params["active"] = seed, [SPLIT]
     params["splits"][SPLIT]["data"]["shapes"]["seed"] = seed
+    for section, changes in VARIANTS.get(variant, {}).items():
+        params["splits"][SPLIT][section].update(changes)
     yaml.dump(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)  # noqa: S607
 
@@ -76,45 +89,49 @@ def oracle(folder: Path, seed: int) -> dict[str, float]:
     return metrics
 
 
-def run(folder: Path, seed: int) -> dict[str, Any]:
-    """Run the pipeline and the oracle once; what is done already is not done again."""
-    checkout(folder, seed)
-    started = time.monotonic()
+def reproduce(folder: Path, seed: int, variant: str = "") -> dict[str, Any]:
+    """Run the pipeline, what is done already not again, and return its reports."""
+    checkout(folder, seed, variant)
     subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=folder, check=True)
-    seconds = time.monotonic() - started
     reports = folder / "reports" / SPLIT
-    finished = reports / "oracle" / "evaluation.json"
-    return {
-        **read_json(reports / "comparison.json"),
-        "oracle": read_json(finished) if finished.exists() else oracle(folder, seed),
-        "pseudo_gt": read_json(reports / "pseudo_gt.json"),
-        "seconds": seconds,
-    }
+    return {**read_json(reports / "comparison.json"), **read_json(reports / "pseudo_gt.json")}
+
+
+def run(workspace: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the metrics of each column, and of each pseudo ground truth its quality."""
+    folder = workspace / str(seed)
+    row = reproduce(folder, seed)
+    oln, ranked = (reproduce(workspace / f"{seed}-{name}", seed, name) for name in VARIANTS)
+    finished = folder / "reports" / SPLIT / "oracle" / "evaluation.json"
+    best = read_json(finished) if finished.exists() else oracle(folder, seed)
+    metrics = (row["baseline"], row["ggn"], oln["baseline"], oln["ggn"], ranked["ggn"], best)
+    return dict(zip(COLUMNS, metrics, strict=True)), {"affinity": row, "OLN": ranked}
 
 
 def main() -> None:
-    """Run all seeds and print one Markdown table."""
+    """Run all seeds and print one Markdown table per metric, and one of the pseudo-GT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--workspace", type=Path, default=Path("build/seeds"))
     arguments = parser.parse_args()
-    results = {s: run(arguments.workspace / str(s), s) for s in arguments.seeds}
+    results = {seed: run(arguments.workspace, seed) for seed in arguments.seeds}
     for name in SHOWN:
-        print(f"\n`{name}`\n\n| seed | baseline | GGN | oracle | gain | share of the possible |")
-        print("|---|---:|---:|---:|---:|---:|")
-        rows = {
-            str(s): [r[m][name] for m in ("baseline", "ggn", "oracle")] for s, r in results.items()
-        }
+        print(f"\n`{name}`\n\n| seed | {' | '.join(COLUMNS)} | gain | of the possible |")
+        print("|---" + "|---:" * (len(COLUMNS) + 2) + "|")
+        rows = {str(s): [metrics[c][name] for c in COLUMNS] for s, (metrics, _) in results.items()}
         rows["mean"] = [mean(column) for column in zip(*rows.values(), strict=True)]
-        for seed, (low, ggn, high) in rows.items():
+        for seed, values in rows.items():
+            low, ggn, high = values[0], values[1], values[-1]
             share = (ggn - low) / (high - low) if high > low else float("nan")
-            print(
-                f"| {seed} | {low:.3f} | {ggn:.3f} | {high:.3f} | {ggn - low:+.3f} | {share:.0%} |"
-            )
-    for seed, result in results.items():
-        print(
-            f"\nseed {seed}: dvc repro {result['seconds']:.0f} s, pseudo-GT {result['pseudo_gt']}"
-        )
+            shown = " | ".join(f"{value:.3f}" for value in values)
+            print(f"| {seed} | {shown} | {ggn - low:+.3f} | {share:.0%} |")
+    print("\n| seed | ranked by | masks | hidden objects | precision | recall | F1 |")
+    print("|---|---|---:|---:|---:|---:|---:|")
+    for seed, (_, qualities) in results.items():
+        for ranking, q in qualities.items():
+            counts = f"{q['pseudo_masks']} | {q['hidden_objects']}"
+            rates = " | ".join(f"{q[name]:.3f}" for name in ("precision", "recall", "f1"))
+            print(f"| {seed} | {ranking} | {counts} | {rates} |")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -51,7 +52,7 @@ def resize(image: Tensor, target: Target, size_hw: tuple[int, int]) -> tuple[Ten
         return image, target
     # as float32: torch's uint8 kernel fails on some sizes
     smooth = interpolate(image[None].float(), size_hw, mode="bilinear", antialias=True)[0]
-    resized = smooth.round().clamp(0, 255).to(torch.uint8)
+    resized = smooth.round_().clamp_(0, 255).to(torch.uint8)
     scaled = _on_planes(target, lambda planes: _nearest(planes, size_hw))
     if "boxes" in target:
         across, down = size_hw[1] / width, size_hw[0] / height
@@ -62,10 +63,10 @@ def resize(image: Tensor, target: Target, size_hw: tuple[int, int]) -> tuple[Ten
 def _nearest(planes: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Scale integer planes (…, H, W): each pixel takes its nearest by pixel centres."""
     rows, columns = (
-        (2 * torch.arange(new) + 1) * old // (2 * new)
+        (2 * np.arange(new) + 1) * old // (2 * new)
         for new, old in zip(size_hw, planes.shape[-2:], strict=True)
     )
-    return planes[..., rows[:, None], columns]
+    return torch.from_numpy(planes.numpy().take(columns, -1).take(rows, -2))
 
 
 def _on_planes(target: Target, change: Callable[[Tensor], Tensor]) -> Target:
@@ -168,7 +169,9 @@ def drop_invisible(target: Target) -> Target:
     keys = [key for key in ("masks", "boxes") if key in target]
     visible = torch.ones(len(target[keys[0]]) if keys else 0, dtype=torch.bool)
     if "masks" in target:
-        visible &= (target["masks"] != 0).flatten(1).any(1)
+        visible &= target["masks"].flatten(1).any(1).bool()
     if "boxes" in target:
         visible &= (target["boxes"][:, 2:] > target["boxes"][:, :2]).all(1)
+    if visible.all():
+        return target
     return {**target, **{key: target[key][visible] for key in keys}}

@@ -133,6 +133,8 @@ class DetectorParams(TrainingParams):
     """Passes over the training images; a fraction is allowed."""
     batch_size: int = Field(16, ge=1)
     """Images of one optimisation step, over all devices together."""
+    lr_batch_size: int | None = Field(16, ge=1)
+    """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
     milestones: list[float] = Field([6, 7])
     """Epochs at which the learning rate is multiplied by `gamma` (schedule `steps`), ascending."""
 

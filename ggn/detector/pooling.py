@@ -72,8 +72,8 @@ def roi_align(
 
     The boxes must lie on the image. Both ways give the same numbers, up to rounding.
     """
-    if sampling_ratio > 0 and feature.device.type == "cpu":
-        aligned = _sample_grid(feature.float(), rois, pool_size, scale, sampling_ratio)
+    if sampling_ratio == 1 and feature.device.type == "cpu":
+        aligned = _sample_centres(feature.float(), rois, pool_size, scale)
     else:
         # torchvision's operator without its Python front, which under deterministic algorithms
         # takes a slow, memory-hungry path on a GPU, even where they are only asked to warn.
@@ -83,24 +83,21 @@ def roi_align(
     return aligned.to(feature.dtype)
 
 
-def _sample_grid(
-    feature: Tensor, rois: Tensor, pool_size: int, scale: float, sampling_ratio: int
-) -> Tensor:
-    """RoIAlign with a fixed number of points per cell as one bilinear sampling, for a CPU.
+def _sample_centres(feature: Tensor, rois: Tensor, pool_size: int, scale: float) -> Tensor:
+    """RoIAlign with one point per cell as one bilinear sampling, for a CPU.
 
-    There it is three times as fast as torchvision's operator, forward and backward.
+    There it is twice as fast as torchvision's operator, forward and backward; with four points per
+    cell it would be slower.
     """
     batch, channels, height, width = feature.shape
-    points = pool_size * sampling_ratio
-    at = (torch.arange(points, dtype=rois.dtype) + 0.5) / points
+    at = (torch.arange(pool_size, dtype=rois.dtype) + 0.5) / pool_size
     start, stop = rois[:, 1:3] * scale - 0.5, rois[:, 3:] * scale - 0.5
     x, y = (start[:, :, None] + (stop - start)[:, :, None] * at).unbind(1)
     # The images on top of each other: a clamped point never mixes two of them.
     tall = feature.transpose(0, 1).reshape(1, channels, batch * height, width)
     x = (2 * x.clamp(0, width - 1) + 1) / width - 1
     y = (2 * (y.clamp(0, height - 1) + rois[:, :1] * height) + 1) / (batch * height) - 1
-    columns, rows = x[:, None, :].expand(-1, points, -1), y[:, :, None].expand(-1, -1, points)
+    columns, rows = x[:, None, :].expand(-1, pool_size, -1), y[:, :, None].expand(-1, -1, pool_size)
     grid = torch.stack([columns, rows], dim=-1)
-    sampled = F.grid_sample(tall, grid.reshape(1, -1, points, 2), align_corners=False)
-    sampled = sampled.reshape(channels, -1, points, points).transpose(0, 1)
-    return F.avg_pool2d(sampled, sampling_ratio) if sampling_ratio > 1 else sampled
+    sampled = F.grid_sample(tall, grid.reshape(1, -1, pool_size, 2), align_corners=False)
+    return sampled.reshape(channels, -1, pool_size, pool_size).transpose(0, 1)

@@ -216,7 +216,7 @@ class MaskHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Logits float32 (R, 2P, 2P) of pooled regions (R, C, P, P)."""
-        hidden = F.relu(self.upsample(self.convolutions(_padded_count(pooled))))
+        hidden = F.relu_(self.upsample(self.convolutions(_padded_count(pooled))))
         logits: Tensor = self.logits(hidden).squeeze(1).float()
         return logits[: len(pooled)]
 

@@ -74,6 +74,8 @@ class DetectorTraining(Training):
         if params.backbone.weights is not None:
             load_backbone(self.network.backbone, params.backbone.weights)
         self.network.to(memory_format=torch.channels_last)
+        if params.compile:
+            self.network.backbone.compile()  # in place: the weights keep their names
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the sum of the losses of a batch."""

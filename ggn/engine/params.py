@@ -71,6 +71,9 @@ class TrainingParams(BaseModel):
     """Largest L2 norm of the gradient of all parameters together; `null` for no limit."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Arithmetic; `auto` takes bf16-mixed where the device multiplies bf16 fast."""
+    compile: bool = False
+    """Whether torch.compile fuses the network (in a detector, its backbone) before the first step;
+    it needs a C++ compiler, and on a GPU pays off after minutes."""
     devices: int = Field(1, ge=1)
     """GPUs to train on, or processes on a machine without; a launcher's own number goes first.
 

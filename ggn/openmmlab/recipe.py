@@ -145,6 +145,8 @@ def _apply(setting: Setting, rules: dict[str, tuple[str, Rule]], recipe: Recipe)
 def _complete(recipe: Recipe, section: str) -> None:
     """Fill in what params.yaml cannot do without."""
     values = recipe.values
+    if f"{section}.batch_size" in values:
+        values[f"{section}.lr_batch_size"] = values[f"{section}.batch_size"]
     weights = f"{section}.backbone.weights"
     if values.setdefault(weights, None) is None and (
         values.get(f"{section}.backbone.norm") == "frozen_batch"

@@ -13,6 +13,7 @@ TINY: dict[str, Any] = {
     "pool_channels": 8,
     "head_channels": 16,
     "batch_size": 2,
+    "lr_batch_size": None,
     "warmup_steps": 2,
     "lr": 0.5,
     "milestones": [],

@@ -11,7 +11,7 @@ from ggn.affinity.params import AffinityParams
 def test_defaults_are_the_reference_recipe() -> None:
     params = AffinityParams()
     assert (params.epochs, params.milestones, params.gamma) == (20, [15], 0.1)
-    assert (params.lr, params.batch_size) == (0.02, 8)
+    assert (params.lr, params.batch_size, params.lr_batch_size) == (0.02, 8, 8)
     assert (params.pos_weight, params.pool_channels, params.head_channels) == (0.05, 512, 256)
     assert (params.flip, params.scale_range, params.crop_size) == (False, [1, 1], None)
     assert (params.backbone.name, params.backbone.frozen_stages) == ("resnet50", 0)

@@ -15,6 +15,7 @@ def tiny_params() -> DetectorParams:
         {
             "epochs": 1,
             "batch_size": 2,
+            "lr_batch_size": None,
             "warmup_steps": 0,
             "milestones": [],
             "precision": "32-true",

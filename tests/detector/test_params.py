@@ -15,6 +15,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
         0.9,
         1e-4,
     )
+    assert params.lr_batch_size == 16  # a smaller batch learns at a smaller rate
     assert (params.max_size, params.flip, params.scale_range) == ([1333, 800], True, [1, 1])
     backbone = params.backbone
     assert (backbone.name, backbone.norm, backbone.frozen_stages) == ("resnet50", "frozen_batch", 1)

@@ -1,5 +1,6 @@
 import csv
 import json
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,31 @@ def test_what_a_training_writes_and_reports(
         total = sum(float(row[f"train/{part}"]) for part in parts)
         assert float(row["train/loss"]) == pytest.approx(total, rel=1e-4)
     assert sum(float(row["train/loss"]) for row in logged) / 4 == pytest.approx(metrics["loss"])
+
+
+def test_a_compiled_training_learns_the_same_under_the_same_names(
+    tmp_path: Path,
+    tiny_coco: Path,
+    tiny_dataset: dict[str, Any],
+    tiny_params: DetectorParams,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the tracer and autograd of torch.compile; its code generator takes a minute here."""
+    traced = partialmethod(torch.nn.Module.compile, backend="aot_eager")
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    losses, weights = [], []
+    for compile_it in (False, True):
+        out = tmp_path / str(compile_it)
+        params = changed(tiny_params, epochs=2, batch_size=4, compile=compile_it)
+        metrics = train_detector(
+            params, tiny_dataset, tiny_coco / "train2017", out, tmp_path / "scratch", seed=3
+        )
+        losses.append(metrics["loss"])
+        weights.append(safetensors.torch.load_file(out / "weights.safetensors"))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-2, atol=1e-4)
 
 
 class Killer(CSVLogger):

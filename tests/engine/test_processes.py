@@ -34,6 +34,7 @@ LIMIT = 120  # seconds after which a start counts as hanging
 PARAMS: dict[str, Any] = {
     "epochs": 8,
     "batch_size": 2,
+    "lr_batch_size": None,
     "lr": 0.01,
     "warmup_steps": 0,
     "milestones": [],
