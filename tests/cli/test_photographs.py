@@ -54,6 +54,7 @@ def test_the_readme_on_ones_own_images(
     folder = photo.parent
     monkeypatch.chdir(folder)
     shutil.copytree(weights / "detector", folder / "models/mine/ggn")
+    shutil.copytree(weights / "detector", folder / "releases/shapes/ggn")
     shutil.copytree(weights / "affinity", folder / "models/mine/affinity")
     (folder / "data/raw/mine").mkdir(parents=True)
     annotations = tiny_coco / "annotations" / "instances_train2017.json"
