@@ -13,7 +13,8 @@ def main(split: str) -> None:
             out_dir=run.data / "prepared",
             training_file=run.data / "training" / "baseline.json",
         )
-        run.report(run.reports / "prepare.json", prepared.counts, dropped=prepared.dropped)
+        facts = {"dropped": prepared.dropped, "val_set": prepared.val_set}
+        run.report(run.reports / "prepare.json", prepared.counts, **facts)
 
 
 if __name__ == "__main__":
