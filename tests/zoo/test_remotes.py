@@ -22,8 +22,8 @@ import pytest
 
 pytest.importorskip("dvc", reason="needs ggn[mlops]")
 
-FILES = 40
-SIZE = 200_000
+FILES = 16
+SIZE = 500_000
 Setup = list[tuple[str, ...]]
 """Words after `dvc remote` that set a remote up."""
 
@@ -173,14 +173,32 @@ def set_up(repository: Any, server: Server) -> None:
     repository.run("dvc", "remote", "modify", "team", "verify", "true")
 
 
-def test_push_killed_and_repeated_pull_elsewhere_damage_noticed(
-    checkout: Any, server: Server, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="session")
+def with_big(committed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a folder of 8 MB under DVC, made once."""
+    root = tmp_path_factory.mktemp("big") / "checkout"
+    shutil.copytree(committed, root, symlinks=True)
+    (root / "big").mkdir()
     for number in range(FILES):
-        path = checkout.root / "big" / f"{number:02d}"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(number.to_bytes(2, "big") * (SIZE // 2))
-    checkout.run("dvc", "add", "--quiet", "big")
+        content = number.to_bytes(2, "big") * (SIZE // 2)
+        (root / "big" / f"{number:02d}").write_bytes(content)
+    subprocess.run(
+        [Path(sys.executable).parent / "dvc", "add", "--quiet", "big"], cwd=root, check=True
+    )
+    return root
+
+
+@pytest.fixture
+def big(with_big: Path, checkout: Any) -> Any:
+    shutil.rmtree(checkout.root)
+    shutil.copytree(with_big, checkout.root, symlinks=True)
+    return checkout
+
+
+def test_push_killed_and_repeated_pull_elsewhere_damage_noticed(
+    big: Any, server: Server, tmp_path: Path
+) -> None:
+    checkout = big
     set_up(checkout, server)
     checkout.commit()
 
