@@ -50,8 +50,9 @@ repro: setup  ## Run the pipeline: every stage whose inputs, code or params chan
 	@PATH="$$PWD/.venv/bin:$$PATH" dvc repro
 
 .PHONY: release
-release: setup  ## Freeze a row's results under releases/ (SPLIT=shapes)
+release: setup  ## Freeze a row's results: releases/ and model registry (SPLIT=shapes)
 	@.venv/bin/ggn zoo release -- "$$SPLIT"
+	@.venv/bin/ggn track register -- "$$SPLIT"
 
 .PHONY: test
 test: lint  ## Check the code (make lint), then run all tests

@@ -363,7 +363,9 @@ def test_release_names_the_row_and_runs_nothing_of_it(ready: Checkout, text: str
     assert ready.run("make", "release").returncode == 0
     assert ready.calls() == [
         f"ggn [zoo] [release] [--] [{text}]",
+        f"ggn [track] [register] [--] [{text}]",
         "ggn [zoo] [release] [--] [shapes]",
+        "ggn [track] [register] [--] [shapes]",
     ]
     assert not (ready.root / "pwned").exists()
 

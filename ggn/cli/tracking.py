@@ -1,6 +1,9 @@
-"""Commands on tracked runs: sync, published; the numbers come from `ggn.zoo`."""
+"""Commands on tracked runs and models: sync, published, register."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -47,3 +50,21 @@ def published() -> None:
     runs, deleted, page = import_published(PUBLISHED)
     out.print(f"{runs} published runs; {deleted} outdated ones deleted", markup=False)
     out.print(f"the table: {page}", markup=False, highlight=False)
+
+
+@track.command()
+def register(
+    split: Annotated[str, typer.Argument(help="A row that `make release` froze.")],
+) -> None:
+    """Put the released detectors of a row into the model registry: models:/SPLIT@ggn, @baseline."""
+    from ggn.core.coco import read_coco
+    from ggn.data.prepare import read_prepared
+    from ggn.tracking.registry import register as register_model
+
+    prepared = Path("data") / split / "prepared"
+    photographs = Path(read_prepared(prepared).val_images)
+    example = photographs / read_coco(prepared / "val.json")["images"][0]["file_name"]
+    for recipe in ("baseline", "ggn"):
+        weights = Path("releases") / split / recipe
+        address = register_model(split, recipe, weights, example=example)
+        out.print(f"{weights}: {address}, models:/{split}@{recipe}", markup=False, highlight=False)
