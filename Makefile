@@ -10,15 +10,27 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # in quotes, so that no text given here is ever run.
 PORT ?= 5000
 MMCV_WHEEL ?=
+SPLIT_GIVEN := $(filter command environment,$(firstword $(origin SPLIT)))
 SPLIT ?= shapes
 SECONDS ?= 60
+DEVICE ?= cuda
+DOCKER_FLAGS ?=
+COMPOSE_OVERRIDE ?=
 override PORT := $(value PORT)
 override MMCV_WHEEL := $(value MMCV_WHEEL)
 override SPLIT := $(value SPLIT)
 override SECONDS := $(value SECONDS)
+override DEVICE := $(value DEVICE)
+override DOCKER_FLAGS := $(value DOCKER_FLAGS)
+override COMPOSE_OVERRIDE := $(value COMPOSE_OVERRIDE)
+override BASE_IMAGE := $(value BASE_IMAGE)
+override CPU_BASE_IMAGE := $(value CPU_BASE_IMAGE)
+override POSTGRES_IMAGE := $(value POSTGRES_IMAGE)
+override S3_IMAGE := $(value S3_IMAGE)
 # In the environment it has another name, because bash counts SECONDS itself.
 FUZZ_SECONDS := $(value SECONDS)
-export PORT MMCV_WHEEL SPLIT FUZZ_SECONDS
+export PORT MMCV_WHEEL SPLIT FUZZ_SECONDS DOCKER_FLAGS COMPOSE_OVERRIDE
+export BASE_IMAGE CPU_BASE_IMAGE POSTGRES_IMAGE S3_IMAGE
 
 # Neither MLflow nor DVC reports home.
 export DO_NOT_TRACK := 1
@@ -40,7 +52,7 @@ MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help
 help:  ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if it is missing)
@@ -60,9 +72,9 @@ test: lint  ## Check the code (make lint), then run all tests
 
 .PHONY: lint
 lint: setup  ## Check style, types, the import graph and the kernel's format
-	@$(MAKE) --keep-going lint-style lint-types lint-imports lint-kernel
+	@$(MAKE) --keep-going lint-style lint-types lint-imports lint-kernel lint-docker
 
-.PHONY: lint-style lint-types lint-imports lint-kernel
+.PHONY: lint-style lint-types lint-imports lint-kernel lint-docker
 lint-style: setup
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet .
 lint-types: setup
@@ -72,6 +84,10 @@ lint-imports: setup
 lint-kernel: setup
 	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint $(filter %.pyx,$(KERNEL))
 	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL)) $(FUZZER)
+
+lint-docker: setup
+	@.venv/bin/hadolint docker/Dockerfile
+	@.venv/bin/shellcheck docker/*.sh docker/g++20 .ci/run
 
 .PHONY: format
 format: setup  ## Rewrite Python and C++ in the project's style
@@ -121,12 +137,55 @@ openmmlab: setup  ## Install mmcv-full (MMCV_WHEEL=file.whl; without a wheel, 20
 	fi
 	@.venv/bin/python -W ignore -c 'from mmcv.ops import nms' && echo '$(MMCV) works'
 
+# The images. DEVICE=cpu starts from CPU_BASE_IMAGE; DOCKER_FLAGS goes to `docker build`, for example
+# `--build-context wheels=FOLDER` for a wheel of mmcv-full, or `--build-arg MMCV=none` to leave it out.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BASE := $(if $(filter cpu,$(DEVICE)),CPU_BASE_IMAGE,BASE_IMAGE)
+IMAGE := ggn:$(VERSION)-$(if $(filter cpu,$(DEVICE)),cpu,cuda)
+export MLFLOW_IMAGE := ggn-mlflow:$(VERSION)
+DOCKER_BUILD := read -ra flags <<<"$$DOCKER_FLAGS"; docker build --file docker/Dockerfile \
+	--build-arg BASE_IMAGE="$$$(BASE)" --build-arg PYTHON_VERSION='$(PYTHON_VERSION)' \
+	--build-arg UV_VERSION='$(UV_VERSION)' "$${flags[@]}"
+COMPOSE := docker compose --env-file docker/.env --file docker/compose.yaml \
+	$${COMPOSE_OVERRIDE:+--file "$$COMPOSE_OVERRIDE"}
+
+.PHONY: docker-build
+docker-build:  ## Build the training image with CUDA (DEVICE=cpu: without)
+	@$(DOCKER_BUILD) --target train --build-arg IMAGE_TAG='$(IMAGE)' --tag '$(IMAGE)' .
+
+.PHONY: docker-train docker-shell
+docker-train: docker-image  ## Run the pipeline in the image, on this checkout (SPLIT=…: one row)
+	@docker/run.sh '$(IMAGE)' dvc repro $(if $(SPLIT_GIVEN),-- "compare@$$SPLIT")
+docker-shell: docker-image  ## Open a shell in the image, on this checkout
+	@docker/run.sh '$(IMAGE)' bash
+
+.PHONY: docker-image
+docker-image:
+	@docker image inspect '$(IMAGE)' >/dev/null 2>&1 || $(MAKE) docker-build
+
+.PHONY: docker-mlflow
+docker-mlflow:  ## Start an MLflow server with PostgreSQL, S3 and passwords on localhost (PORT=5000)
+	@docker/secrets.sh
+	@docker image inspect "$$MLFLOW_IMAGE" >/dev/null 2>&1 || \
+		{ $(DOCKER_BUILD) --target mlflow --tag "$$MLFLOW_IMAGE" .; }
+	@$(COMPOSE) up --detach --wait
+	@echo "http://127.0.0.1:$$PORT, user and password in docker/.env; stop it with:" \
+		'docker compose --project-name ggn down'
+
+.PHONY: docker-test
+docker-test: setup  ## Build the images, train in one, log to the other (minutes)
+	@$(MAKE) docker-build
+	@GGN_DOCKER_IMAGE='$(IMAGE)' .venv/bin/python -m pytest tests/docker
+
 .PHONY: lock
-lock: $(UV)  ## Write requirements.lock from pyproject.toml, keeping the versions it still admits
+lock: $(UV)  ## Write the lock files, keeping the versions that are still admitted
 	@$(UV) pip compile pyproject.toml --extra mlops --extra dev \
 		--universal --fork-strategy fewest --python-version $(PYTHON_VERSION) \
 		--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
 		--quiet --output-file requirements.lock
+	@$(UV) pip compile docker/mlflow.in --constraint requirements.lock \
+		--universal --python-version $(PYTHON_VERSION) --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --quiet --output-file docker/mlflow.lock
 
 .PHONY: clean
 clean:  ## Remove build trees and caches; keeps .venv, data, models, runs and resume states
