@@ -89,7 +89,7 @@ FAULTS = [
     ),
     (
         {"evaluation": {"protocol": "coco"}},
-        "splits.mine.evaluation.protocol: input should be 'budget', 'per_class' or 'plain', "
+        "splits.mine.evaluation.protocol: input should be 'budget', 'federated', 'per_class' or 'plain', "
         "got 'coco'",
     ),
     (
