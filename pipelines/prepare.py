@@ -1,19 +1,25 @@
 """Stage `prepare`: validate the dataset, hide the unseen annotations of its training images."""
 
+from ggn.core.coco import write_json
 from ggn.data.params import DataParams
 from ggn.data.prepare import prepare
 from pipelines.stage import open_stage, run_stage
 
 
 def main(split: str) -> None:
-    """Write data/SPLIT/prepared and data/SPLIT/training/baseline.json."""
+    """Write data/SPLIT/prepared and data/SPLIT/training/baseline.json.
+
+    data/SPLIT/inherited begins with a file, so that a split without weights in it has it, too.
+    """
     with open_stage("prepare", split) as run:
         prepared = prepare(
             run.params(DataParams),
             out_dir=run.data / "prepared",
             training_file=run.data / "training" / "baseline.json",
         )
-        run.report(run.reports / "prepare.json", prepared.counts, dropped=prepared.dropped)
+        write_json(run.data / "inherited" / "split.json", {"split": split})
+        facts = {"dropped": prepared.dropped, "val_set": prepared.val_set}
+        run.report(run.reports / "prepare.json", prepared.counts, **facts)
 
 
 if __name__ == "__main__":

@@ -145,6 +145,18 @@ class Stage:
         """Folder of this split's weights."""
         return Path("models") / self.split
 
+    def inherited(self, weights: str) -> Path:
+        """Return the folder of another split's weights, such as `imagenet/ggn`.
+
+        Raises:
+            ParamsError: if params.yaml does not have the stage `inherit` bring them.
+        """
+        folder = self.data / "inherited" / weights
+        if not folder.is_dir():
+            link = f"{{split: {self.split}, weights: {weights}}}"
+            raise ParamsError(f"{PARAMS_FILE}: inherited: must have {link}; see docs/zoo.md")
+        return folder
+
     @property
     def reports(self) -> Path:
         """Folder of this split's reports, in git."""

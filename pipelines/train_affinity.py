@@ -5,26 +5,35 @@ from ggn.affinity.train import train_affinity
 from ggn.core.coco import read_coco
 from ggn.data.prepare import read_prepared
 from ggn.data.splits import require_seen
+from ggn.engine.weights import adopt_weights
 from pipelines.stage import open_stage, run_stage
 
-INPUTS = ("data/{split}/prepared", "data/{split}/training/baseline.json")
+INPUTS = (
+    "data/{split}/prepared",
+    "data/{split}/training/baseline.json",
+    "data/{split}/inherited",
+)
 
 
 def main(split: str) -> None:
-    """Write models/SPLIT/affinity."""
+    """Write models/SPLIT/affinity: trained here, or that of another split."""
     with open_stage("train_affinity", split, inputs=INPUTS) as run:
         file = run.data / "training" / "baseline.json"
         dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
         require_seen(dataset, prepared.seen, str(file))
-        metrics = train_affinity(
-            run.params(AffinityParams),
-            dataset,
-            prepared.train_images,
-            run.models / "affinity",
-            run.scratch,
-            run.seed,
-            run.training_logger(),
-        )
+        params, metrics = run.params(AffinityParams), {"steps": 0.0}
+        if params.weights_from is not None:
+            adopt_weights(run.inherited(params.weights_from), run.models / "affinity", "affinity")
+        else:
+            metrics = train_affinity(
+                params,
+                dataset,
+                prepared.train_images,
+                run.models / "affinity",
+                run.scratch,
+                run.seed,
+                run.training_logger(),
+            )
         run.report(run.reports / "train_affinity.json", metrics)
 
 

@@ -4,27 +4,40 @@ from ggn.core.coco import read_coco
 from ggn.data.prepare import read_prepared
 from ggn.data.splits import require_seen
 from ggn.detector.params import DetectorParams
-from ggn.detector.train import train_detector
+from ggn.detector.train import train_detector, write_untrained
 from pipelines.stage import open_stage, run_stage
 
-INPUTS = ("data/{split}/prepared", "data/{split}/training/{recipe}.json")
+INPUTS = (
+    "data/{split}/prepared",
+    "data/{split}/training/{recipe}.json",
+    "data/{split}/inherited",
+)
 
 
 def main(split: str, recipe: str) -> None:
-    """Write models/SPLIT/RECIPE from data/SPLIT/training/RECIPE.json."""
+    """Write models/SPLIT/RECIPE from data/SPLIT/training/RECIPE.json.
+
+    The baseline of a list of images, which has no categories, is the untrained network.
+    """
     with open_stage("train_detector", split, recipe, inputs=INPUTS) as run:
         file = run.data / "training" / f"{recipe}.json"
         dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
         require_seen(dataset, prepared.seen, str(file))
-        metrics = train_detector(
-            run.params(DetectorParams),
-            dataset,
-            prepared.train_images,
-            run.models / recipe,
-            run.scratch,
-            run.seed,
-            run.training_logger(),
-        )
+        params = run.params(DetectorParams)
+        initial = None if params.init_from is None else run.inherited(params.init_from)
+        if recipe == "baseline" and not dataset["categories"]:
+            metrics = write_untrained(params, run.models / recipe, run.seed)
+        else:
+            metrics = train_detector(
+                params,
+                dataset,
+                prepared.train_images,
+                run.models / recipe,
+                run.scratch,
+                run.seed,
+                run.training_logger(),
+                initial,
+            )
         run.report(run.reports / recipe / "training.json", metrics)
 
 

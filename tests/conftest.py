@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ggn.data.synsets import COCO_SYNSETS
+
 # As in pipelines/__init__.py, before anything loads torch: threads that wait by spinning make the
 # tests several times slower where another program has a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -119,3 +121,201 @@ def _rectangle_rle(x: int, y: int, w: int, h: int, height: int, width: int) -> d
     bitmap = np.zeros((1, height, width), dtype=bool)
     bitmap[:, y : y + h, x : x + w] = True
     return dict(encode(bitmap)[0])
+
+
+@pytest.fixture(scope="session")
+def official() -> Callable[[str, Path], Path]:
+    """Lay out a few images as a dataset's own archives do: `official("lvis", folder)`."""
+    return lambda name, root: _LAYOUTS[name](root)
+
+
+def _photo(path: Path, seed: int, size_hw: tuple[int, int] = (48, 64)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (*size_hw, 3), dtype=np.uint8)
+    pixels[8:24, 8:32] //= 4
+    pixels[28:36, 36:52] //= 2
+    Image.fromarray(pixels).save(path)
+
+
+def _dump(path: Path, document: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def _square(key: int, image_id: int, category_id: int, x: int = 8, y: int = 8) -> dict[str, Any]:
+    box = [x, y, 16, 12]
+    polygon = [x, y, x + 16, y, x + 16, y + 12, x, y + 12]
+    return {
+        "id": key,
+        "image_id": image_id,
+        "category_id": category_id,
+        "segmentation": [polygon],
+        "bbox": box,
+        "area": 192.0,
+    }
+
+
+def _coco(root: Path) -> Path:
+    """All 80 categories; a crowd, an image without annotations."""
+    names = list(COCO_SYNSETS)
+    categories = [{"id": i + 1, "name": name} for i, name in enumerate(names)]
+    for part, first in (("train2017", 1), ("val2017", 101)):
+        images, annotations = [], []
+        for i in range(first, first + 4):
+            _photo(root / part / f"{i:012}.jpg", i)
+            images.append({"id": i, "file_name": f"{i:012}.jpg", "height": 48, "width": 64})
+            if i > first:  # the first one is empty
+                annotations += [
+                    {**_square(10 * i, i, 1), "iscrowd": 0},
+                    {**_square(10 * i + 1, i, 34, 36, 26), "iscrowd": 0},
+                ]
+        crowd = {**_square(10 * first + 15, first + 1, 1), "iscrowd": 1}
+        crowd["segmentation"] = {"size": [48, 64], "counts": [0, 48, 48 * 63]}
+        crowd |= {"bbox": [0, 0, 1, 48], "area": 48.0}
+        whole = {"images": images, "categories": categories, "annotations": [*annotations, crowd]}
+        _dump(root / "annotations" / f"instances_{part}.json", whole)
+    return root
+
+
+def _lvis(root: Path) -> Path:
+    """v1: coco_url instead of file_name, val images in train2017, federated lists, no iscrowd."""
+    categories = [
+        {"id": i + 1, "name": f"lvis {name}", "synset": synset, "frequency": "f"}
+        for i, (name, synset) in enumerate(COCO_SYNSETS.items())
+    ]
+    categories += [{"id": 81, "name": "piñata", "synset": "pinata.n.01", "frequency": "r"}]
+    for part, first, folder in (("train", 1, "train2017"), ("val", 101, "train2017")):
+        images, annotations = [], []
+        for i in range(first, first + 4):
+            place = "val2017" if i == 104 else folder
+            _photo(root / place / f"{i:012}.jpg", i)
+            images.append(
+                {
+                    "id": i,
+                    "coco_url": f"http://images.cocodataset.org/{place}/{i:012}.jpg",
+                    "height": 48,
+                    "width": 64,
+                    "neg_category_ids": [5],
+                    "not_exhaustive_category_ids": [81] if i == first else [],
+                }
+            )
+            if i > first:
+                annotations += [_square(10 * i, i, 1), _square(10 * i + 1, i, 81, 36, 26)]
+        (root / "val2017").mkdir(exist_ok=True)
+        whole = {"images": images, "categories": categories, "annotations": annotations}
+        _dump(root / "annotations" / f"lvis_v1_{part}.json", whole)
+    return root
+
+
+def _lvis_v05(root: Path) -> Path:
+    """v0.5: file_name, in val with COCO 2014's prefix, and no coco_url."""
+    _lvis(root)
+    for part, prefix in (("train", ""), ("val", "COCO_val2014_")):
+        path = root / "annotations" / f"lvis_v1_{part}.json"
+        document = json.loads(path.read_text())
+        for image in document["images"]:
+            del image["coco_url"]
+            image["file_name"] = f"{prefix}{image['id']:012}.jpg"
+            _photo(root / f"{part}2017" / f"{image['id']:012}.jpg", image["id"])
+        _dump(root / f"lvis_v0.5_{part}.json", document)
+        path.unlink()
+    (root / "annotations").rmdir()
+    return root
+
+
+def _uvo(root: Path) -> Path:
+    """Dense: two videos, one listing a frame twice; frame: stills, one empty, one crowd."""
+    videos, tracks = [], []
+    for key, ytid in ((1, "-8hCaPXfY0Y"), (2, "Ünïcode_1")):
+        names = [f"{ytid}/{frame}.png" for frame in range(2)]
+        for frame, name in enumerate(names):
+            _photo(root / "uvo_videos_dense_frames" / name, 10 * key + frame)
+        names += names[:1] if key == 2 else []
+        videos.append({"id": key, "file_names": names, "height": 48, "width": 64})
+        mask = _square(1, 1, 1)["segmentation"]
+        masks = [None if frame == 1 else mask for frame in range(len(names))]
+        tracks.append({"id": key, "video_id": key, "category_id": 1, "segmentations": masks})
+    document = {"videos": videos, "annotations": tracks, "categories": [{"id": 1, "name": "obj"}]}
+    _dump(root / "VideoDenseSet" / "UVO_video_val_dense.json", document)
+    images = []
+    for key in (1, 2):
+        name = f"-8hCaPXfY0Y_{key}.png"
+        _photo(root / "uvo_videos_frames" / name, key)
+        images.append({"id": key, "file_name": name, "ytid": "-8hCaPXfY0Y"})
+    crowd = {**_square(2, 1, 7, 30, 20), "iscrowd": 1}
+    document = {"images": images, "annotations": [_square(1, 1, 7), crowd], "categories": []}
+    _dump(root / "FrameSet" / "UVO_frame_val.json", document)
+    return root
+
+
+def _ade20k(root: Path) -> Path:
+    """Full format: Latin-1 JSON, part levels, a part with the name of an object, no parts file."""
+    for part, name in (("training", "ADE_train_00000001"), ("validation", "ADE_val_00000001")):
+        stem = root / "images/ADE" / part / "urban" / "café" / name
+        _photo(stem.with_suffix(".jpg"), 1)
+        colours = np.zeros((48, 64, 3), dtype=np.uint8)
+        colours[8:24, 8:20] = (10, 44, 50)  # a car: 1 * 256 + 44 = 300
+        colours[8:24, 20:32] = (10, 44, 90)  # another
+        colours[28:36, 36:52] = (0, 7, 130)  # a sign
+        Image.fromarray(colours).save(stem.with_name(f"{name}_seg.png"))
+        colours[8:12, 8:12] = (10, 99, 200)
+        Image.fromarray(colours).save(stem.with_name(f"{name}_parts_1.png"))
+        objects = [
+            _ade_object(0, "car, auto", 300, 0),
+            _ade_object(1, "car, auto", 300, 0),
+            _ade_object(2, "panneau café", 7, 0),
+            _ade_object(3, "wheel", 355, 1),
+            _ade_object(4, "rim", 356, 2),
+        ]
+        text = json.dumps({"annotation": {"object": objects}}, ensure_ascii=False)
+        stem.with_name(f"{name}.json").write_bytes(text.encode("latin-1"))
+    return root
+
+
+def _ade_object(key: int, name: str, number: int, level: int) -> dict[str, Any]:
+    return {"id": key, "name": name, "name_ndx": number, "parts": {"part_level": level}}
+
+
+def _ade20k_challenge(root: Path) -> Path:
+    """The challenge: red is the category, green the instance; one image without any."""
+    for part in ("training", "validation"):
+        for key in (1, 2, 3):
+            _photo(root / "images" / part / f"ADE_{part}_{key}.jpg", key)
+            colours = np.zeros((48, 64, 3), dtype=np.uint8)
+            if key > 1:
+                colours[8:24, 8:20] = (3, 1, 0)
+                colours[8:24, 20:32] = (3, 2, 0)
+                colours[28:36, 36:52] = (100, 1, 0)
+            path = root / "annotations_instance" / part / f"ADE_{part}_{key}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(colours).save(path)
+    return root
+
+
+def _imagenet(root: Path) -> Path:
+    """Two classes; a PNG and a CMYK file under the name .JPEG, as in the archive."""
+    for key, synset in enumerate(("n01440764", "n02105855")):
+        for number in (1, 10, 2):
+            _photo(root / "train" / synset / f"{synset}_{number}.jpg", 10 * key + number)
+    for path in (root / "train").rglob("*.jpg"):
+        path.rename(path.with_suffix(".JPEG"))
+    disguised = root / "train/n02105855/n02105855_2.JPEG"
+    with Image.open(disguised) as image:
+        image.load()
+    image.save(disguised, format="PNG")
+    cmyk = root / "train/n01440764/n01440764_2.JPEG"
+    with Image.open(cmyk) as image:
+        image.load()
+    image.convert("CMYK").save(cmyk, format="JPEG")
+    return root
+
+
+_LAYOUTS: dict[str, Callable[[Path], Path]] = {
+    "coco": _coco,
+    "lvis": _lvis,
+    "lvis_v0.5": _lvis_v05,
+    "uvo": _uvo,
+    "ade20k": _ade20k,
+    "ade20k_challenge": _ade20k_challenge,
+    "imagenet": _imagenet,
+}

@@ -20,9 +20,10 @@ class AffinityParams(TrainingParams):
     """Channels of the feature pyramid and of the fusion of its levels."""
     head_norm: Literal["batch", "group"] = "batch"
     """Normalisation of the pyramid; `group` needs no batch."""
-
     lr_batch_size: int | None = Field(8, ge=1)
     """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
+    weights_from: str | None = Field(None, pattern=r"^\w+/affinity$")
+    """`SPLIT/affinity`: take the network of that split as it is, and train none."""
     image_scale: float = Field(1.0, gt=0, le=8)
     """Factor by which the network enlarges an image before it looks at it. Its map has a quarter of
     the resolution it sees: where objects are a few dozen pixels wide, 2 gives sharper outlines for

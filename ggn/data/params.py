@@ -19,6 +19,8 @@ class DataParams(BaseModel):
     """`coco`: files on disk; `shapes`: synthetic images, drawn by `prepare`."""
     root: str = ""
     """Folder of the dataset on disk; the paths below are relative to it."""
+    val_root: str | None = Field(None, min_length=1)
+    """Folder of the validation dataset, where it is another one than that of the training."""
     train_annotations: str = Field("annotations/instances_train2017.json", min_length=1)
     """COCO-style file of the training images."""
     val_annotations: str = Field("annotations/instances_val2017.json", min_length=1)

@@ -20,6 +20,8 @@ SHAPES_LAYOUT = {
     "val_images": "val",
 }
 
+_VAL_FACTS = ("dataset", "set", "videos")
+
 
 @dataclass(frozen=True)
 class PreparedSplit:
@@ -38,6 +40,8 @@ class PreparedSplit:
     dropped: dict[str, dict[str, int]]
     """Faulty annotations left out on request, by part and kind of fault."""
     counts: dict[str, int]
+    val_set: dict[str, Any]
+    """What a converted validation file says of itself: its dataset, set and number of videos."""
 
     @property
     def partitions(self) -> dict[str, tuple[int, ...] | None]:
@@ -90,8 +94,9 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
         params = params.model_copy(update=SHAPES_LAYOUT)
     else:
         root = Path(params.root)
-    train_path, val_path = root / params.train_annotations, root / params.val_annotations
-    train_images, val_images = root / params.train_images, root / params.val_images
+    val_root = root if params.val_root is None else Path(params.val_root)
+    train_path, val_path = root / params.train_annotations, val_root / params.val_annotations
+    train_images, val_images = root / params.train_images, val_root / params.val_images
     train, train_dropped = _read(train_path, train_images, params, params.max_train_images)
     val, val_dropped = _read(val_path, val_images, params, params.max_val_images)
     seen, unseen = _seen_and_unseen(train["categories"], val["categories"], params)
@@ -112,6 +117,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
             "val_objects": len(val["annotations"]),
             "dropped_objects": sum(train_dropped.values()) + sum(val_dropped.values()),
         },
+        val_set=_facts(val.get("info")),
     )
     write_json(training_file, annotated)
     write_json(out_dir / "hidden.json", hidden)
@@ -134,6 +140,10 @@ def _read(
     if faults:
         raise CocoError(faults)
     return dataset, dropped
+
+
+def _facts(info: Any) -> dict[str, Any]:
+    return {k: info[k] for k in _VAL_FACTS if k in info} if isinstance(info, dict) else {}
 
 
 def _first_images(dataset: dict[str, Any], limit: int | None) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+from ggn.data.synsets import COCO_SYNSETS
 
 _PERSON: Final = frozenset({"person"})
+_COCO: Final = frozenset(COCO_SYNSETS.values())
 _VOC: Final = frozenset(
     {
         "airplane",
@@ -32,10 +35,11 @@ _VOC: Final = frozenset(
 
 
 class Partition(NamedTuple):
-    """Some of a dataset's categories: those of the given names, or all others."""
+    """Some of a dataset's categories: those of the given names or synsets, or all others."""
 
     names: frozenset[str]
     inside: bool
+    key: Literal["name", "synset"] = "name"
 
 
 PARTITIONS: Final[Mapping[str, Partition]] = MappingProxyType(
@@ -45,9 +49,12 @@ PARTITIONS: Final[Mapping[str, Partition]] = MappingProxyType(
         "nonvoc": Partition(_VOC, inside=False),
         "person": Partition(_PERSON, inside=True),
         "nonperson": Partition(_PERSON, inside=False),
+        "coco": Partition(_COCO, inside=True, key="synset"),
+        "noncoco": Partition(_COCO, inside=False, key="synset"),
     }
 )
-"""Partitions for params.yaml; `voc` is the 20 Pascal VOC classes under their names in COCO."""
+"""Partitions for params.yaml. `voc` is the 20 Pascal VOC classes under their names in COCO; `coco`
+is the 80 classes of COCO in LVIS, whose names differ, by synset."""
 
 
 def resolve_categories(
@@ -63,29 +70,34 @@ def resolve_categories(
         ValueError: if the dataset lacks a category that is named, so that a misspelt or foreign
             name never leaves a category on the wrong side.
     """
-    id_of_name = {category["name"]: category["id"] for category in categories}
     if isinstance(spec, str):
-        chosen = _resolve_partition(id_of_name, spec)
+        chosen = _resolve_partition(categories, spec)
     else:
-        chosen = _resolve_list(id_of_name, spec)
+        chosen = _resolve_list({c["name"]: c["id"] for c in categories}, spec)
     return tuple(category["id"] for category in categories if category["id"] in chosen)
 
 
-def _resolve_partition(id_of_name: Mapping[str, int], name: str) -> set[int]:
+def _resolve_partition(categories: Sequence[Mapping[str, Any]], name: str) -> set[int]:
     if name not in PARTITIONS:
         known = ", ".join(PARTITIONS)
         raise ValueError(
             f"no partition is named {name!r}; there are {known}; "
             "a single category is given as a list of one"
         )
-    names, inside = PARTITIONS[name]
-    missing = sorted(names - set(id_of_name))
+    names, inside, key = PARTITIONS[name]
+    without = [str(category["name"]) for category in categories if key not in category]
+    if without:
+        raise ValueError(
+            f"partition {name!r} is by {key}, which categories lack: {', '.join(without[:5])}; "
+            "it is for LVIS; list the names or ids instead"
+        )
+    missing = sorted(names - {category[key] for category in categories})
     if missing:
         raise ValueError(
             f"partition {name!r} needs categories that the dataset lacks: {', '.join(missing)}; "
             "list the names or ids instead"
         )
-    return {id_ for category, id_ in id_of_name.items() if (category in names) == inside}
+    return {category["id"] for category in categories if (category[key] in names) == inside}
 
 
 def _resolve_list(id_of_name: Mapping[str, int], spec: Collection[str | int]) -> set[int]:

@@ -16,6 +16,7 @@ from ggn.detector.params import DetectorParams
 from ggn.engine.backbone import load_backbone
 from ggn.engine.trainer import sample_generator
 from ggn.engine.training import Training, initial_weights, train
+from ggn.engine.weights import WeightsError, load_weights, save_weights
 
 
 def train_detector(
@@ -26,13 +27,15 @@ def train_detector(
     scratch_dir: str | Path,
     seed: int,
     logger: Logger | None = None,
+    initial: Path | None = None,
 ) -> dict[str, float]:
     """Train on a COCO-style dataset and write `weights.safetensors` and `card.json` to `out_dir`.
 
     All images are used, also those without an object: the detector learns from them what is
     background. Categories are ignored, crowds are left out. `logger` gets the curves `train/loss`,
-    `train/lr` and each part of the loss. A run that was killed goes on from `scratch_dir` if
-    params, seed and dataset are the same, and ends with the weights of an undisturbed one.
+    `train/lr` and each part of the loss. The training begins with the detector in the folder
+    `initial`, if one is given. A run that was killed goes on from `scratch_dir` if params, seed and
+    dataset are the same, and ends with the weights of an undisturbed one.
 
     Returns:
         `loss` (mean of the last 100 steps), `images`, `images_without_objects`, `steps` and
@@ -49,7 +52,7 @@ def train_detector(
     if sum(objects) == 0:
         raise ValueError(f"no object to train on in {len(objects)} training images")
     return train(
-        DetectorTraining(params, len(objects), seed),
+        DetectorTraining(params, len(objects), seed, initial),
         DetectionSamples(dataset, images_dir),
         kind="detector",
         dataset=dataset,
@@ -62,20 +65,40 @@ def train_detector(
     )
 
 
+def write_untrained(params: DetectorParams, out_dir: Path, seed: int) -> dict[str, float]:
+    """Write the detector as initialised, which is what a dataset without annotations teaches."""
+    network = DetectorTraining(params, 1, seed).network
+    metrics = {"steps": 0}
+    card = {"kind": "detector", "params": params.model_dump(), "seed": seed, "training": metrics}
+    save_weights(network, out_dir, card)
+    return {**metrics}
+
+
 class DetectorTraining(Training):
     """One training of a `MaskRCNN`: initial weights from the seed, losses, curves."""
 
     network: MaskRCNN
 
-    def __init__(self, params: DetectorParams, images: int, seed: int) -> None:
+    def __init__(
+        self, params: DetectorParams, images: int, seed: int, initial: Path | None = None
+    ) -> None:
         super().__init__(params, images, seed)
         with initial_weights(seed):
             self.network = MaskRCNN(params)
-        if params.backbone.weights is not None:
+        if initial is not None:
+            self._begin_with(initial)
+        elif params.backbone.weights is not None:
             load_backbone(self.network.backbone, params.backbone.weights)
         self.network.to(memory_format=torch.channels_last)
         if params.compile:
             self.network.backbone.compile()  # in place: the weights keep their names
+
+    def _begin_with(self, folder: Path) -> None:
+        state, _ = load_weights(folder, "detector")
+        try:
+            self.network.load_state_dict(state)
+        except RuntimeError as error:
+            raise WeightsError(f"{folder}: its layers are not those of params: {error}") from error
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the sum of the losses of a batch."""

@@ -55,6 +55,16 @@ def load_weights(folder: str | Path, kind: str) -> tuple[dict[str, Tensor], dict
     return state, card
 
 
+def adopt_weights(source: str | Path, folder: str | Path, kind: str) -> dict[str, Any]:
+    """Copy a checked weights folder as it is and return its card, or raise WeightsError."""
+    _, card = load_weights(source, kind)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("weights.safetensors", "card.json"):
+        _replace(folder / name, (Path(source) / name).read_bytes())
+    return card
+
+
 def _read_card(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; a weights folder has weights and card.json")

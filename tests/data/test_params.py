@@ -26,7 +26,7 @@ def test_categories_by_partition_names_and_ids(spec: Any) -> None:
     assert params.seen == params.unseen == spec
 
 
-PARTITIONS = "all, voc, nonvoc, person, nonperson"
+PARTITIONS = "all, voc, nonvoc, person, nonperson, coco, noncoco"
 
 
 @pytest.mark.parametrize(

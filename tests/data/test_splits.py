@@ -45,7 +45,10 @@ def test_ids_follow_the_dataset_and_not_coco() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("cat", "no partition is named 'cat'; there are all, voc, nonvoc, person, nonperson; "),
+        (
+            "cat",
+            "no partition is named 'cat'; there are all, voc, nonvoc, person, nonperson, coco, ",
+        ),
         ("voc,person", "no partition is named 'voc,person'"),
         ("", "no partition is named ''"),
         ("nonperson", "partition 'nonperson' needs categories that the dataset lacks: person; "),

@@ -1,0 +1,221 @@
+"""Every row of the zoo, from the official files of its datasets to its table: tiny, in process."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from ggn.data.conversion import convert_parts
+from pipelines.stage import ParamsError
+
+ROOT = Path(__file__).parents[2]
+PARAMS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text("utf-8"))
+ROWS = (
+    "coco_person",
+    "coco_voc",
+    "coco_voc_oln",
+    "lvis_coco",
+    "lvis_noncoco",
+    "coco_uvo",
+    "coco_ade20k",
+    "imagenet",
+    "coco_uvo_imagenet",
+)
+TINY_BACKBONE = {"name": "resnet10", "width": 8, "norm": "group", "weights": None}
+TRAINING = {"epochs": 1, "batch_size": 4, "warmup_steps": 0, "precision": "32-true", "lr": 0.01}
+TINY: dict[str, dict[str, Any]] = {
+    "data": {},
+    "affinity": {
+        **TRAINING,
+        "backbone": TINY_BACKBONE,
+        "pool_channels": 8,
+        "head_channels": 8,
+        "head_norm": "group",
+    },
+    "grouping": {"min_area": 10, "border_fraction": 0.9},
+    "pseudo_gt": {},
+    "detector": {
+        **TRAINING,
+        "backbone": {**TINY_BACKBONE, "frozen_stages": 0},
+        "fpn_channels": 16,
+        "max_size": [64, 64],
+        "rpn": {"candidates_per_level": 50, "proposals": 50},
+        "box": {"channels": 16, "samples": 32},
+        "mask": {"convolutions": 1, "channels": 16, "norm": "group"},
+        "detection": {"max_detections": 20},
+    },
+    "evaluation": {},
+}
+LINKS = {
+    "imagenet": [("imagenet", "coco_uvo/affinity")],
+    "coco_uvo_imagenet": [
+        ("coco_uvo_imagenet", "coco_uvo/affinity"),
+        ("coco_uvo_imagenet", "imagenet/ggn"),
+    ],
+}
+RECIPES = ("baseline", "ggn")
+
+
+def stage(name: str, *words: str) -> None:
+    importlib.import_module(f"pipelines.{name}").main(*words)
+
+
+def write_params(row: str) -> None:
+    """Write params.yaml of one shipped row made tiny: reading it is most of a tiny stage's time."""
+    document = {**PARAMS, "active": [row], "splits": {row: tiny(PARAMS["splits"][row])}}
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(document, file)
+
+
+def tiny(row: dict[str, Any]) -> dict[str, Any]:
+    """The shipped row with a network for seconds instead of days."""
+    return {section: {**row[section], **TINY[section]} for section in row}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, official: Any) -> Path:
+    """Official files under data/raw/, converted in place."""
+    folder = tmp_path_factory.mktemp("project")
+    for name, layout in (
+        ("coco", "coco"),
+        ("lvis", "lvis"),
+        ("uvo", "uvo"),
+        ("ade20k", "ade20k_challenge"),
+        ("imagenet", "imagenet"),
+    ):
+        source = official(layout, folder / "data/raw" / name)
+        parts = importlib.import_module(f"ggn.data.{name}").parts(source)
+        if name != "coco":
+            list(convert_parts(parts, source / "converted", drop=False, progress=lambda i, _: i))
+    return folder
+
+
+@pytest.fixture
+def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    find_spec = importlib.util.find_spec
+    without = lambda name, *a: None if name == "mlflow" else find_spec(name, *a)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    monkeypatch.chdir(project)
+    return project
+
+
+@pytest.fixture
+def built(inside: Path) -> Callable[[str], Path]:
+    """Build a row once, after the rows whose weights it takes."""
+
+    def build(row: str) -> Path:
+        done = Path("reports") / row / "comparison.json"
+        if done.exists():
+            return done.parent
+        for _, weights in LINKS.get(row, []):
+            build(weights.partition("/")[0])
+        write_params(row)
+        stage("prepare", row)
+        for link in LINKS.get(row, []):
+            stage("inherit", *link)
+        stage("train_affinity", row)
+        stage("evaluate_affinity", row)
+        stage("extract_regions", row)
+        stage("train_detector", row, "baseline")
+        stage("score_candidates", row)
+        stage("select_pseudo_gt", row)
+        stage("train_detector", row, "ggn")
+        for recipe in RECIPES:
+            stage("predict", row, recipe)
+            stage("evaluate", row, recipe)
+        stage("compare", row)
+        return done.parent
+
+    return build
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS)
+def test_row_goes_from_official_files_to_its_table(
+    row: str, built: Callable[[str], Path], inside: Path
+) -> None:
+    reports = built(row)
+    comparison = json.loads((reports / "comparison.json").read_text())
+    for recipe in RECIPES:
+        assert 0 <= comparison[recipe]["all/mask_AR_100"] <= 1
+        assert 0 <= comparison[recipe]["unseen/mask_AR_100"] <= 1
+    pseudo = json.loads((reports / "pseudo_gt.json").read_text())
+    assert pseudo["pseudo_masks"] > 0
+    prepared = json.loads((reports / "prepare.json").read_text())
+    assert prepared["val_objects"] > 0
+    assert (prepared["train_objects"] == 0) == (row == "imagenet")
+
+
+@pytest.mark.slow
+def test_what_is_special_about_some_rows(built: Callable[[str], Path], inside: Path) -> None:
+    for row in ("lvis_noncoco", "coco_uvo", "imagenet", "coco_uvo_imagenet"):
+        built(row)
+    split = json.loads(Path("data/lvis_noncoco/prepared/split.json").read_text())
+    assert split["seen"] == [81]  # LVIS's own
+    assert len(split["unseen"]) == 80  # COCO's
+    assert split["val_images"] == "data/raw/coco/val2017"
+    prepared = json.loads(Path("reports/coco_uvo/prepare.json").read_text())
+    assert prepared["val_set"] == {"dataset": "uvo", "set": "dense val", "videos": 2}
+    weights = "affinity/weights.safetensors"
+    taken = Path("models/imagenet", weights).read_bytes()
+    assert taken == Path("models/coco_uvo", weights).read_bytes()
+    untrained = json.loads(Path("reports/imagenet/baseline/training.json").read_text())
+    assert untrained["steps"] == 0
+
+
+@pytest.mark.slow
+def test_weights_that_no_link_brings_are_asked_for(
+    built: Callable[[str], Path], inside: Path
+) -> None:
+    built("imagenet")
+    write_params("imagenet")
+    shutil.move("data/imagenet/inherited/coco_uvo", "kept")
+    try:
+        with pytest.raises(ParamsError, match=r"must have {split: imagenet, weights: coco_uvo/af"):
+            stage("train_affinity", "imagenet")
+    finally:
+        shutil.move("kept", "data/imagenet/inherited/coco_uvo")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DVC's own
+def test_dvc_resolves_every_row_and_orders_rows_by_their_weights(tmp_path: Path) -> None:
+    pytest.importorskip("dvc", reason="needs ggn[mlops]")
+    from dvc.repo import Repo
+
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "init", "--quiet"], cwd=tmp_path, check=True, timeout=120
+    )
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    links = [{"split": to, "weights": weights} for all_ in LINKS.values() for to, weights in all_]
+    document = {**PARAMS, "active": list(ROWS), "inherited": links}
+    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(document, file)
+    with Repo(str(tmp_path)) as repo:
+        graph = repo.index.graph
+        stages = {node.name: node for node in graph}
+        assert {f"compare@{row}" for row in ROWS} <= set(stages)
+        needed = reachable(graph, stages["compare@coco_uvo_imagenet"])
+    assert {"train_detector@imagenet-ggn", "train_affinity@coco_uvo"} <= needed
+    assert "train_detector@coco_uvo-ggn" not in needed
+
+
+def reachable(graph: Any, start: Any) -> set[str]:
+    seen, waiting = {start}, [start]
+    while waiting:
+        for node in graph.successors(waiting.pop()):
+            if node not in seen:
+                seen.add(node)
+                waiting.append(node)
+    return {node.name for node in seen}
