@@ -21,15 +21,17 @@ from ggn.data.conversion import (
 )
 
 WHERE = (
-    "get the annotations from the downloads of UVO's site, unpack its videos and cut them into "
-    "frames with UVO's own script"
+    "get UVOv1.0.zip, uvo_videos_dense.zip and uvo_videos_sparse.zip from the dataset page of UVO "
+    "(sites.google.com/view/unidentified-video-object), and cut each folder of videos X into the "
+    "folder X_frames with its video2frames.py"
 )
 SETS = {
-    "frame": ("FrameSet/UVO_frame_{part}.json", "uvo_videos_frames"),
+    "frame": ("FrameSet/UVO_frame_{part}.json", "uvo_videos_sparse_frames"),
     "dense": ("VideoDenseSet/UVO_video_{part}_dense.json", "uvo_videos_dense_frames"),
-    "sparse": ("VideoSparseSet/UVO_video_{part}_sparse.json", "uvo_videos_sparse_frames"),
+    "sparse": ("VideoSparseSet/UVO_sparse_{part}_video.json", "uvo_videos_sparse_frames"),
 }
-"""The annotation files of each set, and the folder of its frames."""
+"""The annotation files of each set in UVO v1.0, and the folder of its frames: the set of frames and
+the sparse set are the same videos."""
 CATEGORY = {"id": 1, "name": "object"}
 
 

@@ -90,6 +90,19 @@ def test_synsets_tell_apart_what_names_would_confuse() -> None:
         resolve_categories([c for c in categories if c["synset"] != "person.n.01"], "noncoco")
 
 
+def test_hot_dogs_are_sausages_where_lvis_has_no_hot_dogs() -> None:
+    """v1 dropped v0.5's synset; where both are there, a sausage is not COCO's."""
+    v05 = [{"id": i, "name": s, "synset": s} for i, s in enumerate(COCO_SYNSETS.values())]
+    v05 += [{"id": 99, "name": "sausage", "synset": "sausage.n.01"}]
+    hot_dog = list(COCO_SYNSETS).index("hot dog")
+    assert resolve_categories(v05, "noncoco") == (99,)
+    v1 = [c for c in v05 if c["id"] != hot_dog]
+    assert resolve_categories(v1, "noncoco") == ()
+    assert len(resolve_categories(v1, "coco")) == 80
+    with pytest.raises(ValueError, match=r"lacks: sausage\.n\.01"):
+        resolve_categories(v1[:-1], "coco")
+
+
 def test_uvo_says_its_set_and_counts_videos_and_frames_once(converted: Any) -> None:
     files = converted("uvo")
     dense = files["dense_val"]
@@ -103,6 +116,10 @@ def test_uvo_says_its_set_and_counts_videos_and_frames_once(converted: Any) -> N
     assert {a["category_id"] for a in frame["annotations"]} == {1}
     assert [a["iscrowd"] for a in frame["annotations"]] == [0, 1]
     assert len(frame["images"]) == 2
+    sparse = files["sparse_val"]
+    assert sparse["info"] == {"dataset": "uvo", "set": "sparse val", "videos": 1}
+    assert [(a["area"], a["bbox"]) for a in sparse["annotations"]] == [(192, [8, 8, 16, 12])]
+    assert [i["file_name"] for i in sparse["images"]] == [i["file_name"] for i in frame["images"]]
 
 
 def test_ade20k_takes_whole_objects_and_no_parts(converted: Any) -> None:
@@ -201,6 +218,7 @@ def drop_key(path: Path, section: str, index: int, key: str) -> None:
 COCO = "annotations/instances_train2017.json"
 LVIS = "annotations/lvis_v1_train.json"
 DENSE, FRAME = "VideoDenseSet/UVO_video_val_dense.json", "FrameSet/UVO_frame_val.json"
+SPARSE = "VideoSparseSet/UVO_sparse_val_video.json"
 ADE = "images/ADE/training/urban/café/ADE_train_00000001"
 RED = "annotations_instance/training/ADE_training_2.png"
 PHOTO = "train/n01440764/n01440764_1.JPEG"
@@ -261,7 +279,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     ("uvo", lambda s: shutil.rmtree(s / "uvo_videos_dense_frames"), r"lacks uvo_videos_dense_fra"),
     (
         "uvo",
-        lambda s: [(s / name).unlink() for name in (DENSE, FRAME)],
+        lambda s: [(s / name).unlink() for name in (DENSE, FRAME, SPARSE)],
         r"has none of FrameSet/UVO_frame_val\.json, VideoDenseSet",
     ),
     (
@@ -282,7 +300,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "uvo",
         lambda s: change(s / FRAME, "annotations", 0, "segmentation", [[1, 2]]),
-        r"UVO_frame_val\.json: frame -8hCaPXfY0Y_1\.png: ",
+        r"UVO_frame_val\.json: frame -8hCaPXfY0Y/30\.png: ",
     ),
     ("ade20k", lambda s: shutil.rmtree(s / "images/ADE/validation"), r"lacks images/ADE/valid"),
     (
