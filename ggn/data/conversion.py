@@ -10,8 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ggn.core.coco import CocoError, Fault, drop_faulty, find_faults, read_json, write_json
-from ggn.core.masks import areas, boxes_xyxy, encode
+from ggn.core.masks import RLE, areas, boxes_xyxy, from_segmentation
 from ggn.data.images import image_size_hw
 from ggn.data.prepare import file_hash
 
@@ -213,9 +216,27 @@ def measured(root: Path, file_name: str, owner: str, where: str) -> Record:
     return {"file_name": file_name, "height": height, "width": width}
 
 
-def mask_record(bitmap: Any) -> Record:
-    """Return segmentation, area and bbox of a bool (H, W) mask."""
-    rles = encode(bitmap[None])
-    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy(rles)[0])
-    box = [x0, y0, x1 - x0, y1 - y0]
-    return {"segmentation": rles[0], "area": float(areas(rles)[0]), "bbox": box}
+def label_records(labels: NDArray[np.int32]) -> dict[int, Record]:
+    """Return segmentation, area and bbox of each positive label of an (H, W) map, by label.
+
+    The map is read once, whatever the number of labels: scenes have hundreds.
+    """
+    size_hw = (labels.shape[0], labels.shape[1])
+    columns = labels.ravel(order="F")
+    starts = np.flatnonzero(np.diff(columns, prepend=columns[0] - 1))
+    ends = np.append(starts[1:], columns.size)
+    values = columns[starts]
+    records = {}
+    for label in np.unique(values[values > 0]).tolist():
+        inside = values == label
+        edges = np.column_stack([starts[inside], ends[inside]]).ravel()
+        counts = np.diff(edges, prepend=0, append=columns.size).tolist()
+        rle = from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+        records[label] = {"segmentation": rle, **area_and_box(rle)}
+    return records
+
+
+def area_and_box(rle: RLE) -> Record:
+    """Return `area` in pixels and `bbox` as x, y, width, height of a mask."""
+    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([rle])[0])
+    return {"area": float(areas([rle])[0]), "bbox": [x0, y0, x1 - x0, y1 - y0]}

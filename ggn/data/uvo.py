@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ggn.core.coco import CocoError, Fault
-from ggn.core.masks import areas, boxes_xyxy, from_segmentation
+from ggn.core.masks import from_segmentation
 from ggn.data.conversion import (
     Converted,
     Part,
     Record,
     SourceError,
+    area_and_box,
     group_by_image,
     measured,
     read_parts,
@@ -126,12 +127,10 @@ def _annotation(record: Record, size_hw: tuple[int, int], path: Path, frame: str
         rle = from_segmentation(segmentation, size_hw)
     except ValueError as error:
         raise CocoError([Fault(str(path), f"frame {frame}", str(error))]) from error
-    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([rle])[0])
     return {
         "category_id": CATEGORY["id"],
         "iscrowd": record.get("iscrowd", 0),
         "track": record.get("track", record.get("id")),
         "segmentation": segmentation,
-        "area": float(areas([rle])[0]),
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        **area_and_box(rle),
     }

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from ggn.core.coco import read_json
-from ggn.core.masks import areas
+from ggn.core.masks import areas, encode
 from ggn.data import ade20k, coco, imagenet, lvis, uvo
 from ggn.data.check import check_dataset
-from ggn.data.conversion import Part, convert_parts
+from ggn.data.conversion import Part, convert_parts, label_records
 from ggn.data.splits import resolve_categories
 from ggn.data.synsets import COCO_SYNSETS
 
@@ -141,6 +141,22 @@ def test_ade20k_challenge_reads_red_and_green(converted: Any) -> None:
     assert [a["category_id"] for a in val["annotations"]] == [3, 3, 100] * 2
     assert {a["image_id"] for a in val["annotations"]} == {2, 3}
     assert areas([a["segmentation"] for a in val["annotations"]]).tolist() == [192, 192, 128] * 2
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (9, 1), (5, 7), (12, 30)])
+def test_labels_of_a_map_are_the_masks_of_its_values(size_hw: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        labels = random.integers(0, 5, size_hw).astype(np.int32) * 1000
+        records = label_records(labels)
+        assert sorted(records) == [key for key in np.unique(labels).tolist() if key > 0]
+        for key, record in records.items():
+            (rle,) = encode((labels == key)[None])
+            assert record["segmentation"] == rle
+            assert record["area"] == (labels == key).sum()
+            rows, columns = np.nonzero(labels == key)
+            x, y = columns.min(), rows.min()
+            assert record["bbox"] == [x, y, columns.max() + 1 - x, rows.max() + 1 - y]
 
 
 def test_imagenet_is_a_list_of_images(converted: Any) -> None:
