@@ -87,7 +87,7 @@ def _full_part(source: Path, name: str, folder: str) -> Part:
         numbers = red // 10 * 256 + green
         instances = np.where((blue > 0) & (numbers > 0), blue * _NUMBERS + numbers, 0)
         return image, [
-            {**_category(key % _NUMBERS, names, stem), **record}
+            {**_category(key % _NUMBERS, names), **record}
             for key, record in label_records(instances).items()
         ]
 
@@ -110,11 +110,10 @@ def _with_colours(source: Path, item: str, path: Path) -> tuple[Record, NDArray[
     return image, colours
 
 
-def _category(number: int, names: dict[int, str], stem: Path) -> Record:
-    if number not in names:
-        reason = f"category {number} of _seg.png is no name_ndx of its objects"
-        raise CocoError([Fault(f"{stem}.json", "object", reason)])
-    return {"category_id": number, "category_name": names[number]}
+def _category(number: int, names: dict[int, str]) -> Record:
+    """Return the number and its name; a number that no file names is found to be faulty later."""
+    name = {"category_name": names[number]} if number in names else {}
+    return {"category_id": number, **name}
 
 
 def _category_names(path: Path) -> dict[int, str]:

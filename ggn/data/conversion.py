@@ -90,31 +90,27 @@ def convert_parts(
 
 
 def _converted(part: Part, log: Path, progress: Progress) -> Iterator[Converted]:
-    """Yield what the log has, then convert the rest and log it."""
+    """Yield what the log of this very source has, then convert the rest and log it."""
     content = file_hash(part.source) if part.source.is_file() else repr(part.items)
-    identity = hashlib.sha256(f"{part.source} {content}".encode()).hexdigest()
-    done = _read_log(log, identity)
-    with log.open("a", encoding="utf-8") as file:
-        for index, item in enumerate(progress(part.items, part.name)):
-            if index < len(done):
-                converted = done[index]
-            else:
-                converted = part.convert(item)
-                file.write(json.dumps(converted) + "\n")
-            yield converted[0], converted[1]
-
-
-def _read_log(log: Path, identity: str) -> list[Converted]:
-    """Return the whole lines of a log of this very source; without one, begin it."""
-    lines = log.read_bytes().split(b"\n")[:-1] if log.is_file() else []
-    if not lines or lines[0] != identity.encode():
-        lines = [identity.encode()]
+    identity = hashlib.sha256(f"{part.source} {content}".encode()).hexdigest().encode() + b"\n"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
     with log.open("r+b") as file:
-        file.write(lines[0] + b"\n")
-        file.truncate(sum(len(line) + 1 for line in lines))  # a line that a kill cut off goes
-    return [tuple(json.loads(line)) for line in lines[1:]]
+        if file.readline() != identity:
+            file.seek(0)
+            file.truncate()
+            file.write(identity)
+        for item in progress(part.items, part.name):
+            end = file.tell()
+            line = file.readline()
+            if line.endswith(b"\n"):
+                image, records = json.loads(line)
+            else:  # the end, or a line that a kill cut off
+                file.seek(end)
+                file.truncate()
+                image, records = part.convert(item)
+                file.write(json.dumps([image, records]).encode() + b"\n")
+            yield image, records
 
 
 def _assemble(part: Part, converted: Iterable[Converted]) -> Record:

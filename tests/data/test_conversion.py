@@ -219,6 +219,16 @@ def test_faulty_annotations_are_left_out_on_request(official: Official, tmp_path
     assert files["val"]["info"]["dropped"] == {}
 
 
+def test_colours_that_no_file_names_are_left_out_on_request(
+    official: Official, tmp_path: Path
+) -> None:
+    source = official("ade20k", tmp_path / "ade20k")
+    (source / f"{ADE}.json").write_text('{"annotation": {"object": []}}')
+    files = run("ade20k", source, tmp_path / "out", drop=True)
+    assert files["train"]["info"]["dropped"] == {"category_id": 3}
+    assert len(files["val"]["annotations"]) == 3
+
+
 def change(path: Path, section: str, index: int, key: str, value: Any) -> None:
     document = json.loads(path.read_text())
     document[section][index][key] = value
@@ -329,7 +339,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "ade20k",
         lambda s: (s / f"{ADE}.json").write_text('{"annotation": {"object": []}}'),
-        r"category 300 of _seg\.png is no name_ndx of its objects",
+        r"images/ADE/training: annotations\[0\] .*category_id 300 is not the id of any of the cat",
     ),
     (
         "ade20k",
