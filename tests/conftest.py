@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ggn.data.synsets import COCO_SYNSETS
+from ggn.core.masks import encode
+from ggn.data.synsets import COCO_SYNSETS, STAND_INS
 
 # As in pipelines/__init__.py, before anything loads torch: threads that wait by spinning make the
 # tests several times slower where another program has a core.
@@ -243,12 +244,15 @@ def _coco(root: Path) -> Path:
 
 
 def _lvis(root: Path) -> Path:
-    """v1: coco_url instead of file_name, val images in train2017, federated lists, no iscrowd."""
+    """v1: coco_url instead of file_name, val images in train2017, federated lists, no iscrowd.
+
+    As in the official file, the hot dog's synset is missing: sausages stand in for it.
+    """
     categories = [
-        {"id": i + 1, "name": f"lvis {name}", "synset": synset, "frequency": "f"}
+        {"id": i + 1, "name": f"lvis {name}", "synset": STAND_INS.get(synset, synset)}
         for i, (name, synset) in enumerate(COCO_SYNSETS.items())
     ]
-    categories += [{"id": 81, "name": "piñata", "synset": "pinata.n.01", "frequency": "r"}]
+    categories += [{"id": 81, "name": "piñata", "synset": "pinata.n.01"}]
     for part, first, folder in (("train", 1, "train2017"), ("val", 101, "train2017")):
         images, annotations = [], []
         for i in range(first, first + 4):
@@ -289,7 +293,10 @@ def _lvis_v05(root: Path) -> Path:
 
 
 def _uvo(root: Path) -> Path:
-    """Dense: two videos, one listing a frame twice; frame: stills, one empty, one crowd."""
+    """Dense: two videos, one listing a frame twice. Frame: stills, one empty, one crowd.
+
+    Sparse: the same frames as a video, its masks compressed.
+    """
     videos, tracks = [], []
     for key, ytid in ((1, "-8hCaPXfY0Y"), (2, "Ünïcode_1")):
         names = [f"{ytid}/{frame}.png" for frame in range(2)]
@@ -304,12 +311,19 @@ def _uvo(root: Path) -> Path:
     _dump(root / "VideoDenseSet" / "UVO_video_val_dense.json", document)
     images = []
     for key in (1, 2):
-        name = f"-8hCaPXfY0Y_{key}.png"
-        _photo(root / "uvo_videos_frames" / name, key)
+        name = f"-8hCaPXfY0Y/{30 * key}.png"
+        _photo(root / "uvo_videos_sparse_frames" / name, key)
         images.append({"id": key, "file_name": name, "ytid": "-8hCaPXfY0Y"})
     crowd = {**_square(2, 1, 7, 30, 20), "iscrowd": 1}
     document = {"images": images, "annotations": [_square(1, 1, 7), crowd], "categories": []}
     _dump(root / "FrameSet" / "UVO_frame_val.json", document)
+    names = [image["file_name"] for image in images]
+    videos = [{"id": 5, "file_names": names, "height": 48, "width": 64}]
+    bitmap = np.zeros((1, 48, 64), dtype=bool)
+    bitmap[:, 8:20, 8:24] = True
+    tracks = [{"id": 3, "video_id": 5, "segmentations": [encode(bitmap)[0], None]}]
+    document = {"videos": videos, "annotations": tracks, "categories": []}
+    _dump(root / "VideoSparseSet" / "UVO_sparse_val_video.json", document)
     return root
 
 

@@ -20,7 +20,6 @@ class AffinityParams(TrainingParams):
     """Channels of the feature pyramid and of the fusion of its levels."""
     head_norm: Literal["batch", "group"] = "batch"
     """Normalisation of the pyramid; `group` needs no batch."""
-
     lr_batch_size: int | None = Field(8, ge=1)
     """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
     weights_from: str | None = Field(None, pattern=r"^\w+/affinity$")

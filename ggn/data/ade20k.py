@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from ggn.data.conversion import (
     Part,
     Record,
     SourceError,
-    mask_record,
+    label_records,
     measured,
     require,
     take,
@@ -48,6 +47,8 @@ def parts(source: Path) -> list[Part]:
 
 
 _CHALLENGE = "annotations_instance"
+_NUMBERS = 26 * 256
+"""How many category numbers the colours R / 10 * 256 + G can tell apart."""
 
 
 def _images(source: Path, folder: str, pattern: str) -> list[str]:
@@ -67,8 +68,8 @@ def _challenge_part(source: Path, name: str, folder: str) -> Part:
             raise CocoError([Fault(str(path), "red", reason)])
         instances = np.where(red > 0, red.astype(np.int32) * 256 + green, 0)
         return image, [
-            {"category_id": int(key) // 256, **mask_record(instances == key)}
-            for key in np.unique(instances[instances > 0])
+            {"category_id": key // 256, **record}
+            for key, record in label_records(instances).items()
         ]
 
     categories = [{"id": key, "name": f"ade20k instance category {key}"} for key in range(1, 101)]
@@ -84,10 +85,10 @@ def _full_part(source: Path, name: str, folder: str) -> Part:
         names = _category_names(stem.with_name(f"{stem.name}.json"))
         red, green, blue = (colours[:, :, channel].astype(np.int32) for channel in range(3))
         numbers = red // 10 * 256 + green
+        instances = np.where((blue > 0) & (numbers > 0), blue * _NUMBERS + numbers, 0)
         return image, [
-            _segment((blue == key) & (numbers == number), int(number), names, stem)
-            for key in np.unique(blue[blue > 0])
-            for number in np.unique(numbers[(blue == key) & (numbers > 0)])
+            {**_category(key % _NUMBERS, names), **record}
+            for key, record in label_records(instances).items()
         ]
 
     items = _images(source, f"images/ADE/{folder}", "**/*.jpg")
@@ -109,13 +110,10 @@ def _with_colours(source: Path, item: str, path: Path) -> tuple[Record, NDArray[
     return image, colours
 
 
-def _segment(
-    mask: NDArray[np.bool_], number: int, names: dict[int, str], stem: Path
-) -> dict[str, Any]:
-    if number not in names:
-        reason = f"category {number} of _seg.png is no name_ndx of its objects"
-        raise CocoError([Fault(f"{stem}.json", "object", reason)])
-    return {"category_id": number, "category_name": names[number], **mask_record(mask)}
+def _category(number: int, names: dict[int, str]) -> Record:
+    """Return the number and its name; a number that no file names is found to be faulty later."""
+    name = {"category_name": names[number]} if number in names else {}
+    return {"category_id": number, **name}
 
 
 def _category_names(path: Path) -> dict[int, str]:

@@ -10,8 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ggn.core.coco import CocoError, Fault, drop_faulty, find_faults, read_json, write_json
-from ggn.core.masks import areas, boxes_xyxy, encode
+from ggn.core.masks import RLE, areas, boxes_xyxy, from_segmentation
 from ggn.data.images import image_size_hw
 from ggn.data.prepare import file_hash
 
@@ -87,31 +90,27 @@ def convert_parts(
 
 
 def _converted(part: Part, log: Path, progress: Progress) -> Iterator[Converted]:
-    """Yield what the log has, then convert the rest and log it."""
+    """Yield what the log of this very source has, then convert the rest and log it."""
     content = file_hash(part.source) if part.source.is_file() else repr(part.items)
-    identity = hashlib.sha256(f"{part.source} {content}".encode()).hexdigest()
-    done = _read_log(log, identity)
-    with log.open("a", encoding="utf-8") as file:
-        for index, item in enumerate(progress(part.items, part.name)):
-            if index < len(done):
-                converted = done[index]
-            else:
-                converted = part.convert(item)
-                file.write(json.dumps(converted) + "\n")
-            yield converted[0], converted[1]
-
-
-def _read_log(log: Path, identity: str) -> list[Converted]:
-    """Return the whole lines of a log of this very source; without one, begin it."""
-    lines = log.read_bytes().split(b"\n")[:-1] if log.is_file() else []
-    if not lines or lines[0] != identity.encode():
-        lines = [identity.encode()]
+    identity = hashlib.sha256(f"{part.source} {content}".encode()).hexdigest().encode() + b"\n"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
     with log.open("r+b") as file:
-        file.write(lines[0] + b"\n")
-        file.truncate(sum(len(line) + 1 for line in lines))  # a line that a kill cut off goes
-    return [tuple(json.loads(line)) for line in lines[1:]]
+        if file.readline() != identity:
+            file.seek(0)
+            file.truncate()
+            file.write(identity)
+        for item in progress(part.items, part.name):
+            end = file.tell()
+            line = file.readline()
+            if line.endswith(b"\n"):
+                image, records = json.loads(line)
+            else:  # the end, or a line that a kill cut off
+                file.seek(end)
+                file.truncate()
+                image, records = part.convert(item)
+                file.write(json.dumps([image, records]).encode() + b"\n")
+            yield image, records
 
 
 def _assemble(part: Part, converted: Iterable[Converted]) -> Record:
@@ -213,9 +212,27 @@ def measured(root: Path, file_name: str, owner: str, where: str) -> Record:
     return {"file_name": file_name, "height": height, "width": width}
 
 
-def mask_record(bitmap: Any) -> Record:
-    """Return segmentation, area and bbox of a bool (H, W) mask."""
-    rles = encode(bitmap[None])
-    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy(rles)[0])
-    box = [x0, y0, x1 - x0, y1 - y0]
-    return {"segmentation": rles[0], "area": float(areas(rles)[0]), "bbox": box}
+def label_records(labels: NDArray[np.int32]) -> dict[int, Record]:
+    """Return segmentation, area and bbox of each positive label of an (H, W) map, by label.
+
+    The map is read once, whatever the number of labels: scenes have hundreds.
+    """
+    size_hw = (labels.shape[0], labels.shape[1])
+    columns = labels.ravel(order="F")
+    starts = np.flatnonzero(np.diff(columns, prepend=columns[0] - 1))
+    ends = np.append(starts[1:], columns.size)
+    values = columns[starts]
+    records = {}
+    for label in np.unique(values[values > 0]).tolist():
+        inside = values == label
+        edges = np.column_stack([starts[inside], ends[inside]]).ravel()
+        counts = np.diff(edges, prepend=0, append=columns.size).tolist()
+        rle = from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+        records[label] = {"segmentation": rle, **area_and_box(rle)}
+    return records
+
+
+def area_and_box(rle: RLE) -> Record:
+    """Return `area` in pixels and `bbox` as x, y, width, height of a mask."""
+    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([rle])[0])
+    return {"area": float(areas([rle])[0]), "bbox": [x0, y0, x1 - x0, y1 - y0]}

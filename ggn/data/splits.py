@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
-from ggn.data.synsets import COCO_SYNSETS
+from ggn.data.synsets import COCO_SYNSETS, STAND_INS
 
 _PERSON: Final = frozenset({"person"})
 _COCO: Final = frozenset(COCO_SYNSETS.values())
@@ -91,7 +91,9 @@ def _resolve_partition(categories: Sequence[Mapping[str, Any]], name: str) -> se
             f"partition {name!r} is by {key}, which categories lack: {', '.join(without[:5])}; "
             "it is for LVIS; list the names or ids instead"
         )
-    missing = sorted(names - {category[key] for category in categories})
+    present = {category[key] for category in categories}
+    names = frozenset(n if n in present else STAND_INS.get(n, n) for n in names)
+    missing = sorted(names - present)
     if missing:
         raise ValueError(
             f"partition {name!r} needs categories that the dataset lacks: {', '.join(missing)}; "

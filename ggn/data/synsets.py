@@ -89,3 +89,6 @@ COCO_SYNSETS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """The WordNet synset that LVIS gives each of COCO's 80 categories (its cow is `beef.n.01`)."""
+
+STAND_INS: Final[Mapping[str, str]] = MappingProxyType({"frank.n.02": "sausage.n.01"})
+"""Where LVIS lacks a synset: v1, unlike v0.5, has COCO's hot dogs among its sausages."""

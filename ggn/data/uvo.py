@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ggn.core.coco import CocoError, Fault
-from ggn.core.masks import areas, boxes_xyxy, from_segmentation
+from ggn.core.masks import from_segmentation
 from ggn.data.conversion import (
     Converted,
     Part,
     Record,
     SourceError,
+    area_and_box,
     group_by_image,
     measured,
     read_parts,
@@ -21,15 +22,17 @@ from ggn.data.conversion import (
 )
 
 WHERE = (
-    "get the annotations from the downloads of UVO's site, unpack its videos and cut them into "
-    "frames with UVO's own script"
+    "get UVOv1.0.zip, uvo_videos_dense.zip and uvo_videos_sparse.zip from the dataset page of UVO "
+    "(sites.google.com/view/unidentified-video-object), and cut each folder of videos X into the "
+    "folder X_frames with its video2frames.py"
 )
 SETS = {
-    "frame": ("FrameSet/UVO_frame_{part}.json", "uvo_videos_frames"),
+    "frame": ("FrameSet/UVO_frame_{part}.json", "uvo_videos_sparse_frames"),
     "dense": ("VideoDenseSet/UVO_video_{part}_dense.json", "uvo_videos_dense_frames"),
-    "sparse": ("VideoSparseSet/UVO_video_{part}_sparse.json", "uvo_videos_sparse_frames"),
+    "sparse": ("VideoSparseSet/UVO_sparse_{part}_video.json", "uvo_videos_sparse_frames"),
 }
-"""The annotation files of each set, and the folder of its frames."""
+"""The annotation files of each set in UVO v1.0, and the folder of its frames: the set of frames and
+the sparse set are the same videos."""
 CATEGORY = {"id": 1, "name": "object"}
 
 
@@ -124,12 +127,10 @@ def _annotation(record: Record, size_hw: tuple[int, int], path: Path, frame: str
         rle = from_segmentation(segmentation, size_hw)
     except ValueError as error:
         raise CocoError([Fault(str(path), f"frame {frame}", str(error))]) from error
-    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([rle])[0])
     return {
         "category_id": CATEGORY["id"],
         "iscrowd": record.get("iscrowd", 0),
         "track": record.get("track", record.get("id")),
         "segmentation": segmentation,
-        "area": float(areas([rle])[0]),
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        **area_and_box(rle),
     }

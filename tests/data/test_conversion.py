@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from ggn.core.coco import read_json
-from ggn.core.masks import areas
+from ggn.core.masks import areas, encode
 from ggn.data import ade20k, coco, imagenet, lvis, uvo
 from ggn.data.check import check_dataset
-from ggn.data.conversion import Part, convert_parts
+from ggn.data.conversion import Part, convert_parts, label_records
 from ggn.data.splits import resolve_categories
 from ggn.data.synsets import COCO_SYNSETS
 
@@ -90,6 +90,19 @@ def test_synsets_tell_apart_what_names_would_confuse() -> None:
         resolve_categories([c for c in categories if c["synset"] != "person.n.01"], "noncoco")
 
 
+def test_hot_dogs_are_sausages_where_lvis_has_no_hot_dogs() -> None:
+    """v1 dropped v0.5's synset; where both are there, a sausage is not COCO's."""
+    v05 = [{"id": i, "name": s, "synset": s} for i, s in enumerate(COCO_SYNSETS.values())]
+    v05 += [{"id": 99, "name": "sausage", "synset": "sausage.n.01"}]
+    hot_dog = list(COCO_SYNSETS).index("hot dog")
+    assert resolve_categories(v05, "noncoco") == (99,)
+    v1 = [c for c in v05 if c["id"] != hot_dog]
+    assert resolve_categories(v1, "noncoco") == ()
+    assert len(resolve_categories(v1, "coco")) == 80
+    with pytest.raises(ValueError, match=r"lacks: sausage\.n\.01"):
+        resolve_categories(v1[:-1], "coco")
+
+
 def test_uvo_says_its_set_and_counts_videos_and_frames_once(converted: Any) -> None:
     files = converted("uvo")
     dense = files["dense_val"]
@@ -103,6 +116,10 @@ def test_uvo_says_its_set_and_counts_videos_and_frames_once(converted: Any) -> N
     assert {a["category_id"] for a in frame["annotations"]} == {1}
     assert [a["iscrowd"] for a in frame["annotations"]] == [0, 1]
     assert len(frame["images"]) == 2
+    sparse = files["sparse_val"]
+    assert sparse["info"] == {"dataset": "uvo", "set": "sparse val", "videos": 1}
+    assert [(a["area"], a["bbox"]) for a in sparse["annotations"]] == [(192, [8, 8, 16, 12])]
+    assert [i["file_name"] for i in sparse["images"]] == [i["file_name"] for i in frame["images"]]
 
 
 def test_ade20k_takes_whole_objects_and_no_parts(converted: Any) -> None:
@@ -124,6 +141,22 @@ def test_ade20k_challenge_reads_red_and_green(converted: Any) -> None:
     assert [a["category_id"] for a in val["annotations"]] == [3, 3, 100] * 2
     assert {a["image_id"] for a in val["annotations"]} == {2, 3}
     assert areas([a["segmentation"] for a in val["annotations"]]).tolist() == [192, 192, 128] * 2
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (9, 1), (5, 7), (12, 30)])
+def test_labels_of_a_map_are_the_masks_of_its_values(size_hw: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        labels = random.integers(0, 5, size_hw).astype(np.int32) * 1000
+        records = label_records(labels)
+        assert sorted(records) == [key for key in np.unique(labels).tolist() if key > 0]
+        for key, record in records.items():
+            (rle,) = encode((labels == key)[None])
+            assert record["segmentation"] == rle
+            assert record["area"] == (labels == key).sum()
+            rows, columns = np.nonzero(labels == key)
+            x, y = columns.min(), rows.min()
+            assert record["bbox"] == [x, y, columns.max() + 1 - x, rows.max() + 1 - y]
 
 
 def test_imagenet_is_a_list_of_images(converted: Any) -> None:
@@ -186,6 +219,16 @@ def test_faulty_annotations_are_left_out_on_request(official: Official, tmp_path
     assert files["val"]["info"]["dropped"] == {}
 
 
+def test_colours_that_no_file_names_are_left_out_on_request(
+    official: Official, tmp_path: Path
+) -> None:
+    source = official("ade20k", tmp_path / "ade20k")
+    (source / f"{ADE}.json").write_text('{"annotation": {"object": []}}')
+    files = run("ade20k", source, tmp_path / "out", drop=True)
+    assert files["train"]["info"]["dropped"] == {"category_id": 3}
+    assert len(files["val"]["annotations"]) == 3
+
+
 def change(path: Path, section: str, index: int, key: str, value: Any) -> None:
     document = json.loads(path.read_text())
     document[section][index][key] = value
@@ -201,6 +244,7 @@ def drop_key(path: Path, section: str, index: int, key: str) -> None:
 COCO = "annotations/instances_train2017.json"
 LVIS = "annotations/lvis_v1_train.json"
 DENSE, FRAME = "VideoDenseSet/UVO_video_val_dense.json", "FrameSet/UVO_frame_val.json"
+SPARSE = "VideoSparseSet/UVO_sparse_val_video.json"
 ADE = "images/ADE/training/urban/café/ADE_train_00000001"
 RED = "annotations_instance/training/ADE_training_2.png"
 PHOTO = "train/n01440764/n01440764_1.JPEG"
@@ -261,7 +305,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     ("uvo", lambda s: shutil.rmtree(s / "uvo_videos_dense_frames"), r"lacks uvo_videos_dense_fra"),
     (
         "uvo",
-        lambda s: [(s / name).unlink() for name in (DENSE, FRAME)],
+        lambda s: [(s / name).unlink() for name in (DENSE, FRAME, SPARSE)],
         r"has none of FrameSet/UVO_frame_val\.json, VideoDenseSet",
     ),
     (
@@ -282,7 +326,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "uvo",
         lambda s: change(s / FRAME, "annotations", 0, "segmentation", [[1, 2]]),
-        r"UVO_frame_val\.json: frame -8hCaPXfY0Y_1\.png: ",
+        r"UVO_frame_val\.json: frame -8hCaPXfY0Y/30\.png: ",
     ),
     ("ade20k", lambda s: shutil.rmtree(s / "images/ADE/validation"), r"lacks images/ADE/valid"),
     (
@@ -295,7 +339,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "ade20k",
         lambda s: (s / f"{ADE}.json").write_text('{"annotation": {"object": []}}'),
-        r"category 300 of _seg\.png is no name_ndx of its objects",
+        r"images/ADE/training: annotations\[0\] .*category_id 300 is not the id of any of the cat",
     ),
     (
         "ade20k",

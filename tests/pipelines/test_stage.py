@@ -89,8 +89,8 @@ FAULTS = [
     ),
     (
         {"evaluation": {"protocol": "coco"}},
-        "splits.mine.evaluation.protocol: input should be 'budget', 'federated', 'per_class' or 'plain', "
-        "got 'coco'",
+        "splits.mine.evaluation.protocol: input should be 'budget', 'federated', 'per_class' or "
+        "'plain', got 'coco'",
     ),
     (
         {"data": {"source": "imagenet21k"}},
