@@ -1,0 +1,177 @@
+"""Extraction by many processes: whatever is killed, lost or damaged, the bytes are the same."""
+
+import importlib.util
+import json
+import multiprocessing
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from ggn.affinity import AffinityParams
+from ggn.affinity.model import AffinityNet
+from ggn.core.coco import read_coco
+from ggn.engine.weights import save_weights
+from ggn.pseudo_gt.store import read_candidates
+from pipelines import extract_regions, prepare
+
+IMAGES = 24
+CANDIDATES = Path("data/mine/candidates")
+REPORT = Path("reports/mine/extraction.json")
+TINY = {
+    "backbone": {"name": "resnet10", "width": 8, "norm": "group", "weights": None},
+    "pool_channels": 8,
+    "head_channels": 8,
+    "head_norm": "group",
+    "precision": "32-true",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the split `mine` has images, an untrained network and its candidates."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch)
+        write_params({})
+        prepare.main("mine")
+        torch.manual_seed(0)
+        params = AffinityParams.model_validate(TINY)
+        card = {"kind": "affinity", "params": params.model_dump()}
+        save_weights(AffinityNet(params), Path("models/mine/affinity"), card)
+        extract_regions.main("mine")
+    return folder
+
+
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Work in a folder, with one thread a process and without MLflow."""
+    find_spec = importlib.util.find_spec
+    without = lambda name, *a: None if name == "mlflow" else find_spec(name, *a)  # noqa: E731
+    patch.setattr(importlib.util, "find_spec", without)
+    patch.setenv("OMP_NUM_THREADS", "1")
+    patch.setattr(torch, "set_num_threads", lambda n: None)
+    patch.chdir(folder)
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it without the candidates."""
+    shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("candidates"))
+    enter(tmp_path / "project", monkeypatch)
+    return tmp_path / "project"
+
+
+def write_params(grouping: dict[str, Any]) -> None:
+    shapes = {"train_images": IMAGES, "val_images": 1, "max_size": 112}
+    sections: dict[str, Any] = {
+        "data": {"source": "shapes", "seen": ["disc"], "shapes": shapes},
+        "affinity": TINY,
+        "grouping": {"min_area": 20, **grouping},
+        "pseudo_gt": {},
+        "detector": {},
+        "evaluation": {},
+    }
+    document = {"seed": 0, "active": ["mine"], "defaults": {}, "splits": {"mine": sections}}
+    YAML().dump(document, Path("params.yaml"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def lines() -> int:
+    """Number of images in the scratch logs."""
+    return sum(log.read_bytes().count(b"\n") for log in Path(".scratch").rglob("*.log"))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 40])
+def test_the_number_of_workers_changes_no_byte(project: Path, made: Path, workers: int) -> None:
+    for worker in range(workers):
+        extract_regions.main("mine", shards=workers, shard=worker)
+        assert not CANDIDATES.exists()
+    assert lines() == IMAGES
+    extract_regions.main("mine")
+    assert contents(CANDIDATES) == contents(made / CANDIDATES)
+    counts = json.loads(REPORT.read_text())
+    assert counts == json.loads((made / REPORT).read_text()) | {"resumed_images": IMAGES}
+    assert counts["candidates"] > IMAGES
+    assert not list(Path(".scratch").rglob("*.log"))
+
+
+def test_what_an_earlier_extraction_left_is_replaced(project: Path, made: Path) -> None:
+    shutil.copytree(made / CANDIDATES, CANDIDATES)
+    (CANDIDATES / "shard-00000-of-00099.parquet").write_bytes(b"of another dataset")
+    extract_regions.main("mine")
+    assert contents(CANDIDATES) == contents(made / CANDIDATES)
+
+
+def test_there_is_no_worker_beyond_the_last(project: Path) -> None:
+    with pytest.raises(ValueError, match="shard must be from 0 to 3, got 4"):
+        extract_regions.main("mine", shards=4, shard=4)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "damaged"])
+def test_only_a_missing_or_damaged_shard_is_made_again(
+    project: Path, made: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    extract_regions.main("mine", shards=1, shard=0)
+    (path,) = Path(".scratch").rglob("shard-00007-of-00024.parquet")
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        flipped = bytes([content[0] ^ 1, *content[1:]])
+        path.write_bytes(content[:100] if damage == "cut" else flipped)
+    next(Path(".scratch").rglob("shard-00007-of-00024.log")).unlink()
+    extract_regions.main("mine")
+    named = [record.message for record in caplog.records if "made again" in record.message]
+    fault = "missing" if damage == "missing" else "damaged, its checksum is wrong"
+    assert named == [f"{path}: {fault}; it is made again"]
+    assert contents(CANDIDATES) == contents(made / CANDIDATES)
+    assert json.loads(REPORT.read_text())["resumed_images"] == IMAGES - 1
+
+
+def test_a_faulty_image_is_named_and_the_others_are_kept(project: Path) -> None:
+    images = read_coco(Path("data/mine/training/baseline.json"))["images"]
+    faulty = Path("data/mine/prepared/train") / images[20]["file_name"]
+    faulty.write_bytes(b"no image")
+    with pytest.raises(RuntimeError, match=f"image {images[20]['id']} .*{faulty.name}"):
+        extract_regions.main("mine")
+    assert lines() >= 10
+
+
+@pytest.mark.slow
+def test_four_workers_killed_twenty_times_end_in_the_same_bytes(project: Path, made: Path) -> None:
+    """`kill -9` at random moments: while they start, extract, write a shard, assemble."""
+    processes = multiprocessing.get_context("forkserver")  # which imports torch once
+    processes.set_forkserver_preload(["pipelines.extract_regions"])
+
+    def start(shard: int | None) -> Any:
+        process = processes.Process(target=extract_regions.main, args=("mine", 4, shard))
+        process.start()
+        return process
+
+    rng, kills, workers = random.Random(0), 0, [start(shard) for shard in range(4)]
+    start_of_all = time.monotonic()
+    while kills < 20:
+        assert time.monotonic() < start_of_all + 300
+        time.sleep(rng.uniform(0, 0.3))
+        shard = rng.randrange(4)
+        workers[shard].kill()
+        workers[shard].join()
+        kills += workers[shard].exitcode == -signal.SIGKILL  # it had not ended by itself
+        workers[shard] = start(shard)
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert lines() == IMAGES
+    extract_regions.main("mine")
+    assert contents(CANDIDATES) == contents(made / CANDIDATES)
+    assert json.loads(REPORT.read_text())["resumed_images"] == IMAGES
+    assert len(list(read_candidates(CANDIDATES, range(1, IMAGES + 1)))) == IMAGES
