@@ -36,11 +36,14 @@ def on_ray(load: Load, group: Group, files: Mapping[int, Path]) -> Extract:
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     predictors = _predictors(ray, load, gpus, cpus)
-    grouping = ray.remote(num_cpus=1, max_retries=RETRIES)(group)
+
+    @ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
+    def group_image(image_id: int, affinity: Affinity) -> ImageCandidates:
+        return group(image_id, affinity)
 
     def submit(number: int, image_id: int) -> Any:
         predictor = predictors[number % len(predictors)]
-        return grouping.remote(image_id, predictor.predict.remote(str(files[image_id])))
+        return group_image.remote(image_id, predictor.predict.remote(str(files[image_id])))
 
     def extract(image_ids: Iterable[int]) -> Iterator[ImageCandidates]:
         flying: dict[Any, int] = {}
@@ -72,7 +75,7 @@ def _connect() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ValueError("runner ray: install it with `uv pip install 'ggn[ray]'`") from error
+        raise ValueError("runner ray: it is not installed; see docs/scale.md") from error
     if os.environ.get("RAY_ADDRESS"):
         ray.init(ignore_reinit_error=True)
     else:  # a cluster of this machine alone, that no other machine can reach

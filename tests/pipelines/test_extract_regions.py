@@ -6,7 +6,10 @@ import multiprocessing
 import random
 import shutil
 import signal
+import threading
 import time
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +178,50 @@ def test_four_workers_killed_twenty_times_end_in_the_same_bytes(project: Path, m
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
     assert json.loads(REPORT.read_text())["resumed_images"] == IMAGES
     assert len(list(read_candidates(CANDIDATES, range(1, IMAGES + 1)))) == IMAGES
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_ray_cluster_that_loses_workers_ends_in_the_same_bytes(project: Path, made: Path) -> None:
+    """Three workers on one machine: `kill -9` the one that predicts, then one that groups."""
+    ray = pytest.importorskip("ray", reason="needs ray, `uv pip install 'ray>=2.40'`")
+    environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            num_cpus=3,
+            num_gpus=0,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            log_to_driver=False,
+            object_store_memory=100 * 2**20,
+            runtime_env=environment,
+        )
+        try:
+            killed: list[str] = []
+            killer = threading.Thread(target=kill_workers, args=(killed,))
+            killer.start()
+            extract_regions.main("mine", runner="ray")
+            killer.join()
+        finally:
+            ray.shutdown()
+    assert killed == ["ray::Predictor", "ray::group_image"]
+    assert contents(CANDIDATES) == contents(made / CANDIDATES)
+
+
+def kill_workers(killed: list[str]) -> None:
+    """`kill -9` a worker of each kind once two images more are done than before."""
+    import psutil  # which comes with DVC
+
+    for title in ("ray::Predictor", "ray::group_image"):
+        wanted, deadline = lines() + 2, time.monotonic() + 120
+        while lines() < wanted and time.monotonic() < deadline:
+            time.sleep(0.01)
+        while time.monotonic() < deadline and title not in killed:
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):  # it has ended by itself
+                    if process.cmdline()[0].startswith(title):
+                        process.kill()
+                        killed.append(title)
+                        break
