@@ -5,18 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.progress import Progress
 
 from ggn.affinity import load_affinity
 from ggn.core.coco import read_coco
-from ggn.data.images import read_image
+from ggn.data.images import read_image, shrink
 from ggn.data.prepare import read_prepared
 from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates
 from ggn.pseudo_gt.cluster import on_ray
-from ggn.pseudo_gt.extract import Extraction, on_threads, run_workers
+from ggn.pseudo_gt.extract import Affinity, Extraction, on_threads, run_workers
 from ggn.pseudo_gt.store import ImageCandidates
 from pipelines.stage import count_gpus, open_stage, predicting_device, run_stage
 
@@ -43,8 +41,9 @@ def main(
         mine = extraction.share(*((0, 1) if shard is None else (shard, workers)))
         if shard is None and workers > 1:
             run_workers("pipelines.extract_regions", [split, "--runner", runner], workers, gpus)
-        load = partial(load_predictor, (run.models / "affinity").resolve())
-        extract = RUNNERS[runner](load, partial(group, run.params(GroupingParams)), files)
+        params = run.params(GroupingParams)
+        load = partial(load_predictor, (run.models / "affinity").resolve(), params.longest_side)
+        extract = RUNNERS[runner](load, partial(group, params), files)
         with Progress(console=run.console) as bar:
             task = bar.add_task("extract", total=extraction.images(mine))
             counts = extraction.run(mine, extract, partial(bar.advance, task))
@@ -53,13 +52,13 @@ def main(
             run.report(run.reports / "extraction.json", {"images": len(files), **vars(counts)})
 
 
-def load_predictor(weights: Path) -> Callable[[Path], NDArray[np.float32]]:
+def load_predictor(weights: Path, longest_side: int | None) -> Callable[[Path], Affinity]:
     """Load the network on the device of this process: file -> affinity."""
     network = load_affinity(weights, predicting_device())
-    return lambda file: network.predict(read_image(file))
+    return lambda file: network.predict(shrink(read_image(file), longest_side))
 
 
-def group(params: GroupingParams, image_id: int, affinity: NDArray[np.float32]) -> ImageCandidates:
+def group(params: GroupingParams, image_id: int, affinity: Affinity) -> ImageCandidates:
     """Group the affinity of an image."""
     found = candidates(affinity, params)
     return ImageCandidates(image_id, found.instances, found.features)

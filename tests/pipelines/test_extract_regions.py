@@ -22,7 +22,7 @@ from ggn.affinity.model import AffinityNet
 from ggn.core.coco import read_coco
 from ggn.engine.weights import save_weights
 from ggn.pseudo_gt.store import read_candidates
-from pipelines import extract_regions, prepare
+from pipelines import extract_regions, prepare, select_pseudo_gt
 
 IMAGES = 24
 CANDIDATES = Path("data/mine/candidates")
@@ -225,3 +225,22 @@ def kill_workers(killed: list[str]) -> None:
                         process.kill()
                         killed.append(title)
                         break
+
+
+def test_masks_of_a_reduced_extraction_come_back_to_the_original_size(project: Path) -> None:
+    write_params({"longest_side": 40})
+    extract_regions.main("mine")
+    images = read_coco(Path("data/mine/training/baseline.json"))["images"]
+    sizes = {image["id"]: (image["height"], image["width"]) for image in images}
+    for item in read_candidates(CANDIDATES, list(sizes)):
+        height, width = sizes[item.image_id]
+        scale = 40 / max(height, width)
+        assert item.instances.image_size_hw == (round(height * scale), round(width * scale))
+    Path("data/mine/candidate_scores.json").write_text("[]")
+    select_pseudo_gt.main("mine")
+    lists = json.loads(Path("data/mine/pseudo_gt/interchange.json").read_text())
+    found = [record for entry in lists for record in entry]
+    assert len(found) > IMAGES
+    for record in found:
+        assert tuple(record["orig_shape"]) == sizes[record["image_id"]]
+        assert tuple(record["segmentation"]["size"]) == sizes[record["image_id"]]
