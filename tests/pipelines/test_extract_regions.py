@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from ggn.affinity import AffinityParams
 from ggn.affinity.model import AffinityNet
 from ggn.core.coco import read_coco
+from ggn.data.mask_store import store_of
 from ggn.engine.weights import save_weights
 from ggn.pseudo_gt.store import read_candidates
 from pipelines import extract_regions, prepare, select_pseudo_gt
@@ -70,13 +71,13 @@ def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path / "project"
 
 
-def write_params(grouping: dict[str, Any]) -> None:
+def write_params(grouping: dict[str, Any], pseudo_gt: dict[str, Any] | None = None) -> None:
     shapes = {"train_images": IMAGES, "val_images": 1, "max_size": 112}
     sections: dict[str, Any] = {
         "data": {"source": "shapes", "seen": ["disc"], "shapes": shapes},
         "affinity": TINY,
         "grouping": {"min_area": 20, **grouping},
-        "pseudo_gt": {},
+        "pseudo_gt": pseudo_gt or {},
         "detector": {},
         "evaluation": {},
     }
@@ -244,3 +245,24 @@ def test_masks_of_a_reduced_extraction_come_back_to_the_original_size(project: P
     for record in found:
         assert tuple(record["orig_shape"]) == sizes[record["image_id"]]
         assert tuple(record["segmentation"]["size"]) == sizes[record["image_id"]]
+
+
+def test_the_store_holds_what_the_json_files_hold(project: Path) -> None:
+    extract_regions.main("mine")
+    Path("data/mine/candidate_scores.json").write_text("[]")
+    select_pseudo_gt.main("mine")
+    lists = json.loads(Path("data/mine/pseudo_gt/interchange.json").read_text())
+    shutil.rmtree("data/mine/pseudo_gt")  # as DVC does
+    write_params({}, {"per_image": True})
+    select_pseudo_gt.main("mine")
+    training = read_coco(Path("data/mine/training/ggn.json"))
+    assert (
+        training["annotations"]
+        == read_coco(Path("data/mine/training/baseline.json"))["annotations"]
+    )
+    store = store_of(training)
+    assert store is not None
+    assert store.image_ids.tolist() == [image["id"] for image in training["images"]]
+    for (_, masks, overlap), entry in zip(store, lists, strict=True):
+        assert masks.masks == [record["segmentation"] for record in entry]
+        assert overlap == pytest.approx([record["gt_iou"] for record in entry])
