@@ -1,68 +1,67 @@
 """Stage `extract_regions`: predict the affinity of every training image and group it."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+import typer
 from rich.progress import Progress
 
 from ggn.affinity import load_affinity
 from ggn.core.coco import read_coco
-from ggn.data.images import read_image
+from ggn.data.images import read_image, shrink
 from ggn.data.prepare import read_prepared
 from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates
-from ggn.pseudo_gt.store import ImageCandidates, ShardWriter, plan_shards, shard_path
-from pipelines.stage import Stage, open_stage, run_stage
+from ggn.pseudo_gt.cluster import on_ray
+from ggn.pseudo_gt.extract import Affinity, Extraction, on_threads, run_workers
+from ggn.pseudo_gt.store import ImageCandidates
+from pipelines.stage import count_gpus, open_stage, predicting_device, run_stage
 
-INPUTS = (
-    "data/{split}/prepared",
-    "data/{split}/training/baseline.json",
-    "models/{split}/affinity",
-)
-IMAGES_PER_SHARD = 2000
-LOOKAHEAD = 16  # images in flight: enough to keep both threads busy, few enough for any memory
+INPUTS = ("data/{split}/prepared", "data/{split}/training/baseline.json", "models/{split}/affinity")
+RUNNERS = {"local": on_threads, "ray": on_ray}
 
 
-def main(split: str) -> None:
+def main(
+    split: str,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Workers; one per GPU if unset.")
+    ] = None,
+    shard: Annotated[int | None, typer.Option(help="Be worker K of them, from 0 on.")] = None,
+    runner: Annotated[Literal["local", "ray"], typer.Option(help="What runs them.")] = "local",
+) -> None:
     """Write data/SPLIT/candidates; after a kill, go on with the first image that is not done."""
-    with open_stage("extract_regions", split, inputs=INPUTS) as run:
-        images = {i["id"]: i for i in read_coco(run.data / "training" / "baseline.json")["images"]}
-        plan = plan_shards(list(images), -(-len(images) // IMAGES_PER_SHARD))
-        counts = {"images": len(images), "candidates": 0, "resumed_images": 0}
-        extract = extractor(run, images)
-        with Progress(console=run.console) as bar, ThreadPoolExecutor(max_workers=2) as pool:
-            task = bar.add_task("extract", total=len(images))
-            for index, ids in enumerate(plan):
-                path = shard_path(run.data / "candidates", index, len(plan))
-                writer = ShardWriter(run.scratch / f"{path.stem}.log", path, ids, FEATURE_NAMES)
-                counts["resumed_images"] += len(writer.finished)
-                bar.advance(task, len(writer.finished))
-                todo = [image_id for image_id in ids if image_id not in writer.finished]
-                for start in range(0, len(todo), LOOKAHEAD):
-                    for item in pool.map(extract, todo[start : start + LOOKAHEAD]):
-                        writer.append(item)
-                        bar.advance(task)
-                writer.finish()
-                counts["candidates"] += writer.candidates
-        run.report(run.reports / "extraction.json", counts)
+    gpus = count_gpus()
+    workers = shards or (gpus if runner == "local" else 0) or 1
+    with open_stage("extract_regions", split, inputs=INPUTS, worker=shard is not None) as run:
+        folder = Path(read_prepared(run.data / "prepared").train_images).resolve()
+        images = read_coco(run.data / "training" / "baseline.json")["images"]
+        files = {image["id"]: folder / image["file_name"] for image in images}
+        extraction = Extraction.of(run.scratch, list(files), FEATURE_NAMES)
+        mine = extraction.share(*((0, 1) if shard is None else (shard, workers)))
+        if shard is None and workers > 1:
+            run_workers("pipelines.extract_regions", [split, "--runner", runner], workers, gpus)
+        params = run.params(GroupingParams)
+        load = partial(load_predictor, (run.models / "affinity").resolve(), params.longest_side)
+        extract = RUNNERS[runner](load, partial(group, params), files)
+        with Progress(console=run.console) as bar:
+            task = bar.add_task("extract", total=extraction.images(mine))
+            counts = extraction.run(mine, extract, partial(bar.advance, task))
+        if shard is None:
+            extraction.assemble(run.data / "candidates")
+            run.report(run.reports / "extraction.json", {"images": len(files), **vars(counts)})
 
 
-def extractor(run: Stage, images: dict[int, dict[str, Any]]) -> Callable[[int], ImageCandidates]:
-    """Return the function that turns an image id into candidates; its errors name the image."""
-    folder = Path(read_prepared(run.data / "prepared").train_images)
-    network = load_affinity(run.models / "affinity", run.device)
-    params = run.params(GroupingParams)
+def load_predictor(weights: Path, longest_side: int | None) -> Callable[[Path], Affinity]:
+    """Load the network on the device of this process: file -> affinity."""
+    network = load_affinity(weights, predicting_device())
+    return lambda file: network.predict(shrink(read_image(file), longest_side))
 
-    def extract(image_id: int) -> ImageCandidates:
-        path = folder / images[image_id]["file_name"]
-        try:
-            found = candidates(network.predict(read_image(path)), params)
-        except Exception as error:
-            raise RuntimeError(f"image {image_id} ({path}): {error}") from error
-        return ImageCandidates(image_id, found.instances, found.features)
 
-    return extract
+def group(params: GroupingParams, image_id: int, affinity: Affinity) -> ImageCandidates:
+    """Group the affinity of an image."""
+    found = candidates(affinity, params)
+    return ImageCandidates(image_id, found.instances, found.features)
 
 
 if __name__ == "__main__":

@@ -172,9 +172,7 @@ class Stage:
     @property
     def device(self) -> str:
         """The device to predict on: the GPU where there is one."""
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return predicting_device()
 
     def params(self, model: type[Model]) -> Model:
         """Return the validated section that is an instance of `model`."""
@@ -232,6 +230,18 @@ def run_stage(main: Callable[..., None]) -> None:
         raise SystemExit(1) from error
 
 
+def predicting_device() -> str:
+    """Return the device that this process predicts on: the GPU where there is one."""
+    return "cuda" if count_gpus() else "cpu"
+
+
+def count_gpus() -> int:
+    """Return how many GPUs this process sees."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def is_main_process() -> bool:
     """Tell whether this process is the only one of its stage or the one that writes its files.
 
@@ -243,7 +253,12 @@ def is_main_process() -> bool:
 
 @contextmanager
 def open_stage(
-    name: str, split: str, recipe: str | None = None, *, inputs: tuple[str, ...] = ()
+    name: str,
+    split: str,
+    recipe: str | None = None,
+    *,
+    inputs: tuple[str, ...] = (),
+    worker: bool = False,
 ) -> Iterator[Stage]:
     """Open one stage run: check params and build, start the MLflow run, keep scratch until done.
 
@@ -253,6 +268,8 @@ def open_stage(
         recipe: baseline or ggn, for the detector stages.
         inputs: files or folders (DVC outputs of earlier stages) that this run reads. `{split}` and
             `{recipe}` are filled in. Their hashes tag the run.
+        worker: whether this process only does a share of the work, in the same scratch folder: the
+            one that ends the stage tracks it, and clears the scratch.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s")
@@ -270,6 +287,9 @@ def open_stage(
     scratch = Path(".scratch") / name / label / state
     scratch.mkdir(parents=True, exist_ok=True)
     stage = Stage(name, split, recipe, document["seed"], sections, scratch)
+    if worker:
+        yield stage
+        return
     hashes = {str(path): _dvc_hash(path) for path in paths}
     stage.tags = provenance(name, split, recipe, hashes)
     started = time.monotonic()

@@ -1,6 +1,7 @@
 """Stage `train_detector`: train the class-agnostic detector on one recipe's training file."""
 
 from ggn.core.coco import read_coco
+from ggn.data.mask_store import store_of
 from ggn.data.prepare import read_prepared
 from ggn.data.splits import require_seen
 from ggn.detector.params import DetectorParams
@@ -36,7 +37,8 @@ def main(split: str, recipe: str) -> None:
                 run.scratch,
                 run.seed,
                 run.training_logger(),
-                initial,
+                initial=initial,
+                pseudo=store_of(dataset),
             )
         run.report(run.reports / recipe / "training.json", metrics)
 

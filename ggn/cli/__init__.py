@@ -1,6 +1,15 @@
 """The `ggn` command: what a person types outside the pipeline. One module per group of commands."""
 
-from ggn.cli import datasets, evaluation, photographs, tracking, zoo
+from ggn.cli import datasets, evaluation, photographs, pseudo_gt, tracking, zoo
 from ggn.cli.app import app, main
 
-__all__ = ["app", "datasets", "evaluation", "main", "photographs", "tracking", "zoo"]
+__all__ = [
+    "app",
+    "datasets",
+    "evaluation",
+    "main",
+    "photographs",
+    "pseudo_gt",
+    "tracking",
+    "zoo",
+]

@@ -47,6 +47,19 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         return np.array(image.convert("RGB"))
 
 
+def shrink(image: NDArray[np.uint8], longest_side: int | None) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) scaled so that its longest side is at most `longest_side`.
+
+    Pixels are averaged (bilinear with antialiasing); an image that fits, or None, changes nothing.
+    """
+    height, width = image.shape[:2]
+    if longest_side is None or max(height, width) <= longest_side:
+        return image
+    scale = longest_side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
 def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return the stored height and width of an image, from its header alone.
 

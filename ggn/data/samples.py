@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ggn.core.coco import annotations_by_image
 from ggn.core.masks import RLE, areas, decode, from_segmentation
 from ggn.data.images import read_image
+from ggn.data.mask_store import MaskStore
 from ggn.data.transforms import Target, Transform, clip_boxes
 
 
@@ -64,9 +65,12 @@ class DetectionSamples(Dataset[tuple[Tensor, Target]]):
         dataset: Mapping[str, Any],
         images_dir: str | os.PathLike[str],
         transform: Transform | None = None,
+        pseudo: MaskStore | None = None,
     ) -> None:
+        """Take the objects from `dataset` and, image by image, further ones from `pseudo`."""
         self._images = _Images(dataset, images_dir)
         self._transform = transform
+        self._pseudo = pseudo
 
     def __len__(self) -> int:
         return len(self._images)
@@ -76,7 +80,14 @@ class DetectionSamples(Dataset[tuple[Tensor, Target]]):
         size_hw = image.shape[-2], image.shape[-1]
         boxes = torch.tensor([o["bbox"] for o in objects], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        masks = decode(_masks(objects, size_hw), size_hw)
+        rles = _masks(objects, size_hw)
+        if self._pseudo is not None and (found := self._pseudo.read(image_id)) is not None:
+            boxes = torch.cat([boxes, torch.from_numpy(found.boxes_xyxy)])
+            rles += found.masks
+        try:
+            masks = decode(rles, size_hw)
+        except ValueError as error:
+            raise ValueError(f"image {image_id}: {error}") from error
         target = {
             "image_id": image_id,
             "masks": torch.from_numpy(masks),

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from ggn.core.coco import annotations_by_image
+from ggn.data.mask_store import MaskStore
 from ggn.data.samples import DetectionSamples
 from ggn.data.transforms import RandomHorizontalFlip, ResizeToFit, Target, drop_invisible
 from ggn.detector.mask_rcnn import Batch, MaskRCNN
@@ -28,6 +29,7 @@ def train_detector(
     seed: int,
     logger: Logger | None = None,
     initial: Path | None = None,
+    pseudo: MaskStore | None = None,
 ) -> dict[str, float]:
     """Train on a COCO-style dataset and write `weights.safetensors` and `card.json` to `out_dir`.
 
@@ -35,7 +37,9 @@ def train_detector(
     background. Categories are ignored, crowds are left out. `logger` gets the curves `train/loss`,
     `train/lr` and each part of the loss. The training begins with the detector in the folder
     `initial`, if one is given. A run that was killed goes on from `scratch_dir` if params, seed and
-    dataset are the same, and ends with the weights of an undisturbed one.
+    dataset are the same, and ends with the weights of an undisturbed one. `pseudo` holds further
+    objects of the images, read when it is their turn; `dataset` names it, so that no training goes
+    on with another one's masks.
 
     Returns:
         `loss` (mean of the last 100 steps), `images`, `images_without_objects`, `steps` and
@@ -45,15 +49,19 @@ def train_detector(
         FloatingPointError: the loss is not finite; the message has the ids of the batch's images.
         ValueError: there is no image, or no object at all.
     """
-    objects = [
-        sum(not a.get("iscrowd", 0) for a in annotations)
-        for annotations in annotations_by_image(dataset).values()
-    ]
-    if sum(objects) == 0:
+    objects = {
+        image_id: sum(not a.get("iscrowd", 0) for a in annotations)
+        for image_id, annotations in annotations_by_image(dataset).items()
+    }
+    if pseudo is not None:
+        for image_id, count in zip(pseudo.image_ids.tolist(), pseudo.mask_counts, strict=True):
+            if image_id in objects:
+                objects[image_id] += int(count)
+    if sum(objects.values()) == 0:
         raise ValueError(f"no object to train on in {len(objects)} training images")
-    return train(
+    metrics = train(
         DetectorTraining(params, len(objects), seed, initial),
-        DetectionSamples(dataset, images_dir),
+        DetectionSamples(dataset, images_dir, pseudo=pseudo),
         kind="detector",
         dataset=dataset,
         prepare=augment,
@@ -63,6 +71,7 @@ def train_detector(
         scratch_dir=scratch_dir,
         logger=logger,
     )
+    return {**metrics, "images_without_objects": sum(n == 0 for n in objects.values())}
 
 
 def write_untrained(params: DetectorParams, out_dir: Path, seed: int) -> dict[str, float]:

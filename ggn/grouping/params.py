@@ -40,3 +40,7 @@ class GroupingParams(BaseModel):
     """Most candidates to return, best first."""
     union_share: float = Field(0.2, ge=0, le=1)
     """Share of these, the last ones, that unions of two to four adjacent segments may take."""
+    longest_side: int | None = Field(None, ge=32)
+    """Larger images are shrunk to this longest side before extraction, for speed; the masks are
+    brought back to the original size. Areas, as in `min_area`, count pixels of the shrunk image.
+    `null` extracts at the original size."""

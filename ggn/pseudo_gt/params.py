@@ -37,3 +37,6 @@ class PseudoGtParams(BaseModel):
     """Of two candidates that overlap by more than this, the better ranked one is chosen."""
     min_area: int = Field(1, ge=1)
     """Smaller candidates (in pixels) are dropped."""
+    per_image: bool = False
+    """Whether the detector reads the pseudo masks of each image from a store on disk, which holds
+    any number; otherwise they are annotations of its training file, which must fit in memory."""

@@ -53,13 +53,15 @@ class ImageCandidates:
 
 
 def plan_shards(image_ids: Sequence[int], shards: int) -> list[list[int]]:
-    """Deal the sorted ids out to `shards` shards in turn: the same plan on every machine."""
+    """Cut the sorted ids into `shards` ranges, the longer ones first: the same on every machine."""
     if shards < 1:
         raise ValueError(f"shards must be at least 1, got {shards}")
     ordered = sorted(image_ids)
     if len(set(ordered)) != len(ordered):
         raise ValueError("image ids must be unique")
-    return [ordered[index::shards] for index in range(shards)]
+    least, longer = divmod(len(ordered), shards)
+    ends = [least * (index + 1) + min(index + 1, longer) for index in range(shards)]
+    return [ordered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def shard_path(folder: Path, index: int, shards: int) -> Path:

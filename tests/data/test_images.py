@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ggn.data.images import image_size_hw, read_image, verify_image
+from ggn.data.images import image_size_hw, read_image, shrink, verify_image
 
 RED, DARK, WHITE = [200, 40, 40], [16, 16, 16], [255, 255, 255]
 PIXELS = np.array([[RED, RED, DARK], [WHITE, DARK, RED]], dtype=np.uint8)
@@ -139,3 +139,15 @@ def test_32_bit_pixels_are_refused(tmp_path: Path, dtype: Any, read: Any) -> Non
     path = saved(tmp_path / "a.tif", np.ones((2, 3), dtype))
     with pytest.raises(ValueError, match=f"{path}: has 32-bit pixels; store 8 or 16 bits"):
         read(path)
+
+
+def test_shrinking_averages_to_the_longest_side() -> None:
+    image = np.zeros((2, 8, 3), dtype=np.uint8)
+    image[:, 4:] = 200
+    small = shrink(image, 4)
+    assert small.shape == (1, 4, 3)
+    assert small[0, 0].tolist() == [0, 0, 0]
+    assert small[0, 3].tolist() == [200, 200, 200]
+    assert shrink(image, 8) is image
+    assert shrink(image, None) is image
+    assert shrink(np.zeros((1, 90, 3), dtype=np.uint8), 32).shape == (1, 32, 3)

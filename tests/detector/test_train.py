@@ -4,13 +4,16 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
+from ggn.core import Instances
 from ggn.core.masks import from_segmentation, mask_iou
 from ggn.data.images import read_image
+from ggn.data.mask_store import MaskStore, MaskStoreWriter
 from ggn.data.samples import DetectionSamples
 from ggn.detector import load_detector, train_detector
 from ggn.detector.params import DetectorParams
@@ -235,3 +238,36 @@ def test_frozen_pretrained_stages_stay_and_random_ones_all_learn(
         if key.endswith(("conv1.weight", "bn1.bias")) or frozen:
             assert torch.equal(trained[f"backbone.{key}"], value) == frozen, key
     assert (random["backbone.bn1.bias"] != 0).any()  # the stem too
+
+
+# --- a store of pseudo ground truth ---
+
+
+def test_masks_from_a_store_train_as_annotations_do(
+    tmp_path: Path, tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: DetectorParams
+) -> None:
+    """The same objects, once all in memory and once read per image: the same weights."""
+    params = changed(tiny_params, epochs=1, warmup_steps=0)
+    listed: list[dict[str, Any]] = []
+    with MaskStoreWriter(tmp_path / "store") as writer:
+        for image in tiny_dataset["images"]:
+            size = image["height"], image["width"]
+            records = [a for a in tiny_dataset["annotations"] if a["image_id"] == image["id"]]
+            rles = [from_segmentation(a["segmentation"], size) for a in records if not a["iscrowd"]]
+            masks = Instances(rles, np.zeros(len(rles)), size)
+            writer.add(image["id"], masks, [0.0] * len(masks))
+            listed += masks.to_coco_results(image["id"])
+    bare = {**tiny_dataset, "annotations": []}
+    in_memory = {**tiny_dataset, "annotations": listed}
+    folder, weights = tiny_coco / "train2017", []
+    for name, dataset, store in (
+        ("memory", in_memory, None),
+        ("store", bare, MaskStore(tmp_path / "store")),
+    ):
+        out, scratch = tmp_path / name, tmp_path / f"{name}-scratch"
+        metrics = train_detector(params, dataset, folder, out, scratch, seed=0, pseudo=store)
+        assert metrics["images_without_objects"] == 1
+        weights.append(safetensors.torch.load_file(out / "weights.safetensors"))
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    with pytest.raises(ValueError, match="no object to train on"):
+        train_detector(params, bare, folder, tmp_path / "x", tmp_path / "y", seed=0)

@@ -1,0 +1,254 @@
+"""Masks of millions of images on disk, read one image at a time: where pseudo ground truth lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ggn.core.instances import Instances
+from ggn.core.masks import RLE
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("counts", pa.list_(pa.string()), nullable=False),
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("gt_iou", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+"""One row per image, by image id; masks are compressed COCO run lengths, best first; `gt_iou` is
+the largest IoU with an annotation."""
+
+INDEX = "index.parquet"
+IMAGES_PER_SHARD = 2**14
+IMAGES_PER_GROUP = 16  # decoded to read one; each group takes 4 kB of memory while open
+_READ_COLUMNS = ["height", "width", "counts", "scores"]
+_OPEN_SHARDS = 128  # their footers stay in memory, about 4 MB each
+
+
+class MaskStoreError(ValueError):
+    """A store is missing, unfinished or damaged; the message names the file."""
+
+
+class MaskStoreWriter:
+    """Writes a store in the order of image ids; without its index, written last, it is none.
+
+    Use it as a context: only what ends without an error gets its index.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (folder / INDEX, *folder.glob("shard-*.parquet")):
+            path.unlink(missing_ok=True)
+        self._folder = folder
+        self._ids: list[int] = []
+        self._counts: list[int] = []
+        self._digests: list[str] = []
+        self._rows: list[dict[str, Any]] = []
+        self._shard: pq.ParquetWriter | None = None
+
+    def add(self, image_id: int, masks: Instances, gt_iou: Sequence[float]) -> None:
+        """Add an image, whose id is larger than the last one's; it may have no mask.
+
+        Raises:
+            ValueError: the id is not larger, or `gt_iou` not (N,).
+        """
+        if self._ids and image_id <= self._ids[-1]:
+            raise ValueError(f"image {image_id}: ids must ascend, the last was {self._ids[-1]}")
+        if len(gt_iou) != len(masks):
+            raise ValueError(f"image {image_id}: gt_iou must be ({len(masks)},)")
+        height, width = masks.image_size_hw
+        self._ids.append(image_id)
+        self._counts.append(len(masks))
+        self._rows.append(
+            {
+                "image_id": image_id,
+                "height": height,
+                "width": width,
+                "counts": [mask["counts"] for mask in masks.masks],
+                "scores": masks.scores.tolist(),
+                "gt_iou": list(gt_iou),
+            }
+        )
+        if len(self._rows) == IMAGES_PER_GROUP:
+            self._write_rows()
+        if len(self._ids) % IMAGES_PER_SHARD == 0:
+            self._finish_shard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._write_rows()
+            self._finish_shard()
+            self._write_index()
+        elif self._shard is not None:
+            self._shard.close()
+            self._part().unlink(missing_ok=True)
+
+    def _write_rows(self) -> None:
+        if not self._rows:
+            return
+        if self._shard is None:
+            # uncompressed: run lengths hardly shrink, and reading one image is twice as fast
+            self._shard = pq.ParquetWriter(
+                self._part(),
+                SCHEMA,
+                compression="none",
+                use_dictionary=False,
+                write_statistics=False,
+                write_page_checksum=True,
+            )
+        self._shard.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        self._rows = []
+
+    def _finish_shard(self) -> None:
+        if self._shard is None:
+            return
+        self._shard.close()
+        self._shard = None
+        path = _shard(self._folder, len(self._digests))
+        self._part().replace(path)
+        self._digests.append(_sha256(path))
+
+    def _write_index(self) -> None:
+        metadata = {"shards": json.dumps(self._digests)}
+        columns = {
+            "image_id": pa.array(self._ids, pa.int64()),
+            "masks": pa.array(self._counts, pa.int32()),
+        }
+        pq.write_table(pa.table(columns, metadata=metadata), self._part(), write_page_checksum=True)
+        self._part().replace(self._folder / INDEX)
+
+    def _part(self) -> Path:
+        return self._folder / ".part"
+
+
+class MaskStore:
+    """A store of masks, any image of which is read in the same time.
+
+    In memory are 12 bytes for each image and the footers of the shards last used. It may be handed
+    to other processes.
+
+    Raises:
+        MaskStoreError: there is no index, it is damaged, or a shard is missing.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        path = self._folder / INDEX
+        if not path.is_file():
+            raise MaskStoreError(f"{path}: missing; the folder is no store, or is not finished")
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+            self.image_ids: NDArray[np.int64] = table["image_id"].to_numpy()
+            self.mask_counts: NDArray[np.int32] = table["masks"].to_numpy()
+            digests = json.loads(table.schema.metadata[b"shards"])
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise MaskStoreError(f"{path}: damaged: {error}") from error
+        self._digests: list[str] = digests
+        self._paths = [_shard(self._folder, index) for index in range(len(digests))]
+        missing = [path.name for path in self._paths if not path.is_file()]
+        if missing:
+            raise MaskStoreError(f"{self._folder}: shards missing: {missing}")
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the index, which holds those of the shards."""
+        return _sha256(self._folder / INDEX)
+
+    def verify(self) -> None:
+        """Read every byte.
+
+        Raises:
+            MaskStoreError: naming a shard whose checksum is wrong.
+        """
+        for path, digest in zip(self._paths, self._digests, strict=True):
+            if _sha256(path) != digest:
+                raise MaskStoreError(f"{path}: damaged, its checksum is wrong")
+
+    def read(self, image_id: int) -> Instances | None:
+        """Return the masks of an image, best first; None if the store does not have it.
+
+        Raises:
+            MaskStoreError: the shard is damaged.
+        """
+        place = int(np.searchsorted(self.image_ids, image_id))
+        if place == len(self) or self.image_ids[place] != image_id:
+            return None
+        shard, rest = divmod(place, IMAGES_PER_SHARD)
+        group, row = divmod(rest, IMAGES_PER_GROUP)
+        path = self._paths[shard]
+        try:
+            rows = _open(path).read_row_group(group, _READ_COLUMNS, use_threads=False)
+            height, width, counts, scores = (column[row].as_py() for column in rows.columns)
+            return _instances(height, width, counts, scores)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise MaskStoreError(f"{path}: damaged: {error}") from error
+
+    def __iter__(self) -> Iterator[tuple[int, Instances, list[float]]]:
+        """Yield id, masks and `gt_iou` of every image, by id.
+
+        Raises:
+            MaskStoreError: a shard is damaged.
+        """
+        for path in self._paths:
+            try:
+                for batch in _open(path).iter_batches(IMAGES_PER_GROUP, use_threads=False):
+                    for row in batch.to_pylist():
+                        size = row["height"], row["width"]
+                        masks = _instances(*size, row["counts"], row["scores"])
+                        yield row["image_id"], masks, row["gt_iou"]
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise MaskStoreError(f"{path}: damaged: {error}") from error
+
+
+def _instances(height: int, width: int, counts: list[str], scores: list[float]) -> Instances:
+    masks: list[RLE] = [{"size": [height, width], "counts": text} for text in counts]
+    return Instances(masks, np.array(scores, dtype=np.float32), (height, width))
+
+
+def store_of(dataset: Mapping[str, Any]) -> MaskStore | None:
+    """Return the store that a training file names under `pseudo_gt`, if it names one.
+
+    Raises:
+        MaskStoreError: it is not the one that the file was written with.
+    """
+    named = dataset.get("pseudo_gt")
+    if named is None:
+        return None
+    store = MaskStore(named["store"])
+    if store.digest != named["sha256"]:
+        raise MaskStoreError(f"{named['store']}: not the store that the training file names")
+    return store
+
+
+@lru_cache(maxsize=_OPEN_SHARDS)
+def _open(path: Path) -> pq.ParquetFile:
+    """Keep a shard open; reads name their place in it, so that forked processes can share it."""
+    return pq.ParquetFile(path, page_checksum_verification=True)
+
+
+def _shard(folder: Path, index: int) -> Path:
+    return folder / f"shard-{index:05d}.parquet"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,99 @@
+"""Extraction on a Ray cluster: actors predict, on a GPU each where there are any; tasks group.
+
+Ray sends functions and results between its processes with cloudpickle: whoever reaches the ports of
+a cluster can run code there. Keep them inside a network that you trust. Nothing else of GGN reads
+pickles, and the shards that an extraction leaves hold none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ggn.pseudo_gt.extract import Affinity, Extract, Group, Load
+from ggn.pseudo_gt.store import ImageCandidates
+
+CPUS_PER_PREDICTOR = 4  # where the cluster has no GPU
+RETRIES = 3
+"""How often an image is done again whose worker was lost, before it is held to be the reason."""
+
+logger = logging.getLogger(__name__)
+
+
+def on_ray(load: Load, group: Group, files: Mapping[int, Path]) -> Extract:
+    """Return what extracts images on the cluster of RAY_ADDRESS, or on one of this machine's cores.
+
+    Images are read by the workers, from `files`, on a disk that all machines have. Work that is
+    lost with a worker or a machine is done again.
+
+    Raises:
+        ValueError: Ray is not installed.
+    """
+    ray = _connect()
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    predictors = _predictors(ray, load, gpus, cpus)
+
+    @ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
+    def group_image(image_id: int, affinity: Affinity) -> ImageCandidates:
+        return group(image_id, affinity)
+
+    def submit(number: int, image_id: int) -> Any:
+        predictor = predictors[number % len(predictors)]
+        return group_image.remote(image_id, predictor.predict.remote(str(files[image_id])))
+
+    def extract(image_ids: Iterable[int]) -> Iterator[ImageCandidates]:
+        flying: dict[Any, int] = {}
+        losses: dict[int, int] = {}
+        todo = enumerate(image_ids)
+        while True:
+            while len(flying) < 2 * (cpus + len(predictors)) and (entry := next(todo, None)):
+                flying[submit(*entry)] = entry[1]
+            if not flying:
+                return
+            (done, *_), _ = ray.wait(list(flying))
+            image_id = flying.pop(done)
+            try:
+                yield ray.get(done)
+            except ray.exceptions.RayError as error:
+                losses[image_id] = losses.get(image_id, 0) + 1
+                cause = getattr(error, "cause", error)
+                if not isinstance(cause, ray.exceptions.RayError) or losses[image_id] > RETRIES:
+                    reason = f"image {image_id} ({files[image_id]}): {cause}"
+                    raise RuntimeError(reason) from error
+                logger.warning("image %d: lost with its worker, done again", image_id)
+                flying[submit(losses[image_id], image_id)] = image_id
+
+    return extract
+
+
+def _connect() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("runner ray: it is not installed; see docs/scale.md") from error
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(ignore_reinit_error=True)
+    else:  # a cluster of this machine alone, that no other machine can reach
+        ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", ignore_reinit_error=True)
+    return ray
+
+
+def _predictors(ray: Any, load: Load, gpus: int, cpus: int) -> list[Any]:
+    """Start an actor per GPU, or some on the CPU; they reserve no core: grouping needs one."""
+
+    class Predictor:
+        def __init__(self) -> None:
+            self._predict = load()
+
+        def predict(self, file: str) -> Affinity:
+            return self._predict(Path(file))
+
+    actor = ray.remote(
+        num_cpus=0, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=RETRIES
+    )(Predictor)
+    return [actor.remote() for _ in range(gpus or max(1, cpus // CPUS_PER_PREDICTOR))]

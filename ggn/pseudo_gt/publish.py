@@ -1,0 +1,98 @@
+"""Selected pseudo masks as files: JSON for any tool, or a store for any number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.core.coco import read_json, write_json
+from ggn.core.instances import Instances
+from ggn.data.mask_store import MaskStore, MaskStoreWriter
+from ggn.pseudo_gt.merge import from_interchange, merge, pseudo_category, records
+
+Selected = Iterable[tuple[int, Instances, NDArray[np.float64]]]
+"""Image ids, ascending, with the pseudo masks of each and their largest IoU with an annotation."""
+
+
+def write_as_json(
+    dataset: dict[str, Any], selected: Selected, folder: Path, training_file: Path
+) -> None:
+    """Write `interchange.json` and `pseudo_gt.json` to `folder`, and the merged training file."""
+    category = pseudo_category(dataset)
+    pseudo = {i: records(i, chosen, overlap, category["id"]) for i, chosen, overlap in selected}
+    lists = [pseudo[image["id"]] for image in dataset["images"]]
+    write_json(folder / "interchange.json", lists)
+    write_json(folder / "pseudo_gt.json", merge({**dataset, "annotations": []}, lists, category))
+    write_json(training_file, merge(dataset, lists, category))
+
+
+def write_as_store(
+    dataset: dict[str, Any], selected: Selected, folder: Path, training_file: Path
+) -> None:
+    """Write a store to `folder`, and a training file of the annotations alone that names it.
+
+    The name comes with the store's checksum: the file changes whenever a pseudo mask does.
+    """
+    with MaskStoreWriter(folder) as writer:
+        for image_id, chosen, overlap in selected:
+            writer.add(image_id, chosen, overlap.tolist())
+    named = {"store": folder.as_posix(), "sha256": MaskStore(folder).digest}
+    write_json(training_file, {**dataset, "pseudo_gt": named})
+
+
+def import_interchange(source: Path, folder: Path) -> int:
+    """Write a store from an interchange file, or from a folder with `{image_id}.json` per image.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        CocoError: naming the file and the fault.
+        ValueError: there is no file, or one is not named after its image.
+    """
+    images = _listed(source) if source.is_file() else _single_files(source)
+    with MaskStoreWriter(folder) as writer:
+        for image_id, masks, overlap in images:
+            writer.add(image_id, masks, overlap)
+    return len(MaskStore(folder))
+
+
+def _listed(file: Path) -> Iterator[tuple[int, Instances, list[float]]]:
+    lists = read_json(file)
+    found = sorted(from_interchange(lists, str(file)), key=lambda entry: entry[0])
+    overlap = {entry[0]["image_id"]: _overlap(entry) for entry in lists if entry}
+    yield from ((image_id, masks, overlap[image_id]) for image_id, masks in found)
+
+
+def _single_files(folder: Path) -> Iterator[tuple[int, Instances, list[float]]]:
+    """Yield the images of a folder; memory holds the names of its files and one image."""
+    files = {int(path.stem): path for path in folder.glob("*.json") if path.stem.isdecimal()}
+    if not files:
+        raise ValueError(f"{folder}: no file that is named after an image id, such as 139.json")
+    for image_id, path in sorted(files.items()):
+        entry = read_json(path)
+        for found_id, masks in from_interchange([entry], str(path)):
+            if found_id != image_id:
+                raise ValueError(f"{path}: holds image {found_id}, not the one it is named after")
+            yield image_id, masks, _overlap(entry)
+
+
+def _overlap(entry: list[dict[str, Any]]) -> list[float]:
+    return [float(record.get("gt_iou", 0.0)) for record in entry]
+
+
+def export_interchange(store: MaskStore, out: Path, category_id: int) -> None:
+    """Write a store as one interchange file, if `out` ends in .json, or as a file per image."""
+    images = (
+        (image_id, records(image_id, masks, np.array(overlap), category_id))
+        for image_id, masks, overlap in store
+    )
+    if out.suffix == ".json":
+        write_json(out, [entry for _, entry in images])
+        return
+    for image_id, entry in images:
+        write_json(out / f"{image_id}.json", entry)
