@@ -154,7 +154,7 @@ docker-build:  ## Build the training image with CUDA (DEVICE=cpu: without)
 	@$(DOCKER_BUILD) --target train --build-arg IMAGE_TAG='$(IMAGE)' --tag '$(IMAGE)' .
 
 .PHONY: docker-train docker-shell
-docker-train: docker-image  ## Run the pipeline in the image, on this checkout (SPLIT=…: one row)
+docker-train: docker-image  ## Run the pipeline in the image, on this checkout (SPLIT=…: a row)
 	@docker/run.sh '$(IMAGE)' dvc repro $(if $(SPLIT_GIVEN),-- "compare@$$SPLIT")
 docker-shell: docker-image  ## Open a shell in the image, on this checkout
 	@docker/run.sh '$(IMAGE)' bash
@@ -164,7 +164,7 @@ docker-image:
 	@docker image inspect '$(IMAGE)' >/dev/null 2>&1 || $(MAKE) docker-build
 
 .PHONY: docker-mlflow
-docker-mlflow:  ## Start an MLflow server with PostgreSQL, S3 and passwords on localhost (PORT=5000)
+docker-mlflow:  ## Start an MLflow server with PostgreSQL, S3 and passwords (PORT=5000)
 	@docker/secrets.sh
 	@docker image inspect "$$MLFLOW_IMAGE" >/dev/null 2>&1 || \
 		{ $(DOCKER_BUILD) --target mlflow --tag "$$MLFLOW_IMAGE" .; }

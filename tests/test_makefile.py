@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[1]
 NEEDED = {
     *("help", "setup", "repro", "test", "lint", "format"),
     *("fuzz", "ui", "openmmlab", "remotes", "release", "lock", "clean"),
+    *("docker-build", "docker-train", "docker-shell", "docker-mlflow", "docker-test"),
 }
+LINT_PROGRAMS = (
+    *("ruff", "mypy", "lint-imports", "cython-lint", "clang-format"),
+    *("hadolint", "shellcheck"),
+)
 HOSTILE = [
     "1; touch pwned",
     "$(touch pwned)",
@@ -231,18 +236,18 @@ def test_repro_runs_dvc_with_the_environment_first_on_the_path(ready: Checkout) 
 
 @pytest.mark.parametrize("command", ["make test", "bash .ci/run"])
 def test_test_runs_the_linters_and_then_pytest(ready: Checkout, command: str) -> None:
-    for name in ("ruff", "mypy", "lint-imports", "cython-lint", "clang-format"):
+    for name in LINT_PROGRAMS:
         ready.program(ready.root / ".venv" / "bin" / name)
     answer = ready.run(*command.split())
     assert answer.returncode == 0, answer.stderr
     programs = [call.split()[0] for call in ready.calls()]
     if command == "bash .ci/run":
         assert programs.pop(0) == "uv", "make remotes"
-    linters = ["ruff", "ruff", "mypy", "lint-imports", "cython-lint", "clang-format"]
+    linters = ["ruff", *LINT_PROGRAMS]
     assert programs == [*linters, "python"]
 
 
-LINTERS = ["ruff check", "ruff format", "mypy", "lint-imports", "cython-lint", "clang-format"]
+LINTERS = ["ruff check", "ruff format", *LINT_PROGRAMS[1:]]
 
 
 @pytest.mark.parametrize("broken", [*LINTERS, "python"])
@@ -330,7 +335,7 @@ def test_ci_installs_the_wheel_that_lies_beside_the_clone(tmp_path: Path) -> Non
     wheel.parent.mkdir(parents=True)
     wheel.touch()
     assert checkout.run("make", "setup").returncode == 0
-    for name in ("ruff", "mypy", "lint-imports", "cython-lint", "clang-format"):
+    for name in LINT_PROGRAMS:
         checkout.program(checkout.root / ".venv" / "bin" / name)
     checkout.calls()
     assert checkout.run("bash", ".ci/run").returncode == 0
