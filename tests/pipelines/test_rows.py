@@ -15,7 +15,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from ggn.affinity.params import AffinityParams
 from ggn.data.conversion import convert_parts
+from ggn.data.params import DataParams
+from ggn.detector.params import DetectorParams
+from ggn.pseudo_gt.params import PseudoGtParams
 from pipelines.stage import ParamsError
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +141,28 @@ def built(inside: Path) -> Callable[[str], Path]:
         return done.parent
 
     return build
+
+
+K = {**dict.fromkeys(ROWS, 3), "lvis_coco": 1, "lvis_noncoco": 1, "imagenet": 10}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_row_has_the_recipe_of_the_reference(row: str) -> None:
+    """Eight epochs at batch 16 and 0.02, but for ImageNet from random weights; K as published."""
+    sections = PARAMS["splits"][row]
+    DataParams(**sections["data"])
+    affinity = AffinityParams(**sections["affinity"])
+    detector = DetectorParams(**sections["detector"])
+    assert PseudoGtParams(**sections["pseudo_gt"]).top_k == K[row]
+    assert (affinity.epochs, affinity.lr, affinity.pos_weight) == (20, 0.02, 0.05)
+    assert (detector.batch_size, detector.lr) == (16, 0.02)
+    on_imagenet = row == "imagenet"
+    assert (detector.epochs, detector.schedule) == ((24, "cosine") if on_imagenet else (8, "steps"))
+    assert (detector.heads == "oln") == (row == "coco_voc_oln")
+    from_random = detector.backbone.weights is None
+    assert from_random == (row in ("imagenet", "coco_uvo_imagenet"))
+    assert (detector.backbone.norm == "group") == from_random
+    assert detector.backbone.frozen_stages == (0 if from_random else 1)
 
 
 @pytest.mark.slow
