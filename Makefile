@@ -120,7 +120,7 @@ remotes: setup  ## Install what DVC needs for S3 and SSH remotes, and what tests
 # a setuptools older than the lock's, which is therefore laid beside the environment. Only the
 # operators for the CPU are built: they are the oracle of ours.
 .PHONY: openmmlab
-openmmlab: setup  ## Install mmcv-full (MMCV_WHEEL=file.whl; without a wheel, 20 minutes of compiling)
+openmmlab: setup  ## Install mmcv-full (MMCV_WHEEL=file.whl; without one, 20 minutes of compiling)
 	@$(INSTALL) --constraint requirements.lock addict opencv-python-headless yapf
 	@if [ -n "$$MMCV_WHEEL" ]; then \
 		[ -f "$$MMCV_WHEEL" ] || { printf 'MMCV_WHEEL: no such file: %s\n' "$$MMCV_WHEEL" >&2; exit 1; }; \
