@@ -166,8 +166,7 @@ docker-image:
 .PHONY: docker-mlflow
 docker-mlflow:  ## Start an MLflow server with PostgreSQL, S3 and passwords (PORT=5000)
 	@docker/secrets.sh
-	@docker image inspect "$$MLFLOW_IMAGE" >/dev/null 2>&1 || \
-		{ $(DOCKER_BUILD) --target mlflow --tag "$$MLFLOW_IMAGE" .; }
+	@$(DOCKER_BUILD) --target mlflow --tag "$$MLFLOW_IMAGE" .
 	@$(COMPOSE) up --detach --wait
 	@echo "http://127.0.0.1:$$PORT, user and password in docker/.env; stop it with:" \
 		'docker compose --project-name ggn down'

@@ -25,7 +25,7 @@ http://127.0.0.1:* | http://localhost:*)
 esac
 # --network host: a tracking server on 127.0.0.1 is then the same inside; nothing is published.
 exec docker run --rm --init "${gpus[@]}" "${terminal[@]}" --network host --shm-size 8g \
-	--user "$(id -u):$(id -g)" --env HOME=/tmp --env USER="$(id -un)" \
+	--user "$(id -u):$(id -g)" --env HOME=/tmp --env USER="$(id -un 2>/dev/null || id -u)" \
 	--env MLFLOW_TRACKING_URI --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD \
 	--env GGN_IMAGE_TAG="$(docker image inspect --format '{{.Id}}' "$image")" \
 	--mount "type=bind,source=$PWD,target=/workspace" "$image" "$@"

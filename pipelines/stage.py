@@ -308,7 +308,10 @@ def open_stage(
 def _refuse_stale_kernel() -> None:
     reason = importlib.import_module("ggn.grouping").stale_kernel()
     if reason is not None:
-        raise RuntimeError(f"the grouping kernel is stale: {reason}; run `make setup`")
+        raise RuntimeError(
+            f"the grouping kernel is stale: {reason}: run `make setup`,"
+            " or `make docker-build` for the image"
+        )
 
 
 def _fingerprint(seed: int, sections: Mapping[str, BaseModel], paths: list[Path]) -> str:

@@ -52,7 +52,8 @@ def _refuse_stale_build() -> None:
     hashes = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SOURCES]
     if hashlib.sha256("".join(hashes).encode()).hexdigest() != _overlaps.SOURCE_HASH:
         raise RuntimeError(
-            f"one of {', '.join(SOURCES)} in {folder} changed after it was built; run `make setup`"
+            f"one of {', '.join(SOURCES)} in {folder} changed after it was built: run `make setup`,"
+            " or `make docker-build` for the image"
         )
 
 
