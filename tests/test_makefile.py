@@ -54,6 +54,8 @@ class Checkout:
             "pyproject.toml",
             "docker/versions.env",
             "docker/g++20",
+            "docker/run.sh",
+            "docker/secrets.sh",
             ".ci/run",
         ):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -292,6 +294,52 @@ def test_no_text_that_a_person_gives_is_run(ready: Checkout, text: str, how: str
     assert answer.returncode != 0
     assert f"MMCV_WHEEL: no such file: {text}" in answer.stderr
     assert not (ready.root / "pwned").exists()
+
+
+DOCKER_VARIABLES = (
+    *("PORT", "SPLIT", "DEVICE", "DOCKER_FLAGS", "COMPOSE_OVERRIDE"),
+    *("BASE_IMAGE", "CPU_BASE_IMAGE", "POSTGRES_IMAGE", "S3_IMAGE"),
+)
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_that_a_person_gives_for_docker_is_run(
+    checkout: Checkout, text: str, how: str
+) -> None:
+    checkout.program(checkout.root / "system" / "docker")
+    given = dict.fromkeys(DOCKER_VARIABLES, text)
+    arguments = [f"{name}={text}" for name in given] if how == "argument" else []
+    environment = given if how == "environment" else {}
+    for target in ("docker-build", "docker-train", "docker-shell", "docker-mlflow"):
+        answer = checkout.run("make", target, *arguments, **environment)
+        assert answer.returncode == 0, (target, answer.stderr)
+        calls = checkout.calls()
+        base = text if how == "argument" else versions()["BASE_IMAGE"]
+        if target in ("docker-build", "docker-mlflow"):
+            assert any(f"[--build-arg] [BASE_IMAGE={base}]" in call for call in calls), calls
+        if target == "docker-train":
+            assert calls[-1].endswith(f"[dvc] [repro] [--] [compare@{text}]"), calls
+        if target == "docker-mlflow":
+            assert f"[--file] [{text}] [up]" in calls[-1]
+    assert not (checkout.root / "pwned").exists()
+
+
+@pytest.mark.parametrize(("device", "base"), [("cuda", "BASE_IMAGE"), ("cpu", "CPU_BASE_IMAGE")])
+def test_the_image_is_built_once_on_the_base_of_its_device(
+    checkout: Checkout, device: str, base: str
+) -> None:
+    docker = checkout.program(checkout.root / "system" / "docker")
+    assert checkout.run("make", "docker-build", f"DEVICE={device}").returncode == 0
+    (call,) = checkout.calls()
+    assert f"[--build-arg] [BASE_IMAGE={versions()[base]}]" in call
+    assert call.endswith("[.]")
+    assert checkout.run("make", "docker-train", f"DEVICE={device}").returncode == 0
+    assert not [call for call in checkout.calls() if call.startswith("docker [build]")]
+    inspect_fails = '#!/bin/sh\ncase "$*" in "image inspect ggn"*) exit 1 ;; esac\n'
+    checkout.program(docker, inspect_fails + RECORDER.removeprefix("#!/bin/sh\n"))
+    checkout.run("make", "docker-train", f"DEVICE={device}")
+    assert [call for call in checkout.calls() if call.startswith("docker [build]")]
 
 
 # Stands in for the compiler: what it compiles notes how it is called.
