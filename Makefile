@@ -35,6 +35,9 @@ export BASE_IMAGE CPU_BASE_IMAGE POSTGRES_IMAGE S3_IMAGE
 # Neither MLflow nor DVC reports home.
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
+# What DVC keeps between calls holds pickles (CVE-2025-69872): not in its default folder under
+# /var/tmp, where anybody on the machine may write.
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 # Seconds that uv waits for a package index: the CUDA packages are large.
 export UV_HTTP_TIMEOUT ?= 300
 
@@ -185,6 +188,15 @@ lock: $(UV)  ## Write the lock files, keeping the versions that are still admitt
 	@$(UV) pip compile docker/mlflow.in --constraint requirements.lock \
 		--universal --python-version $(PYTHON_VERSION) --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --quiet --output-file docker/mlflow.lock
+
+# An index that knows no advisory for a package that surely has some can't clear the locks.
+AUDIT := $(UV) tool run --quiet 'pip-audit>=2.9' --progress-spinner off --disable-pip --no-deps
+.PHONY: audit
+audit: $(UV)  ## Look for published vulnerabilities in the lock files (pip-audit)
+	@if $(AUDIT) --requirement <(echo jinja2==2.4.1) >/dev/null 2>&1; then \
+		echo 'the package index answers, but serves no advisories: nothing was checked' >&2; exit 1; \
+	fi
+	@$(AUDIT) --requirement requirements.lock --requirement docker/mlflow.lock
 
 .PHONY: clean
 clean:  ## Remove build trees and caches; keeps .venv, data, models, runs and resume states

@@ -26,6 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_dvc_site_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What DVC keeps between calls stays out of the folder that all users of a machine share."""
+    os.environ["DVC_SITE_CACHE_DIR"] = str(tmp_path_factory.mktemp("dvc-site"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and golden numbers beside the repository; skips if absent."""

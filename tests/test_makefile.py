@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NEEDED = {
     *("help", "setup", "repro", "test", "lint", "format"),
-    *("fuzz", "ui", "openmmlab", "remotes", "release", "lock", "clean"),
+    *("fuzz", "ui", "openmmlab", "remotes", "release", "lock", "audit", "clean"),
     *("docker-build", "docker-train", "docker-shell", "docker-mlflow", "docker-test"),
 }
 LINT_PROGRAMS = (
@@ -340,6 +340,20 @@ def test_the_image_is_built_once_on_the_base_of_its_device(
     checkout.program(docker, inspect_fails + RECORDER.removeprefix("#!/bin/sh\n"))
     checkout.run("make", "docker-train", f"DEVICE={device}")
     assert [call for call in checkout.calls() if call.startswith("docker [build]")]
+
+
+@pytest.mark.parametrize("has_advisories", [True, False])
+def test_an_index_without_advisories_clears_no_lock(
+    checkout: Checkout, has_advisories: bool
+) -> None:
+    """The control is a package with known holes, read from a pipe."""
+    finds = f'case "$*" in */dev/fd/*) exit {int(has_advisories)} ;; esac\n'
+    checkout.program(checkout.root / uv_path(checkout), f"{RECORDER}{finds}exit 0\n")
+    answer = checkout.run("make", "audit")
+    assert (answer.returncode == 0) == has_advisories
+    assert ("nothing was checked" in answer.stderr) != has_advisories
+    locks = "[--requirement] [requirements.lock] [--requirement] [docker/mlflow.lock]"
+    assert checkout.calls()[-1].endswith(locks) == has_advisories
 
 
 # Stands in for the compiler: what it compiles notes how it is called.
