@@ -49,7 +49,8 @@ PROJECT_STAMP := .venv/.project
 KERNEL := $(wildcard ggn/*/*.pyx ggn/*/*.hpp)
 # An editable install knows the packages that it was built with.
 PACKAGES := $(wildcard ggn/*/__init__.py)
-FUZZER := tests/grouping/fuzz_kernels.cpp
+FUZZER := tests/fuzz/fuzz_kernels.cpp
+CASES := $(wildcard tests/fuzz/*.hpp)
 REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
@@ -86,7 +87,7 @@ lint-imports: setup
 	@.venv/bin/lint-imports
 lint-kernel: setup
 	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint $(filter %.pyx,$(KERNEL))
-	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL)) $(FUZZER)
+	@.venv/bin/clang-format --dry-run --Werror $(filter %.hpp,$(KERNEL)) $(FUZZER) $(CASES)
 
 lint-docker: setup
 	@.venv/bin/hadolint docker/Dockerfile
@@ -95,17 +96,17 @@ lint-docker: setup
 .PHONY: format
 format: setup  ## Rewrite Python and C++ in the project's style
 	@.venv/bin/ruff check --fix --exit-zero --quiet . && .venv/bin/ruff format --quiet .
-	@.venv/bin/clang-format -i $(filter %.hpp,$(KERNEL)) $(FUZZER)
+	@.venv/bin/clang-format -i $(filter %.hpp,$(KERNEL)) $(FUZZER) $(CASES)
 
 # Needs no environment, only the compiler that builds the kernel, with its sanitizers.
 .PHONY: fuzz
-fuzz: build/fuzz_kernels  ## Feed the kernel random maps under sanitizers (SECONDS=60)
+fuzz: build/fuzz_kernels  ## Feed the kernels random cases under sanitizers (SECONDS=60)
 	@build/fuzz_kernels "$$FUZZ_SECONDS"
 
-build/fuzz_kernels: $(FUZZER) $(filter %.hpp,$(KERNEL))
+build/fuzz_kernels: $(FUZZER) $(CASES) $(filter %.hpp,$(KERNEL))
 	@mkdir -p $(@D)
 	@$(CXX) -std=c++20 -O1 -g -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-D_GLIBCXX_ASSERTIONS -ffp-contract=off -Iggn/grouping $(FUZZER) -o $@
+		-D_GLIBCXX_ASSERTIONS -ffp-contract=off -Iggn/grouping -Iggn/evaluation $(FUZZER) -o $@
 
 .PHONY: ui
 ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)

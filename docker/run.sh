@@ -12,6 +12,9 @@ else
 fi
 terminal=()
 if [ -t 0 ] && [ -t 1 ]; then terminal=(--interactive --tty); fi
+# `sudo make docker-train` works as the checkout's owner, too.
+user=$(id -u):$(id -g)
+if [ "$(id -u)" = 0 ]; then user=$(stat --format %u:%g .); fi
 # The password of the server that `make docker-mlflow` started, and of no other.
 case ${MLFLOW_TRACKING_URI:-} in
 http://127.0.0.1:* | http://localhost:*)
@@ -25,7 +28,7 @@ http://127.0.0.1:* | http://localhost:*)
 esac
 # --network host: a tracking server on 127.0.0.1 is then the same inside; nothing is published.
 exec docker run --rm --init "${gpus[@]}" "${terminal[@]}" --network host --shm-size 8g \
-	--user "$(id -u):$(id -g)" --env HOME=/tmp --env USER="$(id -un 2>/dev/null || id -u)" \
+	--user "$user" --env HOME=/tmp --env USER="$(id -un "${user%:*}" 2>/dev/null || echo "$user")" \
 	--env MLFLOW_TRACKING_URI --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD \
 	--env GGN_IMAGE_TAG="$(docker image inspect --format '{{.Id}}' "$image")" \
 	--mount "type=bind,source=$PWD,target=/workspace" "$image" "$@"

@@ -366,8 +366,8 @@ cp "$RECORDER" build/fuzz_kernels
 def test_fuzz_compiles_with_sanitizers_once_and_runs_for_the_seconds_given(
     checkout: Checkout,
 ) -> None:
-    (checkout.root / "tests" / "grouping").mkdir(parents=True)
-    (checkout.root / "tests" / "grouping" / "fuzz_kernels.cpp").touch()
+    (checkout.root / "tests" / "fuzz").mkdir(parents=True)
+    (checkout.root / "tests" / "fuzz" / "fuzz_kernels.cpp").touch()
     compiler = str(checkout.program(checkout.root / "compiler", COMPILER))
     assert checkout.run("make", "fuzz", "SECONDS=7", CXX=compiler).returncode == 0
     compiled, ran = checkout.calls()

@@ -1,4 +1,4 @@
-"""The images as a person uses them. `make docker-test` builds them and runs this; without it, skipped."""
+"""The images as a person uses them: `make docker-test` builds them and runs this; else skipped."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def inspect(*words: str) -> str:
 
 def test_the_image_holds_the_project_and_no_compiler_and_runs_as_a_normal_user() -> None:
     assert inspect("id", "-u") == "1001\n"
-    assert "/workspace/ggn/__init__.py" in inspect("python", "-c", "import ggn; print(ggn.__file__)")
+    assert "/workspace/ggn/__init__.py" in inspect(
+        "python", "-c", "import ggn; print(ggn.__file__)"
+    )
     found = inspect("sh", "-c", "for name in cc gcc g++ make; do command -v $name; done; true")
     assert found == ""
     assert "predict" in inspect("ggn", "--help")
@@ -114,9 +116,7 @@ def test_it_trains_and_the_files_are_the_callers(caller: Caller) -> None:
     comparison = json.loads((reports / "comparison.json").read_text())
     assert 0 <= comparison["ggn"]["unseen/mask_AR_100"] <= 1
     foreign = [
-        str(path)
-        for path in caller.checkout.rglob("*")
-        if path.lstat().st_uid != caller.uid
+        str(path) for path in caller.checkout.rglob("*") if path.lstat().st_uid != caller.uid
     ]
     assert foreign == []
 

@@ -1,50 +1,15 @@
-// Feeds every function of the kernel's headers random maps, trees and graphs, in the order in which
-// the Python code calls them, and checks what must hold of the results. `make fuzz` compiles it
-// with the address and undefined-behaviour sanitizers; any finding ends it with a code other than
-// 0.
-//
-//     fuzz_kernels SECONDS [SEED [FIRST_CASE]]
-//
-// A case is made of its seed and number alone: a finding names both, and can be run again.
-#include <sanitizer/common_interface_defs.h>
+// Cases of ggn/grouping: maps, trees and graphs, in the order in which the Python code makes them.
+#pragma once
 
-#include <charconv>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
-#include <random>
-#include <string_view>
 
 #include "_kernels.hpp"
 #include "_trees.hpp"
+#include "case.hpp"
 
-// A failed assertion of the standard library is to name its case, too.
-extern "C" const char* __asan_default_options() { return "handle_abort=1"; }
-
-namespace {
+namespace grouping {
 
 using ggn::kUnit, ggn::Arc;
-using std::int16_t, std::int32_t, std::int64_t, std::uint32_t, std::uint64_t;
-using Random = std::mt19937_64;  // the same numbers on every machine; std's distributions are not
-
-uint64_t seed = 1, number = 0;  // of the case that is running
-
-void name_the_case() {
-  std::fprintf(stderr, "found by: fuzz_kernels 1 %llu %llu\n",
-               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(number));
-}
-
-void require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "does not hold: %s\n", what);
-  name_the_case();
-  std::exit(1);
-}
-
-int64_t between(Random& random, int64_t low, int64_t high) {  // both included
-  return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
-}
 
 struct Map {
   int64_t height, width;
@@ -356,35 +321,4 @@ void merge_any_graph(Random& random) {
   require(refused, "a graph in two parts is refused");
 }
 
-uint64_t number_of(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size() && !text.empty()) return value;
-  std::fprintf(stderr, "SECONDS, SEED and FIRST_CASE must be whole numbers, got %.*s\n",
-               static_cast<int>(text.size()), text.data());
-  std::exit(2);
-}
-
-}  // namespace
-
-int main(int count, char** arguments) {
-  if (count < 2 || count > 4) {
-    std::fputs("usage: fuzz_kernels SECONDS [SEED [FIRST_CASE]]\n", stderr);
-    return 2;
-  }
-  const auto seconds = std::chrono::seconds(number_of(arguments[1]));
-  if (count > 2) seed = number_of(arguments[2]);
-  if (count > 3) number = number_of(arguments[3]);
-  const uint64_t first = number;
-  __sanitizer_set_death_callback(name_the_case);
-  const auto end = std::chrono::steady_clock::now() + seconds;
-  do {
-    Random random(seed * 0x9E3779B97F4A7C15u + number);
-    group(random);
-    flood(random);
-    merge_any_graph(random);
-    ++number;
-  } while (std::chrono::steady_clock::now() < end);
-  std::printf("seed %llu, %llu cases, no finding\n", static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(number - first));
-}
+}  // namespace grouping

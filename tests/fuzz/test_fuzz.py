@@ -1,4 +1,4 @@
-"""`make fuzz`: the kernel under sanitizers for some seconds, and that a fault would be found."""
+"""`make fuzz`: the kernels under sanitizers for some seconds, and that a fault would be found."""
 
 import os
 import shutil
@@ -14,7 +14,9 @@ NEEDED = (
     "docker/versions.env",
     "ggn/grouping/_kernels.hpp",
     "ggn/grouping/_trees.hpp",
-    "tests/grouping/fuzz_kernels.cpp",
+    "ggn/evaluation/_overlaps.hpp",
+    *(f"tests/fuzz/{name}" for name in ("case.hpp", "grouping.hpp", "overlaps.hpp")),
+    "tests/fuzz/fuzz_kernels.cpp",
 )
 
 
