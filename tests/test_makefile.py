@@ -231,9 +231,11 @@ def test_uv_is_installed_by_what_python_has(checkout: Checkout, means: str) -> N
 
 
 def test_repro_runs_dvc_with_the_environment_first_on_the_path(ready: Checkout) -> None:
-    ready.program(ready.root / ".venv" / "bin" / "dvc", '#!/bin/sh\necho "$*; $PATH" >> "$CALLS"\n')
+    notes = '#!/bin/sh\necho "$*; $DVC_SITE_CACHE_DIR; $PATH" >> "$CALLS"\n'
+    ready.program(ready.root / ".venv" / "bin" / "dvc", notes)
     assert ready.run("make", "repro").returncode == 0
-    assert ready.calls()[0].startswith(f"repro; {ready.root}/.venv/bin:")
+    private = ready.root / ".dvc" / "tmp" / "site"  # not where anybody may leave pickles for it
+    assert ready.calls()[0].startswith(f"repro; {private}; {ready.root}/.venv/bin:")
 
 
 @pytest.mark.parametrize("command", ["make test", "bash .ci/run"])

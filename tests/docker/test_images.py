@@ -45,7 +45,11 @@ class Caller:
             engine = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
             group = Path(engine.removeprefix("unix://")).stat().st_gid
             more = {"user": self.uid, "group": self.uid, "extra_groups": [group]}
-        given = {"HOME": str(self.checkout), "COMPOSE_PROJECT_NAME": PROJECT} | environment
+        given = {
+            "HOME": str(self.checkout),
+            "BUILDX_CONFIG": str(self.checkout / "build" / "buildx"),
+            "COMPOSE_PROJECT_NAME": PROJECT,
+        } | environment
         return subprocess.run(
             command,
             cwd=self.checkout,
