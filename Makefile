@@ -52,6 +52,7 @@ PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/fuzz/fuzz_kernels.cpp
 CASES := $(wildcard tests/fuzz/*.hpp)
 REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
+RAY := $(shell sed -n 's/^ray = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help
@@ -119,6 +120,10 @@ ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)
 .PHONY: remotes
 remotes: setup  ## Install what DVC needs for S3 and SSH remotes, and what tests of them need
 	@$(INSTALL) --constraint requirements.lock $(REMOTES) 'moto[server]>=5.2'
+
+.PHONY: ray
+ray: setup  ## Install Ray, for extraction on a cluster
+	@$(INSTALL) --constraint requirements.lock $(RAY)
 
 # The source package asks for C++14, which torch's headers have left behind (docker/g++20), and for
 # a setuptools older than the lock's, which is therefore laid beside the environment. Only the

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NEEDED = {
     *("help", "setup", "repro", "test", "lint", "format"),
-    *("fuzz", "ui", "openmmlab", "remotes", "release", "lock", "audit", "clean"),
+    *("fuzz", "ui", "openmmlab", "remotes", "ray", "release", "lock", "audit", "clean"),
     *("docker-build", "docker-train", "docker-shell", "docker-mlflow", "docker-test"),
 }
 LINT_PROGRAMS = (
@@ -246,7 +246,7 @@ def test_test_runs_the_linters_and_then_pytest(ready: Checkout, command: str) ->
     assert answer.returncode == 0, answer.stderr
     programs = [call.split()[0] for call in ready.calls()]
     if command == "bash .ci/run":
-        assert programs.pop(0) == "uv", "make remotes"
+        assert [programs.pop(0), programs.pop(0)] == ["uv", "uv"], "make ray, make remotes"
     linters = ["ruff", *LINT_PROGRAMS]
     assert programs == [*linters, "python"]
 
@@ -423,6 +423,14 @@ def test_remotes_installs_what_pyproject_asks_for_beside_the_lock(ready: Checkou
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (wanted,) = config["project"]["optional-dependencies"]["remotes"]
     assert f"[--constraint] [requirements.lock] [{wanted}] [moto[server]" in call
+
+
+def test_ray_is_what_pyproject_asks_for_beside_the_lock(ready: Checkout) -> None:
+    assert ready.run("make", "ray").returncode == 0
+    (call,) = ready.calls()
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (wanted,) = config["project"]["optional-dependencies"]["ray"]
+    assert call.endswith(f"[--constraint] [requirements.lock] [{wanted}]")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -117,7 +117,7 @@ def prune(root: Path, folder: Path) -> None:
     """
     objects = folder / "files" / "md5"
     named: set[str] = set()
-    for pointer in (root / "releases").glob("*/*.dvc"):
+    for pointer in (root / "releases").glob("[!.]*/*.dvc"):  # not what is set aside
         named |= set(re.findall(r"md5: (\S+)", pointer.read_text(encoding="utf-8")))
     for name in [name for name in named if name.endswith(".dir")]:
         listing = objects / name[:2] / name[2:]

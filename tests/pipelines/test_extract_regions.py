@@ -185,7 +185,7 @@ def test_four_workers_killed_twenty_times_end_in_the_same_bytes(project: Path, m
 @pytest.mark.slow
 def test_a_ray_cluster_that_loses_workers_ends_in_the_same_bytes(project: Path, made: Path) -> None:
     """Three workers on one machine: `kill -9` the one that predicts, then one that groups."""
-    ray = pytest.importorskip("ray", reason="needs ray, `uv pip install 'ray>=2.40'`")
+    ray = pytest.importorskip("ray", reason="needs ray: make ray")
     environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own

@@ -99,6 +99,20 @@ def test_the_next_release_replaces_the_one_before(checkout: Any, ggn: Callable[.
     assert changed == [" M releases/tiny/card.json", ""]
 
 
+def test_objects_that_only_an_older_release_names_leave_the_folder(
+    checkout: Any, ggn: Callable[..., int]
+) -> None:
+    assert ggn("zoo", "release", "tiny") == 0
+    first = files(checkout.root / "releases" / "store")
+    source = checkout.root / "ready/pseudo_gt/pseudo_gt.json"
+    source.write_text(source.read_text() + " ")
+    checkout.run("dvc", "repro")
+    checkout.commit()
+    assert ggn("zoo", "release", "tiny") == 0
+    second = files(checkout.root / "releases" / "store")
+    assert len(second - first) == len(first - second) == 1
+
+
 def make_stale(checkout: Any) -> None:
     (checkout.root / "ready" / "more").write_text("x")
 
