@@ -27,7 +27,8 @@ http://127.0.0.1:* | http://localhost:*)
 	;;
 esac
 # --network host: a tracking server on 127.0.0.1 is then the same inside; nothing is published.
-exec docker run --rm --init "${gpus[@]}" "${terminal[@]}" --network host --shm-size 8g \
+# --pid host: DVC keeps two runs apart by their process ids, which two containers would share.
+exec docker run --rm --pid host "${gpus[@]}" "${terminal[@]}" --network host --shm-size 8g \
 	--user "$user" --env HOME=/tmp --env USER="$(id -un "${user%:*}" 2>/dev/null || echo "$user")" \
 	--env MLFLOW_TRACKING_URI --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD \
 	--env GGN_IMAGE_TAG="$(docker image inspect --format '{{.Id}}' "$image")" \

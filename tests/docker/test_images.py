@@ -11,6 +11,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,30 @@ def test_it_trains_and_the_files_are_the_callers(caller: Caller) -> None:
     assert second.returncode == 0, second.stdout + second.stderr
     assert "Running stage" not in second.stdout
     assert "Data and pipelines are up to date." in second.stdout
+
+
+def test_of_two_runs_at_once_the_second_stops_and_a_killed_one_is_made_up_for(
+    caller: Caller,
+) -> None:
+    """DVC goes by process ids, which two containers share unless they are the machine's."""
+    stage = ("dvc", "repro", "--force", "--single-item", "train_affinity@shapes")
+    lock = caller.checkout / ".dvc" / "tmp" / "rwlock"
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(caller.in_image, *stage)
+        deadline = time.monotonic() + 120
+        while "models/shapes/affinity" not in (lock.read_text() if lock.exists() else ""):
+            assert time.monotonic() < deadline, "the first run never began"
+            time.sleep(0.05)
+        second = caller.in_image(*stage)
+        assert second.returncode != 0
+        assert "is busy, it is being blocked by" in second.stderr
+        running = ["docker", "ps", "--quiet", "--filter", f"ancestor={IMAGE}"]
+        found = subprocess.run(running, capture_output=True, text=True, check=True)
+        subprocess.run(["docker", "kill", *found.stdout.split()], check=True)
+        assert first.result().returncode != 0
+    third = caller.in_image(*stage)
+    assert third.returncode == 0, third.stdout + third.stderr
+    assert "had been killed" in third.stdout + third.stderr
 
 
 def test_an_unknown_row_is_refused_by_name(caller: Caller) -> None:

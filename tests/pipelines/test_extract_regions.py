@@ -187,6 +187,7 @@ def test_a_ray_cluster_that_loses_workers_ends_in_the_same_bytes(project: Path, 
     """Three workers on one machine: `kill -9` the one that predicts, then one that groups."""
     ray = pytest.importorskip("ray", reason="needs ray: make ray")
     environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+    on_terminate = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -207,6 +208,7 @@ def test_a_ray_cluster_that_loses_workers_ends_in_the_same_bytes(project: Path, 
             killer.join()
         finally:
             ray.shutdown()
+            signal.signal(signal.SIGTERM, on_terminate)  # Ray leaves its own behind
     assert killed == ["ray::Predictor", "ray::group_image"]
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
 
