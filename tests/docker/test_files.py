@@ -126,6 +126,7 @@ def test_a_gpu_is_used_if_there_is_one(tmp_path: Path, has_gpu: bool) -> None:
     assert ("no NVIDIA GPU on this machine" in answer.stderr) == (not has_gpu)
     assert f"type=bind,source={tmp_path},target=/workspace" in words
     assert "GGN_IMAGE_TAG=sha256:1" in words
+    assert words[words.index("--pid") + 1] == "host", "DVC tells runs apart by their process ids"
 
 
 @pytest.mark.parametrize(
