@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,17 +118,3 @@ def checkout(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(repository.root)
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     return repository
-
-
-@pytest.fixture
-def ggn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run `ggn words…` in this process and return its exit status."""
-    from ggn import cli
-
-    def run(*words: object) -> int:
-        monkeypatch.setattr("sys.argv", ["ggn", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
-    return run
