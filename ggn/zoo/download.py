@@ -103,9 +103,12 @@ def _from_drive(url: str, path: Path) -> Path:
         raise DownloadError(f"{url}: Google Drive needs gdown: pip install 'ggn[fetch]'")
     gdown = importlib.import_module("gdown")
     try:
-        found = gdown.download(url, str(path), quiet=True, fuzzy=True, resume=True)
+        found = gdown.download(url, str(path), quiet=True, resume=True)
     except Exception as error:  # gdown's own classes differ from version to version
-        raise DownloadError(f"{url}: Google Drive did not give the file ({error})") from error
+        raise DownloadError(
+            f"{url}: Google Drive did not give the file ({error}). A file brought from elsewhere "
+            "can be given instead: --url FILE"
+        ) from error
     if found is None:
         raise DownloadError(f"{url}: Google Drive did not give the file; is the link still public?")
     return path
