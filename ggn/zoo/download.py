@@ -100,7 +100,9 @@ def _start(answer: HTTPResponse) -> int:
 
 def _from_drive(url: str, path: Path) -> Path:
     if importlib.util.find_spec("gdown") is None:
-        raise DownloadError(f"{url}: Google Drive needs gdown: pip install 'ggn[fetch]'")
+        raise DownloadError(
+            f"{url}: Google Drive needs gdown: make remotes, or pip install 'ggn[fetch]'"
+        )
     gdown = importlib.import_module("gdown")
     try:
         found = gdown.download(url, str(path), quiet=True, resume=True)
