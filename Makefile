@@ -111,9 +111,10 @@ build/fuzz_kernels: $(FUZZER) $(CASES) $(filter %.hpp,$(KERNEL))
 		-D_GLIBCXX_ASSERTIONS -ffp-contract=off -Iggn/grouping -Iggn/evaluation $(FUZZER) -o $@
 
 .PHONY: ui
-ui: setup  ## Browse the MLflow runs on localhost (PORT=5000)
+ui: setup  ## Browse the recorded rows and your runs in MLflow, on localhost (PORT=5000)
 	@! (: 3<>"/dev/tcp/127.0.0.1/$$PORT") 2>/dev/null || \
 		{ printf 'port %s is taken; choose another: make ui PORT=5001\n' "$$PORT" >&2; exit 1; }
+	@MLFLOW_TRACKING_URI= .venv/bin/ggn track recorded
 	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
 		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
 

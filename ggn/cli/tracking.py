@@ -1,4 +1,4 @@
-"""Commands on tracked runs and models: sync, published, register."""
+"""Commands on tracked runs and models: sync, published, recorded, register."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ def published() -> None:
 
     runs, deleted, page = import_published(PUBLISHED)
     out.print(f"{runs} published runs; {deleted} outdated ones deleted", markup=False)
+    out.print(f"the table: {page}", markup=False, highlight=False)
+
+
+@track.command()
+def recorded() -> None:
+    """Show the tables of reports/ as runs, so that a fresh clone has its rows in MLflow."""
+    from ggn.tracking.recorded import import_recorded
+
+    runs, deleted, page = import_recorded(Path("reports"))
+    out.print(f"{runs} recorded runs; {deleted} outdated ones deleted", markup=False)
     out.print(f"the table: {page}", markup=False, highlight=False)
 
 

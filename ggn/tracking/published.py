@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Protocol
 
 from ggn.tracking.delivery import IDENTITY_TAG, sync
@@ -67,14 +67,23 @@ def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
     groups: defaultdict[tuple[str, str, str, str], list[Number]] = defaultdict(list)
     for number in numbers:
         groups[number.split, number.method, number.protocol, number.source].append(number)
-    current = {_write(*key, group) for key, group in groups.items()}
+    return settle("published", {_write(*key, group) for key, group in groups.items()})
+
+
+def settle(source: str, current: Set[str]) -> tuple[int, int, str]:
+    """Deliver what is kept, and delete the zoo's runs of a source but those of these identities.
+
+    Returns:
+        the number of runs of the source, of deleted ones, and the address of the zoo's page.
+
+    Raises:
+        TrackingError: the store did not take all; the same call goes on.
+    """
     uri = tracking_uri()
-    for outcome in sync(PENDING, uri):
-        if outcome.error is not None:
-            raise outcome.error
+    deliver(uri)
     try:
         client = connect(uri)
-        query = "tags.source = 'published'"
+        query = f"tags.source = '{source}'"
         runs = client.search_runs([experiment_id(client, ZOO)], query, max_results=1000)
         outdated = [run for run in runs if run.data.tags.get(IDENTITY_TAG) not in current]
         for run in outdated:
@@ -82,6 +91,13 @@ def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
         return len(runs) - len(outdated), len(outdated), zoo_page(client)
     except expected_errors() as error:
         raise failure(uri, error) from error
+
+
+def deliver(uri: str) -> None:
+    """Deliver what is kept, or raise the first TrackingError."""
+    for outcome in sync(PENDING, uri):
+        if outcome.error is not None:
+            raise outcome.error
 
 
 def _write(split: str, method: str, protocol: str, paper: str, numbers: list[Number]) -> str:

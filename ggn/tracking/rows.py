@@ -53,17 +53,21 @@ def record_row(
         {**tags, "split": split, "recipe": recipe, "protocol": protocol, "source": "ours"},
     )
     journal.params({"protocol": protocol, **settings})
+    log_table(journal, metrics, f"{split} {recipe} (protocol: {protocol})")
+    for path in pictures:
+        journal.artifact(path)
+    journal.end("FINISHED")
+
+
+def log_table(journal: Journal, metrics: Mapping[str, float], title: str) -> None:
+    """Note a row's table, but for undefined metrics, and its recall curves, also as a picture."""
     journal.metrics({key: value for key, value in metrics.items() if value != UNDEFINED})
     curves = recall_curves(metrics)
     for name, points in curves.items():
         for budget, value in points:
             journal.metrics({name: value}, step=budget)
     if curves:
-        title = f"{split} {recipe} (protocol: {protocol})"
         journal.write_artifact("recall.png", draw_curves(curves, title))
-    for path in pictures:
-        journal.artifact(path)
-    journal.end("FINISHED")
 
 
 def row_journal(name: str, content: Sequence[Any], tags: Mapping[str, str]) -> Journal:

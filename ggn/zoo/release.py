@@ -19,6 +19,9 @@ STORE = "releases/store"
 WEIGHTS = ("affinity", *RECIPES)
 PSEUDO_GT = "pseudo_gt.json"
 CARD = "card.json"
+OUTPUTS_LIMIT = 20_000_000
+"""Bytes; the outputs of a row's stages go to the committed remote, too, if they are no larger. Then
+a bare `dvc pull` brings everything."""
 
 
 class ReleaseError(ValueError):
@@ -29,7 +32,8 @@ def release(root: Path, split: str) -> dict[str, Any]:
     """Freeze a row as `releases/SPLIT` and push it to the committed remote; return its card.
 
     The release appears whole: it is built beside its place and put there by renaming, and the one
-    before comes back if DVC then fails.
+    before comes back if DVC then fails. With it go the outputs of the row's stages, unless they are
+    larger than `OUTPUTS_LIMIT`.
 
     Args:
         root: the checkout.
@@ -53,6 +57,8 @@ def release(root: Path, split: str) -> dict[str, Any]:
         try:
             artefacts = [place / name for name in (*WEIGHTS, PSEUDO_GT)]
             versioned.add_and_push(root, artefacts, REMOTE)
+            if outputs_size(root, split) <= OUTPUTS_LIMIT:
+                versioned.push_outputs(root, split, REMOTE)
             versioned.prune(root, root / STORE)
         except BaseException:
             shutil.rmtree(place)
@@ -64,6 +70,12 @@ def release(root: Path, split: str) -> dict[str, Any]:
         shutil.rmtree(old, ignore_errors=True)
     card: dict[str, Any] = read_json(place / CARD)
     return card
+
+
+def outputs_size(root: Path, split: str) -> int:
+    """Return how many bytes the outputs of a row's stages have."""
+    folders = (root / "data" / split, root / "models" / split)
+    return sum(p.stat().st_size for folder in folders for p in folder.rglob("*") if p.is_file())
 
 
 def refuse_unsettled(root: Path, split: str) -> None:
@@ -122,17 +134,21 @@ def freeze(root: Path, split: str, folder: Path) -> None:
 def halve(source: Path, target: Path) -> None:
     """Write the weights of a folder in half precision to another, with its card.
 
-    The loaders of `ggn.detector` and `ggn.affinity` make them float32 again. Raises WeightsError
-    if a value is too large for float16.
+    Weights that a training has stored so (`weights_dtype: float16`) are copied as they are: DVC
+    keeps the same bytes once. The loaders of `ggn.detector` and `ggn.affinity` make them float32
+    again. Raises WeightsError if a value is too large for float16.
     """
     from ggn.affinity.model import AffinityNet
     from ggn.affinity.params import AffinityParams
     from ggn.detector.mask_rcnn import MaskRCNN
     from ggn.detector.params import DetectorParams
-    from ggn.engine.weights import load_weights, save_weights
+    from ggn.engine.weights import adopt_weights, load_weights, save_weights
 
     kind = read_json(source / "card.json").get("kind")
     state, card = load_weights(source, kind if kind in {"affinity", "detector"} else "detector")
+    if card.get("precision") == "float16":
+        adopt_weights(source, target, card["kind"])
+        return
     network = (
         AffinityNet(AffinityParams.model_validate(card["params"]))
         if kind == "affinity"

@@ -88,6 +88,11 @@ def add_and_push(root: Path, paths: Sequence[Path], remote: str) -> None:
     run(root, "dvc", "push", "--quiet", "--remote", remote, *names)
 
 
+def push_outputs(root: Path, split: str, remote: str) -> None:
+    """Push the outputs of all stages of a split to a remote."""
+    run(root, "dvc", "push", "--quiet", "--remote", remote, *_stages(root, split))
+
+
 def _stages(root: Path, split: str) -> list[str]:
     """Names of the split's stages, such as `train_detector@shapes-ggn`."""
     labels = {split, *(f"{split}-{recipe}" for recipe in RECIPES)}
@@ -107,9 +112,10 @@ def _changed(status: Any) -> list[str]:
 
 
 def prune(root: Path, folder: Path) -> None:
-    """Remove from a committed remote the objects that no `.dvc` file bound to it names any more.
+    """Remove from a committed remote the objects that nothing names any more.
 
-    They stay in git's history, with the `.dvc` files that named them.
+    What names them are the `.dvc` files bound to it and `dvc.lock`. They stay in git's history,
+    with the files that named them.
 
     Args:
         root: the checkout.
@@ -117,8 +123,10 @@ def prune(root: Path, folder: Path) -> None:
     """
     objects = folder / "files" / "md5"
     named: set[str] = set()
-    for pointer in (root / "releases").glob("[!.]*/*.dvc"):  # not what is set aside
-        named |= set(re.findall(r"md5: (\S+)", pointer.read_text(encoding="utf-8")))
+    pointers = (root / "releases").glob("[!.]*/*.dvc")  # not what is set aside
+    for file in (*pointers, root / "dvc.lock"):
+        if file.exists():
+            named |= set(re.findall(r"md5: (\S+)", file.read_text(encoding="utf-8")))
     for name in [name for name in named if name.endswith(".dir")]:
         listing = objects / name[:2] / name[2:]
         if listing.exists():
