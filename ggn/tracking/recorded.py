@@ -1,4 +1,4 @@
-"""The tables of `reports/`, which git carries, as runs of the model zoo: shown without a training."""
+"""The tables of `reports/`, which git carries, as runs of the model zoo: no training is needed."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_outputs_that_are_small_travel_with_git_and_a_bare_pull_brings_everythin
 def test_outputs_that_are_large_stay_out_of_git(
     checkout: Any, ggn: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Someone's own row of many gigabytes: weights and pseudo ground truth are released, no more."""
+    """Someone's own row of many gigabytes: only weights and pseudo ground truth are released."""
     sizes = []
     for limit in (10**9, 1000):
         shutil.rmtree(checkout.root / "releases", ignore_errors=True)
