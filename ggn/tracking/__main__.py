@@ -1,4 +1,4 @@
-"""`python -m ggn.tracking FOLDER`: deliver a run's journal while the run writes it."""
+"""`python -m ggn.tracking FOLDER`: deliver the journal of a run, and later ones, while written."""
 
 import signal
 import sys

@@ -7,9 +7,13 @@ deleted when the store has said that the run is ended.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +32,9 @@ from ggn.tracking.store import (
 IDENTITY_TAG = "ggn.identity"
 _BATCH = {"metrics": 1000, "params": 100}  # the most that MLflow takes in one request
 _LONGEST_VALUE = 6000  # characters of a parameter, MLflow's bound
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.2
+_LINGER_SECONDS = 20.0  # for the next stage of a `dvc repro`
+_CREDENTIALS = ("USERNAME", "PASSWORD", "TOKEN")
 _PUSH_SECONDS = 5.0  # between two deliveries of a run that goes on
 _LAST_TRIES = 3
 _LAST_PAUSE_SECONDS = 1.0
@@ -111,36 +117,91 @@ def _portions(items: list[Any], size: int) -> Iterator[list[Any]]:
         yield items[start : start + size]
 
 
-def follow(folder: Path, uri: str) -> None:
-    """Deliver a journal while its run writes it, until it has ended; then the others waiting.
+@dataclass
+class Followed:
+    """A run whose journal is delivered while it is written."""
 
-    What fails in between is tried again. Others are those that were meant for the same store.
+    folder: Path
+    uri: str
+    _delivery: Delivery | None = None
+    _pushed: float = 0.0
+    _failures: int = 0
+
+    def push(self) -> None:
+        """Bring what is new, if the run has ended or it is time.
+
+        Raises:
+            TrackingError: the run has ended and could not be delivered, tried several times.
+        """
+        with claimed(self.folder) as mine:
+            ended = mine and not is_live(self.folder)  # asked before reading: nothing comes after
+            if not mine or not (ended or time.monotonic() - self._pushed >= _PUSH_SECONDS):
+                return
+            try:
+                self._delivery = self._delivery or Delivery(self.folder, self.uri)
+                self._delivery.push(ended=ended)
+            except TrackingError as error:
+                self._failures += ended
+                if self._failures == _LAST_TRIES or (ended and isinstance(error, UnreachableError)):
+                    raise
+                time.sleep(_LAST_PAUSE_SECONDS if ended else 0)
+            self._pushed = time.monotonic()
+
+
+def follow(folder: Path, uri: str) -> None:
+    """Deliver a run, and those that begin later, while they are written; then all that were kept.
+
+    One process does so for all runs of a store; it ends when none has been there for a while, and
+    at once where it is not the only one. A stage is followed by the next within seconds, and
+    MLflow takes seconds to load.
 
     Raises:
-        TrackingError: at the end, something could not be delivered.
+        TrackingError: a run has ended and could not be delivered.
     """
-    with claimed(folder) as mine:
+    pending = folder.parent
+    with sole_deliverer(pending, uri) as mine:
         if not mine:
             return
-        delivery: Delivery | None = None
-        pushed, tries = 0.0, 0
-        while True:
-            ended = not is_live(folder)  # asked before reading: nothing is written after that
-            if ended or time.monotonic() - pushed >= _PUSH_SECONDS:
-                try:
-                    delivery = delivery or Delivery(folder, uri)
-                    delivery.push(ended=ended)
-                    if ended:
-                        break
-                except TrackingError as error:
-                    tries += ended
-                    if tries == _LAST_TRIES or (ended and isinstance(error, UnreachableError)):
-                        raise
-                pushed = time.monotonic()
-            time.sleep(_LAST_PAUSE_SECONDS if ended else _POLL_SECONDS)
-    for outcome in sync(folder.parent, uri, only_meant_for=destination(uri)):
+        kept = {path for path in journals(pending) if path != folder and not is_live(path)}
+        followed: dict[Path, Followed] = {}
+        busy = time.monotonic()
+        while time.monotonic() - busy < _LINGER_SECONDS:
+            for path in set(journals(pending)) - kept:
+                followed.setdefault(path, Followed(path, uri)).push()
+                busy = time.monotonic()
+            if kept and time.monotonic() - busy >= _POLL_SECONDS:
+                _sync_kept(pending, uri)
+                kept = set(journals(pending))
+            time.sleep(_POLL_SECONDS)
+
+
+def _sync_kept(pending: Path, uri: str) -> None:
+    for outcome in sync(pending, uri, only_meant_for=destination(uri)):
         if outcome.error is not None:
             raise outcome.error
+
+
+@contextmanager
+def sole_deliverer(pending: Path, uri: str) -> Iterator[bool]:
+    """Hold the lock of those who follow the runs of one store; yields whether it is held."""
+    path = deliverer_file(pending, uri, "lock")
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def deliverer_file(pending: Path, uri: str, suffix: str) -> Path:
+    """Return the lock or the log of the process that follows the runs of a store.
+
+    It is another process where a user or a password is another.
+    """
+    secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}") for name in _CREDENTIALS]
+    key = hashlib.sha256(repr((uri, secrets)).encode()).hexdigest()[:12]
+    return pending / f".delivery-{key}.{suffix}"
 
 
 @dataclass(frozen=True)

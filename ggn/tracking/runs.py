@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ggn.tracking.delivery import deliverer_file, sole_deliverer
 from ggn.tracking.journal import Journal, journals
 from ggn.tracking.store import PENDING, destination, tracking_uri
 
 _log = logging.getLogger(__name__)
 _SERVER_SECONDS = 20.0
 """How long an ended run waits for a server: twice what one unanswered request takes."""
+_POLL_SECONDS = 0.05
 _LOCAL_SECONDS = 300.0  # for a database, whose tables may have to be made first
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    """Deliveries may outlive this process; Python would warn of children that still run."""
+    for process in _started:
+        process.returncode = process.poll() or 0
 
 
 def is_tracking() -> bool:
@@ -65,34 +78,47 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _start_delivery(folder: Path) -> subprocess.Popen[bytes] | None:
-    """Start the process that delivers the journal; what it says goes to `delivery.log`."""
+    """Start a process that delivers this journal and later ones, unless there is one already."""
     try:
-        with (folder / "delivery.log").open("wb") as log:
-            return subprocess.Popen(  # noqa: S603 (fixed arguments)
+        with deliverer_file(folder.parent, tracking_uri(), "log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 (fixed arguments)
                 [sys.executable, "-m", "ggn.tracking", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+        _started[:] = [earlier for earlier in _started if earlier.poll() is None] + [process]
+        return process
     except OSError as error:
         _log.warning("this run is kept, not delivered: %s", error)
         return None
 
 
 def _await(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Give the delivery its time, then end it; say so where runs are left."""
-    log, uri = folder / "delivery.log", tracking_uri()
+    """Give the delivery of an ended run its time; say so where it is left."""
+    uri = tracking_uri()
     seconds = _SERVER_SECONDS if uri.startswith("http") else _LOCAL_SECONDS
-    try:
-        process.wait(seconds)
-        lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-        reason = lines[-1] if lines else "the delivery ended early"
-    except subprocess.TimeoutExpired:
+    deadline = time.monotonic() + seconds
+    while folder.exists() and time.monotonic() < deadline:
+        if process.poll() is not None and not _is_delivering(uri):
+            if process.returncode != 0 or (again := _start_delivery(folder)) is None:
+                break
+            process = again  # the one that was there before has just ended
+        time.sleep(_POLL_SECONDS)
+    if not folder.exists():
+        return
+    if process.poll() is None:
         process.kill()
         process.wait()
+    log = deliverer_file(folder.parent, uri, "log")
+    lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
+    reason = lines[-1] if lines else "the delivery ended early"
+    if time.monotonic() >= deadline:
         reason = f"{destination(uri)}: not done within {seconds:g} seconds"
-    if process.returncode != 0:
-        kept = len(journals(PENDING))
-        _log.warning(
-            "%s; %d run(s) kept in %s: `ggn track sync` delivers them", reason, kept, PENDING
-        )
+    kept = len(journals(PENDING))
+    _log.warning("%s; %d run(s) kept in %s: `ggn track sync` delivers them", reason, kept, PENDING)
+
+
+def _is_delivering(uri: str) -> bool:
+    with sole_deliverer(PENDING, uri) as free:
+        return not free

@@ -175,6 +175,63 @@ def test_a_killed_run_is_delivered_as_killed_by_the_process_that_it_leaves(serve
     assert (run.info.status, run.data.metrics) == ("KILLED", {"loss": 1.0})
 
 
+@pytest.fixture
+def nobody_delivers(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """The next `n` processes that are to deliver end at once, as those that find another one do."""
+
+    def idle(count: int) -> None:
+        start, left = runs._start_delivery, iter(range(count))
+
+        def start_or_not(folder: Path) -> subprocess.Popen[bytes] | None:
+            if next(left, None) is None:
+                return start(folder)
+            return subprocess.Popen([sys.executable, "-c", ""])
+
+        monkeypatch.setattr(runs, "_start_delivery", start_or_not)
+
+    return idle
+
+
+def test_the_process_that_delivered_one_run_delivers_the_next(
+    local_store: str, nobody_delivers: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Loading MLflow takes seconds: once for all stages of a `dvc repro`."""
+    with open_run("first", "run", tags={}, params={}):
+        pass
+    nobody_delivers(1000)
+    with open_run("second", "run", tags={}, params={}) as journal:
+        assert journal is not None
+        journal.metrics({"loss": 1.0})
+    (run,) = runs_of(local_store, "second")
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 1.0})
+    assert caplog.text == ""
+
+
+def test_where_that_process_has_just_ended_another_one_is_started(
+    local_store: str, nobody_delivers: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    nobody_delivers(1)
+    with open_run("alone", "run", tags={}, params={}):
+        pass
+    (run,) = runs_of(local_store, "alone")
+    assert run.info.status == "FINISHED"
+    assert caplog.text == ""
+
+
+def test_runs_kept_from_before_are_delivered_with_the_next(local_store: str) -> None:
+    write_run("meant-for-another-store")
+    journal = Journal.create(
+        PENDING, experiment="kept", name="run", destination=destination(local_store), tags={}
+    )
+    journal.end("FINISHED")
+    with open_run("next", "run", tags={}, params={}):
+        pass
+    wait_for(lambda: not journal.folder.exists())
+    (run,) = runs_of(local_store, "kept")
+    assert run.info.status == "FINISHED"
+    assert len(journals(PENDING)) == 1
+
+
 def test_a_run_that_goes_on_is_delivered_up_to_now(server: Any) -> None:
     journal = write_run("going-on", end=None)
     assert states(sync(PENDING, server.url)) == ["running"]
