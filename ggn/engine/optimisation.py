@@ -1,10 +1,10 @@
-"""Stochastic gradient descent with a learning rate that is a pure function of the step."""
+"""The optimiser, and a learning rate that is a pure function of the step."""
 
 import math
 from typing import Any
 
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ggn.engine.params import TrainingParams
@@ -50,23 +50,39 @@ def _schedule(step: int, params: TrainingParams, images: int) -> float:
 
 
 def parameter_groups(module: nn.Module, params: TrainingParams) -> list[dict[str, Any]]:
-    """Return SGD's groups of the parameters that learn, without decay on vectors if so asked.
+    """Return the groups of the parameters that learn, those of the backbone last.
 
-    Biases and the scales and shifts of normalisation layers are the parameters of one dimension.
+    The backbone (the submodule of that name, if there is one) has its own share of the learning
+    rate. Biases and the scales and shifts of normalisation layers, which are the parameters of one
+    dimension, have no weight decay if so asked.
     """
-    learning = [p for p in module.parameters() if p.requires_grad]
-    if params.decay_norm_and_bias:
-        return [{"params": learning, "weight_decay": params.weight_decay}]
+    lr = scaled_lr(params)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    named = sorted(module.named_parameters(), key=lambda item: _is_of_backbone(item[0]))
+    for name, parameter in named:
+        if parameter.requires_grad:
+            share = params.backbone_lr_share if _is_of_backbone(name) else 1.0
+            spared = parameter.ndim <= 1 and not params.decay_norm_and_bias
+            decay = 0.0 if spared else params.weight_decay
+            groups.setdefault((lr * share, decay), []).append(parameter)
     return [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": params.weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
     ]
 
 
-def configure_sgd(module: nn.Module, params: TrainingParams, images: int) -> dict[str, Any]:
-    """Return what `LightningModule.configure_optimizers` wants: SGD and its per-step schedule."""
+def _is_of_backbone(name: str) -> bool:
+    return name.startswith("backbone.")
+
+
+def configure_optimizer(module: nn.Module, params: TrainingParams, images: int) -> dict[str, Any]:
+    """Return what `LightningModule.configure_optimizers` wants: optimiser, per-step schedule."""
     groups = parameter_groups(module, params)
-    optimiser = SGD(groups, lr=scaled_lr(params), momentum=params.momentum)
+    optimiser = (
+        SGD(groups, momentum=params.momentum)
+        if params.optimizer == "sgd"
+        else AdamW(groups, betas=(params.momentum, 0.999))
+    )
     scheduler = LambdaLR(optimiser, lambda step: lr_factor(step, params, images))
     return {
         "optimizer": optimiser,

@@ -47,16 +47,21 @@ class TrainingParams(BaseModel):
     """Passes over the training images; a fraction is allowed."""
     batch_size: int = Field(8, ge=1)
     """Images of one optimisation step, over all devices together."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """Stochastic gradient descent with momentum, or Adam with decoupled weight decay, which wants a
+    far smaller `lr` and learns faster from random weights."""
     lr: float = Field(0.02, gt=0)
     """Learning rate after the warm-up, for batches of `lr_batch_size`."""
     lr_batch_size: int | None = Field(None, ge=1)
-    """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
+    """Batch that `lr` is meant for: it is lr × batch_size / lr_batch_size; `null`: lr as it is."""
+    backbone_lr_share: float = Field(1.0, gt=0, le=1)
+    """Share of the learning rate that the backbone learns at."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of stochastic gradient descent."""
+    """Momentum of stochastic gradient descent, or of AdamW's mean gradient (its beta 1)."""
     weight_decay: float = Field(1e-4, ge=0)
-    """L2 penalty."""
+    """L2 penalty of stochastic gradient descent, or AdamW's decay."""
     decay_norm_and_bias: bool = True
-    """Whether the penalty also acts on biases and normalisation layers (the reference does so)."""
+    """Whether the decay also acts on biases and normalisation layers (the reference does so)."""
     warmup_steps: int = Field(500, ge=0)
     """Steps over which the learning rate rises linearly; 0 for none."""
     warmup_factor: float = Field(0.001, gt=0, le=1)
@@ -82,6 +87,8 @@ class TrainingParams(BaseModel):
     """Processes that read images; 0 reads them in the training process."""
     checkpoint_steps: int = Field(500, ge=1)
     """Steps between two checkpoints from which a killed training resumes."""
+    weights_dtype: Literal["float32", "float16"] = "float32"
+    """How the trained weights are stored; half precision takes half the space."""
     log_steps: int = Field(20, ge=1)
     """Steps between two points of the logged curves."""
 

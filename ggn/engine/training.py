@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
-from ggn.engine.optimisation import configure_sgd, scaled_lr, total_steps
+from ggn.engine.optimisation import configure_optimizer, scaled_lr, total_steps
 from ggn.engine.params import TrainingParams
 from ggn.engine.processes import mean_over_processes
 from ggn.engine.trainer import (
@@ -45,8 +45,8 @@ class Training(L.LightningModule):
         self.images_seen = 0
 
     def configure_optimizers(self) -> Any:
-        """Return SGD and the per-step schedule of the params."""
-        return configure_sgd(self.network, self.params, self.images)
+        """Return the optimiser and the per-step schedule of the params."""
+        return configure_optimizer(self.network, self.params, self.images)
 
     def note(self, losses: Tensor, images: int) -> Tensor:
         """Remember one step's loss; return its parts (N,), averaged over the processes."""
@@ -148,6 +148,6 @@ def train(
     }
     if trainer.is_global_zero:
         card = {"kind": kind, "params": params.model_dump(), "seed": seed, "training": metrics}
-        save_weights(module.network, out_dir, card)
+        save_weights(module.network, out_dir, card, params.weights_dtype)
         clear_scratch(scratch_dir)
     return metrics

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -16,20 +16,39 @@ class WeightsError(ValueError):
     """A weights folder that is missing, damaged or of another kind."""
 
 
-def save_weights(module: nn.Module, folder: str | Path, card: dict[str, Any]) -> None:
+def save_weights(
+    module: nn.Module,
+    folder: str | Path,
+    card: dict[str, Any],
+    dtype: Literal["float32", "float16"] = "float32",
+) -> None:
     """Write the module's state and its card; each file appears whole or not at all.
 
-    `card` is JSON data that says what the weights are: at least `kind` ("affinity", "detector").
-    The SHA-256 of the weights is added to it, so that files of two runs are never taken together.
+    Args:
+        module: of the weights.
+        folder: gets `weights.safetensors` and `card.json`.
+        card: JSON data that says what the weights are: at least `kind` ("affinity", "detector").
+            The precision and the SHA-256 of the weights are added to it, so that files of two runs
+            are never taken together.
+        dtype: how floating-point values are stored. The loaders make them float32 again.
+
+    Raises:
+        WeightsError: a value is not finite, or too large for float16.
     """
     if not isinstance(card.get("kind"), str):
         raise ValueError(f"a card must say its kind, got keys {sorted(card)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    stored = torch.float16 if dtype == "float16" else torch.float32
+    state = {
+        key: value.detach()
+        .to("cpu", stored if value.is_floating_point() else value.dtype)
+        .contiguous()
+        for key, value in module.state_dict().items()
+    }
     _refuse_non_finite(state, folder)
     blob = safetensors.torch.save(state)
-    card = {**card, "weights_sha256": hashlib.sha256(blob).hexdigest()}
+    card = {**card, "precision": dtype, "weights_sha256": hashlib.sha256(blob).hexdigest()}
     text = json.dumps(card, indent=2, allow_nan=False) + "\n"
     _replace(folder / "weights.safetensors", blob)
     _replace(folder / "card.json", text.encode())

@@ -156,7 +156,7 @@ def halve(source: Path, target: Path) -> None:
     )
     network.load_state_dict(state)
     given = card.pop("weights_sha256")
-    save_weights(network.half(), target, {**card, "precision": "float16", "float32_sha256": given})
+    save_weights(network, target, {**card, "float32_sha256": given}, "float16")
 
 
 def _sha256(path: Path) -> str:

@@ -1,3 +1,5 @@
+"""Optimiser, learning rate and length of a training, by hand."""
+
 import math
 from collections.abc import Callable
 
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ggn.engine.optimisation import (
-    configure_sgd,
+    configure_optimizer,
     lr_factor,
     parameter_groups,
     scaled_lr,
@@ -73,7 +75,7 @@ def test_the_learning_rate_follows_the_batch_if_so_asked(
         lr=0.02, batch_size=batch_size, lr_batch_size=lr_batch_size, warmup_steps=0
     )
     assert scaled_lr(params) == pytest.approx(expected)
-    optimiser = configure_sgd(net(), params, images=100)["optimizer"]
+    optimiser = configure_optimizer(net(), params, images=100)["optimizer"]
     assert optimiser.param_groups[0]["lr"] == scaled_lr(params)
 
 
@@ -96,6 +98,37 @@ def test_weight_decay_may_spare_norms_and_biases() -> None:
     assert len(everything["params"]) == 5
 
 
+class WithBackbone(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+
+
+def test_the_backbone_may_learn_more_slowly_than_the_rest() -> None:
+    params = TrainingParams(lr=0.1, backbone_lr_share=0.2, decay_norm_and_bias=False)
+    groups = parameter_groups(WithBackbone(), params)
+    rates = [(group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
+    assert rates == [
+        (0.1, 1e-4, 1),
+        (0.1, 0.0, 1),
+        (pytest.approx(0.02), 1e-4, 1),
+        (pytest.approx(0.02), 0.0, 1),
+    ]
+    (everything,) = parameter_groups(WithBackbone(), TrainingParams())
+    assert len(everything["params"]) == 4
+
+
+def test_adamw_by_hand() -> None:
+    """The first step is lr × sign of the gradient, after a decay of lr × weight_decay."""
+    params = TrainingParams(optimizer="adamw", lr=0.1, weight_decay=0.2, warmup_steps=0)
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 2.0)
+    optimiser = configure_optimizer(module, params, images=8)["optimizer"]
+    (3 * module(torch.ones(1, 1))).sum().backward()
+    optimiser.step()
+    assert module.weight.item() == pytest.approx(2 * (1 - 0.1 * 0.2) - 0.1)
+
+
 @pytest.mark.parametrize("spare", [False, True])
 def test_frozen_parameters_are_left_out(spare: bool) -> None:
     module = net()
@@ -109,7 +142,7 @@ def test_sgd_follows_the_schedule() -> None:
         epochs=1, batch_size=1, lr=0.5, warmup_steps=2, warmup_factor=0.5, milestones=[0.75]
     )
     module = nn.Linear(1, 1, bias=False)
-    configured = configure_sgd(module, params, images=4)
+    configured = configure_optimizer(module, params, images=4)
     optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     assert configured["lr_scheduler"]["interval"] == "step"
     seen = []
@@ -124,7 +157,7 @@ def test_one_step_by_hand() -> None:
     params = TrainingParams(lr=0.1, momentum=0.5, weight_decay=0.2, warmup_steps=0)
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 2.0)
-    optimiser = configure_sgd(module, params, images=8)["optimizer"]
+    optimiser = configure_optimizer(module, params, images=8)["optimizer"]
     closure: Callable[[], None] = lambda: module(torch.ones(1, 1)).sum().backward()  # noqa: E731
     for expected in (2 - 0.1 * (1 + 0.2 * 2), 1.86 - 0.1 * (0.5 * 1.4 + 1 + 0.2 * 1.86)):
         optimiser.zero_grad()

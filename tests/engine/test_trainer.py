@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
-from ggn.engine.optimisation import configure_sgd, total_steps
+from ggn.engine.optimisation import configure_optimizer, total_steps
 from ggn.engine.params import TrainingParams
 from ggn.engine.trainer import (
     DrawOrder,
@@ -63,7 +63,7 @@ class Line(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        return configure_sgd(self.net, PARAMS, IMAGES)
+        return configure_optimizer(self.net, PARAMS, IMAGES)
 
 
 def samples(poisoned: int | None = None) -> list[tuple[Tensor, int]]:

@@ -121,3 +121,28 @@ def test_values_that_are_not_finite_are_neither_written_nor_read(
 def test_a_card_must_say_its_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must say its kind, got keys \['params'\]"):
         save_weights(nn.Linear(1, 1), tmp_path, {"params": {}})
+
+
+def test_weights_stored_in_half_precision_come_back_close_and_say_so(tmp_path: Path) -> None:
+    module = nn.BatchNorm1d(3)
+    nn.init.constant_(module.weight, 1 + 2**-12)
+    save_weights(module, tmp_path / "whole", {"kind": "detector"})
+    save_weights(module, tmp_path / "half", {"kind": "detector"}, "float16")
+    (whole, whole_card), (half, half_card) = (
+        load_weights(tmp_path / name, "detector") for name in ("whole", "half")
+    )
+    assert (whole_card["precision"], half_card["precision"]) == ("float32", "float16")
+    assert (whole["weight"].dtype, half["weight"].dtype) == (torch.float32, torch.float16)
+    assert half["num_batches_tracked"].dtype == torch.int64, "a count is no fraction"
+    assert whole["weight"][0] == 1 + 2**-12
+    assert half["weight"][0] == 1
+    module.load_state_dict(half)
+    assert module.weight.dtype == torch.float32
+
+
+def test_a_value_too_large_for_half_precision_is_refused(tmp_path: Path) -> None:
+    module = nn.Linear(1, 1)
+    nn.init.constant_(module.bias, 7e4)
+    with pytest.raises(WeightsError, match="bias has values that are not finite"):
+        save_weights(module, tmp_path, {"kind": "detector"}, "float16")
+    assert list(tmp_path.iterdir()) == []
