@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ggn.evaluation import evaluate
-from ggn.evaluation.average_recall import BUDGETS
+from ggn.evaluation.budget import BUDGETS
 
 Results = list[dict[str, Any]]
 

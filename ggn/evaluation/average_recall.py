@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.evaluation.budget import BUDGETS, Spent
 from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
-
-BUDGETS = (10, 20, 30, 50, 100, 300, 500, 1000, 1500)
-"""Detections per image, the k of AR_k; detections beyond the last are never looked at."""
 
 REFERENCE_BUDGET = 100
 """Detections per image for recall by size, and for AP but under `federated`."""
@@ -49,20 +47,14 @@ class Tally:
     hits: list[NDArray[np.uint16]] = field(default_factory=list)
     ignored: list[NDArray[np.uint16]] = field(default_factory=list)
 
-    def add_recall(self, hit: Bools, n_objects: int) -> None:
-        """Add an image: `hit` (T, D) of the detections in the budget, best first."""
-        hits_so_far = np.zeros((hit.shape[0], hit.shape[1] + 1), np.int64)
-        np.cumsum(hit, axis=1, out=hits_so_far[:, 1:])
-        # Each image has its own budget; one with fewer detections simply spends less of it.
-        self.hits_per_budget += hits_so_far[:, np.minimum(BUDGETS, hit.shape[1])].T
+    def add(self, spent: Spent, scores: NDArray[np.float64], n_objects: int) -> None:
+        """Add an image: what one view of it has spent, and the scores (D,) of its detections."""
+        self.hits_per_budget += spent.hits_per_budget
         self.n_objects += n_objects
-
-    def add_precision(self, scores: NDArray[np.float64], hit: Bools, ignored: Bools) -> None:
-        """Add an image: scores (D,), `hit` and `ignored` (T, D) of the best, in order."""
-        if len(scores):  # most categories of a federated dataset have none in an image
-            self.scores.append(scores)
-            self.hits.append(_pack(hit))
-            self.ignored.append(_pack(ignored))
+        if len(spent.best):  # most categories of a federated dataset have none in an image
+            self.scores.append(scores[spent.best])
+            self.hits.append(spent.hit_at)
+            self.ignored.append(spent.ignored_at)
 
     def recall(self) -> NDArray[np.float64]:
         """Recall (K, T) per budget and IoU threshold; there must be objects."""
@@ -89,12 +81,6 @@ class Tally:
             reached = level < len(n_hits)
             row[reached] = best_from_here[level[reached]]
         return precision
-
-
-def _pack(flags: Bools) -> NDArray[np.uint16]:
-    """Flags (T, N) as N sets of thresholds: bit t of a set is row t."""
-    bits = np.uint16(1) << np.arange(len(flags), dtype=np.uint16)
-    return np.asarray(bits @ flags.astype(np.uint16), np.uint16)
 
 
 def within_ranges(areas: NDArray[np.float64]) -> Bools:

@@ -9,16 +9,18 @@ import math
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json
 from ggn.core.masks import areas, from_segmentation
-from ggn.evaluation.matching import Bools
+from ggn.evaluation.detections import Detections
 from ggn.evaluation.params import IouType
-from ggn.evaluation.run_lengths import are_sound
+from ggn.evaluation.run_lengths import Bools, RunLengths, are_sound
 
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
@@ -41,6 +43,22 @@ class Images:
     sizes_hw: Mapping[int, tuple[int, int]]
     federation: Mapping[int, "Federation"]
     """By image id; empty unless the dataset is federated, as LVIS is."""
+
+    def sizes_of(self, image_ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Height and width (N, 2) of images, -1 if they state none; None if one is unknown."""
+        known, sizes_hw = self._table
+        places = np.searchsorted(known, image_ids)
+        if not len(known):
+            return sizes_hw if not len(image_ids) else None
+        are_known = known[np.minimum(places, len(known) - 1)] == image_ids
+        return sizes_hw[places] if are_known.all() else None
+
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids, ascending, and sizes."""
+        ids = sorted(self.ids)
+        sizes_hw = [self.sizes_hw.get(id_, (-1, -1)) for id_ in ids]
+        return np.array(ids, np.int64), np.array(sizes_hw, np.int64).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -100,35 +118,56 @@ def read_annotations(
     return Annotations(images, categories, [shapes.with_area(record) for record in objects])
 
 
-def read_predictions(
-    predictions: Path | str | Sequence[Record],
-    images: Images,
-    iou_types: Sequence[IouType],
-    name: str = "predictions",
-) -> list[Record]:
-    """Records of a COCO results file, or of the list called `name`, with masks as compressed RLE.
+class PredictionCheck:
+    """What a record of a COCO results file must hold.
 
-    A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
+    That is `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
     `category_id` may be missing.
-
-    Raises:
-        CocoError: naming file, record, key and what is allowed, for every fault.
-        FileNotFoundError: no such file.
     """
-    file, records = _load(predictions, name)
-    shapes = _Shapes(images, iou_types)
 
-    def faults_of(record: Record) -> Iterator[str]:
+    def __init__(self, file: str, images: Images, iou_types: Sequence[IouType]) -> None:
+        self.file = file
+        self.images = images
+        self.compares_masks = "segm" in iou_types
+        self._shapes = _Shapes(images, iou_types)
+
+    def records(self, records: Sequence[Any], first: int) -> tuple[list[Record], list[Fault]]:
+        """Those without a fault, their masks as compressed RLE, and the faults of the others.
+
+        Args:
+            records: of any kind.
+            first: the number of the first one in its file.
+        """
+        place = _Place(self.file, "predictions", first)
+        return _sorted_out(place, records, self._faults_of, self._shapes, self._are_plain)
+
+    def are_sound(self, detections: Detections, sizes_hw: NDArray[np.int64]) -> bool:
+        """Whether columns surely have no fault, without a look at each record.
+
+        Args:
+            detections: N, with their masks where those are compared.
+            sizes_hw: (N, 2) height and width that the masks state.
+        """
+        boxes = detections.boxes_xywh[detections.has_box]
+        sizes = self.images.sizes_of(detections.image_ids)
+        if sizes is None or not np.isfinite(detections.scores).all():
+            return False
+        if not (np.isfinite(boxes).all() and (boxes[:, 2:] >= 0).all()):
+            return False
+        if not self.compares_masks:
+            return bool(detections.has_box.all())
+        n_pixels = sizes.prod(axis=1)
+        return np.array_equal(sizes, sizes_hw) and bool(are_sound(detections.masks, n_pixels).all())
+
+    def _faults_of(self, record: Record) -> Iterator[str]:
         if not _is_finite(record.get("score")):
             yield f"score must be a finite number, got {_short(record.get('score'))}"
         if not _is_integer(record.get("category_id", 0)):
             yield f"category_id must be an integer, got {_short(record['category_id'])}"
-        yield from shapes.faults_of(record)
+        yield from self._shapes.faults_of(record)
 
-    def are_plain(batch: Sequence[Any]) -> bool:
-        return _have_plain_numbers(batch, images.ids)
-
-    return _checked(file, "predictions", records, faults_of, shapes, are_plain)
+    def _are_plain(self, batch: Sequence[Any]) -> bool:
+        return _have_plain_numbers(batch, self.images.ids)
 
 
 def _have_plain_numbers(batch: Sequence[Any], image_ids: frozenset[int]) -> bool:
@@ -161,20 +200,54 @@ def _load(source: Any, name: str) -> tuple[str, Any]:
     return name, source
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where records stand, for messages."""
+
+    file: str
+    section: str
+    first: int = 0
+    """The number of the first of them in the section."""
+
+    def fault(self, index: int, record: Any, reason: str) -> Fault:
+        keys = [key for key in ("id", "image_id") if isinstance(record, Mapping) and key in record]
+        ids = ", ".join(f"{key} {_short(record[key])}" for key in keys)
+        where = f"{self.section}[{self.first + index}]" + (f" ({ids})" if ids else "")
+        return Fault(self.file, where, reason)
+
+
 def _checked(
     file: str,
     section: str,
     records: Any,
     faults_of: FaultsOf,
     shapes: "_Shapes | None" = None,
-    are_plain: Callable[[Sequence[Any]], bool] | None = None,
 ) -> list[Record]:
-    """The records, their masks read if there are `shapes`, unless one has a fault.
+    """The records, their masks read if there are `shapes`, unless one has a fault."""
+    if not isinstance(records, list | tuple):
+        raise CocoError([not_a_list(file, section, records)])
+    checked, faults = _sorted_out(_Place(file, section), records, faults_of, shapes)
+    if faults:
+        raise CocoError(faults)
+    return checked
+
+
+def not_a_list(file: str, section: str, records: Any) -> Fault:
+    """The fault of a section that holds something else than records."""
+    return Fault(file, section, f"must be a list, got {_short(records)}")
+
+
+def _sorted_out(
+    place: _Place,
+    records: Sequence[Any],
+    faults_of: FaultsOf,
+    shapes: "_Shapes | None" = None,
+    are_plain: Callable[[Sequence[Any]], bool] | None = None,
+) -> tuple[list[Record], list[Fault]]:
+    """The records without a fault, their masks read if there are `shapes`, and all faults.
 
     Batches whose masks are sound and that `are_plain` have none.
     """
-    if not isinstance(records, list | tuple):
-        raise CocoError([Fault(file, section, f"must be a list, got {_short(records)}")])
     checked: list[Record] = []
     faults: list[Fault] = []
     for index, (record, is_ready, is_plain) in enumerate(_batched(records, shapes, are_plain)):
@@ -188,10 +261,8 @@ def _checked(
                 checked.append(record if is_ready or shapes is None else shapes.with_mask(record))
             except ValueError as error:
                 reasons = [f"segmentation: {error}"]
-        faults += [Fault(file, _where(section, index, record), reason) for reason in reasons]
-    if faults:
-        raise CocoError(faults)
-    return checked
+        faults += [place.fault(index, record, reason) for reason in reasons]
+    return checked, faults
 
 
 def _batched(
@@ -205,12 +276,6 @@ def _batched(
         ready = np.zeros(len(batch), bool) if shapes is None else shapes.have_sound_masks(batch)
         plain = itertools.repeat(are_plain is not None and are_plain(batch), len(batch))
         yield from zip(batch, ready.tolist(), plain, strict=True)
-
-
-def _where(section: str, index: int, record: Any) -> str:
-    keys = [key for key in ("id", "image_id") if isinstance(record, Mapping) and key in record]
-    ids = ", ".join(f"{key} {_short(record[key])}" for key in keys)
-    return f"{section}[{index}]" + (f" ({ids})" if ids else "")
 
 
 def _unique_id(*text_keys: str) -> FaultsOf:
@@ -290,9 +355,10 @@ class _Shapes:
         sizes_hw = [self._size_if_compressed(record) for record in records]
         candidates = [index for index, size_hw in enumerate(sizes_hw) if size_hw is not None]
         ready = np.zeros(len(records), bool)
+        n_pixels = [height * width for height, width in filter(None, sizes_hw)]
         ready[candidates] = are_sound(
-            [records[index]["segmentation"]["counts"] for index in candidates],
-            [height * width for height, width in filter(None, sizes_hw)],
+            RunLengths.of([records[index]["segmentation"]["counts"] for index in candidates]),
+            np.array(n_pixels, np.int64),
         )
         return ready
 
