@@ -84,12 +84,12 @@ inline void match(const Pairs& pairs, std::size_t n_detections, std::size_t n_ob
 
 // What one view of an image adds to recall and precision.
 struct Spent {
-  std::int64_t* hits;      // (K, T) detections within each budget that hit
-  std::int64_t* n_best;    // how many of the following are filled
-  std::int32_t* best;      // (P,) the detections that precision looks at, in order
-  Thresholds* hit;         // (P,) where they hit
-  Thresholds* ignored;     // (P,) where they are neither a hit nor a false alarm
-  std::uint16_t* places;   // (D,) the place of each detection in the budget, from 1; never without
+  std::int64_t* hits;     // (K, T) detections within each budget that hit
+  std::int64_t* n_best;   // how many of the following are filled
+  std::int32_t* best;     // (P,) the detections that precision looks at, in order
+  Thresholds* hit;        // (P,) where they hit
+  Thresholds* ignored;    // (P,) where they are neither a hit nor a false alarm
+  std::uint16_t* places;  // (D,) the place of each detection in the budget, from 1; never without
 };
 
 // Spend the budget in order of the detections; `budgets` ascend. A detection on an ignored object

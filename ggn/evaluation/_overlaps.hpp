@@ -13,21 +13,24 @@ namespace ggn {
 // number of pixels.
 using Ends = std::vector<std::uint32_t>;
 
-// Append one mask of n_pixels; false unless the text is well formed, the runs fill the image and
-// none but the first is shorter than `shortest`. A character carries 5 bits, and says whether the
-// number goes on; from the fourth on, numbers are differences to the one before the last. What a
-// refused text has appended must be thrown away.
+// Append one mask of n_pixels; false, and nothing appended, unless the text is well formed, the
+// runs fill the image and none but the first is shorter than `shortest`. A character carries 5
+// bits, and says whether the number goes on; from the fourth on, numbers are differences to the one
+// before the last.
 inline bool append_runs(const char* text, std::int64_t length, std::int64_t n_pixels,
                         std::int64_t shortest, Ends& ends) {
   constexpr int kMaxBits = 30;  // more than any run
-  std::int64_t before_last = 0, last = 0, end = 0;
-  std::int64_t runs = 0;
+  const std::size_t first = ends.size();
+  ends.resize(first + static_cast<std::size_t>(length));  // no more numbers than characters
+  std::uint32_t* const out = ends.data() + first;
+  std::int64_t before_last = 0, last = 0, end = 0, runs = 0;
+  const auto refuse = [&] { return ends.resize(first), false; };
   for (std::int64_t i = 0; i < length; ++runs) {
     std::int64_t number = 0;
     for (int bits = 0;;) {
-      if (i == length || bits == kMaxBits) return false;
+      if (i == length || bits == kMaxBits) return refuse();
       const int value = static_cast<unsigned char>(text[i++]) - 48;
-      if (value < 0 || value > 63) return false;
+      if (value < 0 || value > 63) return refuse();
       number |= static_cast<std::int64_t>(value & 31) << bits;
       bits += 5;
       if (value & 32) continue;
@@ -35,13 +38,15 @@ inline bool append_runs(const char* text, std::int64_t length, std::int64_t n_pi
       break;
     }
     const std::int64_t run = runs > 2 ? number + before_last : number;
-    if (run < (runs ? shortest : 0) || run > n_pixels - end) return false;
+    if (run < (runs ? shortest : 0) || run > n_pixels - end) return refuse();
     end += run;
-    ends.push_back(static_cast<std::uint32_t>(end));
+    out[runs] = static_cast<std::uint32_t>(end);
     before_last = last;
     last = run;
   }
-  return runs && end == n_pixels;
+  if (!runs || end != n_pixels) return refuse();
+  ends.resize(first + static_cast<std::size_t>(runs));
+  return true;
 }
 
 // Read one mask alone.

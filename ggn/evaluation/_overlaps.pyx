@@ -103,13 +103,19 @@ cdef int _refuse(Texts texts, int64_t index) except -1:
     raise ValueError(f"mask {index} has unsound run lengths: {text.decode('ascii', 'replace')!r}")
 
 
-cdef object _areas(const Masks* masks):
-    areas = np.zeros(masks.areas.size())
-    cdef double[::1] out = areas
+cdef tuple _boxes_and_areas(const Masks* masks):
+    boxes, areas = np.zeros((masks.boxes.size(), 4)), np.zeros(masks.areas.size())
+    cdef double[:, ::1] out_boxes = boxes
+    cdef double[::1] out_areas = areas
     cdef size_t i
-    for i in range(masks.areas.size()):
-        out[i] = masks.areas[i]
-    return areas
+    with nogil:
+        for i in range(masks.boxes.size()):
+            out_boxes[i, 0] = masks.boxes[i].x1
+            out_boxes[i, 1] = masks.boxes[i].y1
+            out_boxes[i, 2] = masks.boxes[i].x2 - masks.boxes[i].x1
+            out_boxes[i, 3] = masks.boxes[i].y2 - masks.boxes[i].y1
+            out_areas[i] = masks.areas[i]
+    return boxes, areas
 
 
 def boxes_and_areas(
@@ -122,19 +128,11 @@ def boxes_and_areas(
     cdef Texts texts = _texts(memory, starts, lengths)
     cdef Masks masks
     cdef int64_t unsound
-    cdef size_t i
     with nogil:
         unsound = read_masks(texts, height, width, masks)
     if unsound >= 0:
         _refuse(texts, unsound)
-    boxes = np.zeros((masks.boxes.size(), 4))
-    cdef double[:, ::1] out = boxes
-    for i in range(masks.boxes.size()):
-        out[i, 0] = masks.boxes[i].x1
-        out[i, 1] = masks.boxes[i].y1
-        out[i, 2] = masks.boxes[i].x2 - masks.boxes[i].x1
-        out[i, 3] = masks.boxes[i].y2 - masks.boxes[i].y1
-    return boxes, _areas(&masks)
+    return _boxes_and_areas(&masks)
 
 
 def mask_iou(
@@ -168,7 +166,7 @@ def mask_iou(
     if iou.size:
         with nogil:
             mask_iou_(masks, others, &crowd[0], &out[0, 0])
-    return iou, _areas(&masks)
+    return iou, *_boxes_and_areas(&masks)
 
 
 def box_iou(

@@ -47,12 +47,12 @@ class Tally:
     hits: list[NDArray[np.uint16]] = field(default_factory=list)
     ignored: list[NDArray[np.uint16]] = field(default_factory=list)
 
-    def add(self, spent: Spent, scores: NDArray[np.float64], n_objects: int) -> None:
-        """Add an image: what one view of it has spent, and the scores (D,) of its detections."""
+    def add(self, spent: Spent, n_objects: int) -> None:
+        """Add an image: what one view of it has spent, and how many objects count there."""
         self.hits_per_budget += spent.hits_per_budget
         self.n_objects += n_objects
-        if len(spent.best):  # most categories of a federated dataset have none in an image
-            self.scores.append(scores[spent.best])
+        if len(spent.scores):  # most categories of a federated dataset have none in an image
+            self.scores.append(spent.scores)
             self.hits.append(spent.hit_at)
             self.ignored.append(spent.ignored_at)
 

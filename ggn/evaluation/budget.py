@@ -22,8 +22,8 @@ class Spent:
 
     hits_per_budget: NDArray[np.int64]
     """(K, T) hits within each budget at each IoU threshold."""
-    best: NDArray[np.int32]
-    """(P,) the detections that precision looks at, in order."""
+    scores: NDArray[np.float64]
+    """(P,) of the detections that precision looks at, in order."""
     hit_at: NDArray[np.uint16]
     """(P,) where each of them has found an object that counts."""
     ignored_at: NDArray[np.uint16]
@@ -34,6 +34,7 @@ class Spent:
 
 def spend(
     matches: Matches,
+    scores: NDArray[np.float64],
     takes_part: Bools,
     holds_place: Bools,
     excused: Bools,
@@ -43,13 +44,14 @@ def spend(
 
     Args:
         matches: of V views.
+        scores: (D,) of the detections.
         takes_part: (V, D) detections that precision looks at, if they have a place.
         holds_place: (V, D) detections that use up the budget, unless freed.
         excused: (V, D) detections that are no false alarms where they have found nothing; where
             they have found an object that does not count, none is.
         precision_budget: the places that precision looks at.
     """
-    hits, counts, *best, places = _overlaps.spend(
+    hits, counts, best, hit_at, ignored_at, places = _overlaps.spend(
         matches.matched_at,
         matches.hit_at,
         as_bytes(matches.freed),
@@ -59,6 +61,9 @@ def spend(
         precision_budget,
         NEVER,
     )
-    for view, count in enumerate(counts.tolist()):
-        # copies: what is kept of an image must not hold all of it
-        yield Spent(hits[view], *(part[view, :count].copy() for part in best), places[view])
+    # one after the other, so that nothing stays in memory but what is kept
+    is_filled = np.arange(precision_budget) < counts[:, None]
+    kept = scores[best[is_filled]], hit_at[is_filled], ignored_at[is_filled]
+    ends = np.cumsum(counts).tolist()
+    for view, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        yield Spent(hits[view], *(part[start:end] for part in kept), places[view])

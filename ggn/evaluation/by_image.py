@@ -45,15 +45,15 @@ class DetectionsByImage:
             column.append(values)
         self._scores.append(detections.scores)
 
-    def whole(self) -> SortedByImage:
-        """All that was added, to be read; nothing can be added any more."""
+    def whole(self, name: str) -> SortedByImage:
+        """All that was added, under a name for messages; nothing can be added any more."""
         for file in (self._masks, self._boxes):
             file.flush()
         none = np.zeros(0, np.int64)
         columns = [np.concatenate([none, *column]) for column in self._columns]
         for column in self._columns:
             column.clear()
-        return SortedByImage(self, *columns, np.concatenate([np.zeros(0), *self._scores]))
+        return SortedByImage(name, self, *columns, np.concatenate([np.zeros(0), *self._scores]))
 
     def read(self, records: NDArray[np.int64], offsets: NDArray[np.int64]) -> _Bytes:
         """Boxes and masks of the records with these numbers, in any order."""
@@ -79,15 +79,18 @@ class SortedByImage:
     Within an image they keep the order in which they were added.
     """
 
+    have_categories = True
+
     def __init__(
         self,
+        name: str,
         source: DetectionsByImage,
         image_ids: NDArray[np.int64],
         category_ids: NDArray[np.int64],
         lengths: NDArray[np.int64],
         scores: NDArray[np.float64],
     ) -> None:
-        self._source = source
+        self.name, self._source = name, source
         self._category_ids, self._scores = category_ids, scores
         self._offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         self._order = np.argsort(image_ids, kind="stable")
@@ -95,7 +98,7 @@ class SortedByImage:
         self._ends = np.cumsum(counts)
 
     @property
-    def all_have_boxes(self) -> bool:
+    def are_sized_by_box(self) -> bool:
         """Whether every detection states a box."""
         return self._source.all_have_boxes
 

@@ -80,8 +80,16 @@ class Predictions(Protocol):
     """Checked detections of all images, of which only those asked for need to be in memory."""
 
     @property
-    def all_have_boxes(self) -> bool:
-        """Whether every detection states a box."""
+    def name(self) -> str:
+        """Where they are from, for messages."""
+
+    @property
+    def have_categories(self) -> bool:
+        """Whether detections may state a category."""
+
+    @property
+    def are_sized_by_box(self) -> bool:
+        """Whether a detection's size is its box's area, as in pycocotools where all have boxes."""
 
     def by_image(self, image_ids: Sequence[int], most: int) -> Iterator[Callable[[], Detections]]:
         """What reads each image's best detections, at most `most`, best first: on any thread.

@@ -139,6 +139,11 @@ def evaluate_inputs(
             f"protocol {protocol!r} needs {' and '.join(FEDERATION_KEYS)} in the images of the "
             "annotations, as LVIS has them"
         )
+    if rules.needs_federation and not inputs.predictions.have_categories:
+        raise ValueError(
+            f"{inputs.predictions.name}: protocol {protocol!r} compares categories, "
+            "which a store of masks does not have"
+        )
     evaluated = {name: _category_ids(inputs, spec) for name, spec in partitions.items()}
     comparisons = {name: _Comparison() for name in partitions}
     tasks = (
@@ -252,7 +257,9 @@ def _match(
     is_excused = np.repeat([not view.is_exhaustive for view in views.values()], n_ranges)[:, None]
     is_excused = is_excused | np.tile(~within_ranges(image.detection_areas), (len(views), 1))
     budget = protocol.precision_budget if protocol.has_precision else 0
-    spent = list(spend(matches, takes_part, in_each_range("holds_place"), is_excused, budget))
+    spent = list(
+        spend(matches, image.scores, takes_part, in_each_range("holds_place"), is_excused, budget)
+    )
     n_objects = counted.sum(axis=1).tolist()
     return [
         ComparedView(
@@ -277,5 +284,5 @@ def _add(compared: ComparedImage, comparisons: Mapping[str, _Comparison]) -> Non
         for tally, spent, n_objects in zip(
             tallies.values(), view.spent, view.n_objects, strict=True
         ):
-            tally.add(spent, compared.image.scores, n_objects)
+            tally.add(spent, n_objects)
         comparison.places.add(compared.image, view.counted, view.taker, view.spent[0].places)

@@ -16,7 +16,7 @@ from ggn.evaluation.matching import box_iou_xywh
 from ggn.evaluation.params import IouType
 from ggn.evaluation.predictions import read_predictions
 from ggn.evaluation.records import Federation, Images, PredictionCheck, Record, read_annotations
-from ggn.evaluation.run_lengths import Bools, boxes_and_areas, iou_and_areas
+from ggn.evaluation.run_lengths import Bools, boxes_and_areas, mask_iou
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,11 @@ class EvaluationInputs:
     ) -> ImageArrays:
         objects, detections = self.objects.get(image_id, ()), read()
         crowd = np.array([item.get("iscrowd", 0) for item in objects], bool)
-        size_hw = self.images.sizes_hw.get(image_id, (0, 0))
-        boxes = detections.boxes_xywh
-        if iou_type == "segm":
-            masks = [item["segmentation"] for item in objects]
-            iou, areas = iou_and_areas(detections.masks, masks, crowd, size_hw)
-        else:
-            boxes, areas = _boxes_and_areas(detections, size_hw)
-            iou = box_iou_xywh(boxes, _object_boxes(objects), crowd)
-        if self.predictions.all_have_boxes:  # as in pycocotools
+        try:
+            iou, boxes, areas = self._overlaps(image_id, detections, objects, crowd, iou_type)
+        except ValueError as error:
+            raise ValueError(f"{self.predictions.name}: image {image_id}: {error}") from error
+        if self.predictions.are_sized_by_box:
             areas = boxes[:, 2] * boxes[:, 3]
         return ImageArrays(
             iou=iou,
@@ -106,6 +102,24 @@ class EvaluationInputs:
             ),
             federation=self.images.federation.get(image_id),
         )
+
+    def _overlaps(
+        self,
+        image_id: int,
+        detections: Detections,
+        objects: Sequence[Record],
+        crowd: Bools,
+        iou_type: IouType,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """IoU (D, G), boxes (D, 4) and areas (D,); boxes of the masks where none is stated."""
+        size_hw = self.images.sizes_hw.get(image_id, (0, 0))
+        if iou_type == "bbox":
+            boxes, areas = _boxes_and_areas(detections, size_hw)
+            return box_iou_xywh(boxes, _object_boxes(objects), crowd), boxes, areas
+        masks = [item["segmentation"] for item in objects]
+        iou, boxes, areas = mask_iou(detections.masks, masks, crowd, size_hw)
+        stated = detections.boxes_xywh
+        return iou, np.where(np.isnan(stated), boxes, stated), areas
 
 
 def read_inputs(

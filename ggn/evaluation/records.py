@@ -4,7 +4,6 @@ Only that is checked, so that anybody's COCO files will do: no file names, and n
 are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
 """
 
-import itertools
 import math
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,17 +17,15 @@ from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json
 from ggn.core.masks import areas, from_segmentation
-from ggn.evaluation.detections import Detections
+from ggn.evaluation.columns import Columns
 from ggn.evaluation.params import IouType
-from ggn.evaluation.run_lengths import Bools, RunLengths, are_sound
+from ggn.evaluation.run_lengths import RunLengths, are_sound
 
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
 FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
 """Keys of images in a federated dataset, in the order of `Federation`'s fields."""
-
-_BATCH = 1024  # records whose masks are checked together: bounds memory
 
 _INTEGERS = (int, np.integer)
 _NUMBERS = (float, int, np.floating, np.integer)
@@ -139,25 +136,22 @@ class PredictionCheck:
             first: the number of the first one in its file.
         """
         place = _Place(self.file, "predictions", first)
-        return _sorted_out(place, records, self._faults_of, self._shapes, self._are_plain)
+        return _sorted_out(place, records, self._faults_of, self._shapes)
 
-    def are_sound(self, detections: Detections, sizes_hw: NDArray[np.int64]) -> bool:
-        """Whether columns surely have no fault, without a look at each record.
-
-        Args:
-            detections: N, with their masks where those are compared.
-            sizes_hw: (N, 2) height and width that the masks state.
-        """
+    def are_sound(self, columns: Columns) -> bool:
+        """Whether columns surely have no fault, without a look at each record."""
+        detections = columns.detections
         boxes = detections.boxes_xywh[detections.has_box]
-        sizes = self.images.sizes_of(detections.image_ids)
-        if sizes is None or not np.isfinite(detections.scores).all():
+        sizes_hw = self.images.sizes_of(detections.image_ids)
+        if sizes_hw is None or not np.isfinite(detections.scores).all():
             return False
         if not (np.isfinite(boxes).all() and (boxes[:, 2:] >= 0).all()):
             return False
-        if not self.compares_masks:
-            return bool(detections.has_box.all())
-        n_pixels = sizes.prod(axis=1)
-        return np.array_equal(sizes, sizes_hw) and bool(are_sound(detections.masks, n_pixels).all())
+        if columns.sizes_hw is None:
+            return not self.compares_masks and bool(detections.has_box.all())
+        return np.array_equal(sizes_hw, columns.sizes_hw) and bool(
+            are_sound(detections.masks, sizes_hw.prod(axis=1)).all()
+        )
 
     def _faults_of(self, record: Record) -> Iterator[str]:
         if not _is_finite(record.get("score")):
@@ -165,32 +159,6 @@ class PredictionCheck:
         if not _is_integer(record.get("category_id", 0)):
             yield f"category_id must be an integer, got {_short(record['category_id'])}"
         yield from self._shapes.faults_of(record)
-
-    def _are_plain(self, batch: Sequence[Any]) -> bool:
-        return _have_plain_numbers(batch, self.images.ids)
-
-
-def _have_plain_numbers(batch: Sequence[Any], image_ids: frozenset[int]) -> bool:
-    """Whether ids, scores and boxes of all records are surely sound, without a look at each."""
-    if not all(type(record) is dict for record in batch):
-        return False
-    known = [record.get("image_id") for record in batch]
-    categories = {type(record.get("category_id", 0)) for record in batch}
-    if {*map(type, known)} != {int} or not image_ids >= {*known} or categories != {int}:
-        return False
-    boxes = [record["bbox"] for record in batch if "bbox" in record]
-    if any(type(box) is not list or len(box) != 4 for box in boxes):
-        return False
-    numbers = [record.get("score") for record in batch]
-    numbers += itertools.chain.from_iterable(boxes)
-    if not {*map(type, numbers)} <= {int, float}:
-        return False
-    try:
-        values = np.array(numbers, np.float64)
-    except OverflowError:
-        return False
-    sides = values[len(batch) :].reshape(-1, 4)[:, 2:]
-    return bool(np.isfinite(values).all() and (sides >= 0).all())
 
 
 def _load(source: Any, name: str) -> tuple[str, Any]:
@@ -242,40 +210,20 @@ def _sorted_out(
     records: Sequence[Any],
     faults_of: FaultsOf,
     shapes: "_Shapes | None" = None,
-    are_plain: Callable[[Sequence[Any]], bool] | None = None,
 ) -> tuple[list[Record], list[Fault]]:
-    """The records without a fault, their masks read if there are `shapes`, and all faults.
-
-    Batches whose masks are sound and that `are_plain` have none.
-    """
+    """The records without a fault, their masks read if there are `shapes`, and all faults."""
     checked: list[Record] = []
     faults: list[Fault] = []
-    for index, (record, is_ready, is_plain) in enumerate(_batched(records, shapes, are_plain)):
-        if is_ready and is_plain:
-            checked.append(record)
-            continue
+    for index, record in enumerate(records):
         if not isinstance(record, Mapping):
             reasons = [f"must be an object, got {_short(record)}"]
         elif not (reasons := list(faults_of(record))):
             try:
-                checked.append(record if is_ready or shapes is None else shapes.with_mask(record))
+                checked.append(record if shapes is None else shapes.with_mask(record))
             except ValueError as error:
                 reasons = [f"segmentation: {error}"]
         faults += [place.fault(index, record, reason) for reason in reasons]
     return checked, faults
-
-
-def _batched(
-    records: Sequence[Any],
-    shapes: "_Shapes | None",
-    are_plain: Callable[[Sequence[Any]], bool] | None,
-) -> Iterator[tuple[Any, bool, bool]]:
-    """Each record, whether its mask is known to be sound as it is, and whether the rest is."""
-    for start in range(0, len(records), _BATCH):
-        batch = records[start : start + _BATCH]
-        ready = np.zeros(len(batch), bool) if shapes is None else shapes.have_sound_masks(batch)
-        plain = itertools.repeat(are_plain is not None and are_plain(batch), len(batch))
-        yield from zip(batch, ready.tolist(), plain, strict=True)
 
 
 def _unique_id(*text_keys: str) -> FaultsOf:
@@ -350,36 +298,13 @@ class _Shapes:
             missing = "segmentation" if "segm" in self.iou_types else "bbox"
             yield f"must have a {missing}, because iou_types are {list(self.iou_types)}"
 
-    def have_sound_masks(self, records: Sequence[Any]) -> Bools:
-        """Whether the masks, (N,), are compressed RLE of the right size without any fault."""
-        sizes_hw = [self._size_if_compressed(record) for record in records]
-        candidates = [index for index, size_hw in enumerate(sizes_hw) if size_hw is not None]
-        ready = np.zeros(len(records), bool)
-        n_pixels = [height * width for height, width in filter(None, sizes_hw)]
-        ready[candidates] = are_sound(
-            RunLengths.of([records[index]["segmentation"]["counts"] for index in candidates]),
-            np.array(n_pixels, np.int64),
-        )
-        return ready
-
-    def _size_if_compressed(self, record: Any) -> tuple[int, int] | None:
-        """Height and width if the record has a compressed mask of its image's size, to be read."""
-        if not isinstance(record, Mapping) or not self._needs_mask(record):
-            return None
-        mask = record.get("segmentation")
-        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
-            return None
-        image_id = record.get("image_id")
-        size_hw = self.images.sizes_hw.get(image_id) if _is_integer(image_id) else None
-        size = mask.get("size")
-        is_size = isinstance(size, list) and all(type(side) is int for side in size)
-        return size_hw if size_hw is not None and is_size and size == list(size_hw) else None
-
     def with_mask(self, record: Record) -> Record:
         """The record with its mask, if it is compared, as compressed RLE."""
         if not self._needs_mask(record):
             return record
         size_hw = self.images.sizes_hw[record["image_id"]]
+        if _is_sound(record["segmentation"], size_hw):
+            return record
         return {**record, "segmentation": from_segmentation(record["segmentation"], size_hw)}
 
     def with_area(self, record: Record) -> Record:
@@ -392,6 +317,17 @@ class _Shapes:
 
     def _needs_mask(self, record: Record) -> bool:
         return "segm" in self.iou_types or "bbox" not in record
+
+
+def _is_sound(mask: Any, size_hw: tuple[int, int]) -> bool:
+    """Whether a mask surely is compressed RLE of that size, without any fault."""
+    if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+        return False
+    size, n_pixels = mask.get("size"), np.array([size_hw[0] * size_hw[1]])
+    is_size = isinstance(size, list) and all(type(side) is int for side in size)
+    return (
+        is_size and size == [*size_hw] and are_sound(RunLengths.of([mask["counts"]]), n_pixels)[0]
+    )
 
 
 def _box_faults(box: Any) -> Iterator[str]:

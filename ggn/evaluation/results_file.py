@@ -6,26 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.json
-from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json
 from ggn.evaluation import _overlaps
-from ggn.evaluation.detections import NO_CATEGORY, Detections
+from ggn.evaluation.columns import Columns, from_table, schema
+from ggn.evaluation.detections import Detections
 from ggn.evaluation.records import PredictionCheck, not_a_list
-from ggn.evaluation.run_lengths import RunLengths
 
 PIECE = 2**22  # bytes of text that are parsed together: bounds memory
 
-_NUMBERS = [
-    pa.field("image_id", pa.int64()),
-    pa.field("category_id", pa.int64()),
-    pa.field("score", pa.float64()),
-    pa.field("bbox", pa.list_(pa.float64())),
-]
-_MASK = pa.struct([("size", pa.list_(pa.int64())), ("counts", pa.string())])
 _SPACE = b" \t\r\n"
 
 
@@ -51,18 +42,15 @@ class Piece:
             CocoError: the text is not JSON, with the line and column.
         """
         columns = None if self.lines is None else self._columns(self.lines, check.compares_masks)
-        if columns is not None and check.are_sound(*columns):
-            return columns[0], []
+        if columns is not None and check.are_sound(columns):
+            return columns.detections, []
         records, faults = check.records(self._records(), self.first)
         return Detections.of(records, with_masks=check.compares_masks), faults
 
-    def _columns(
-        self, lines: bytes, with_masks: bool
-    ) -> tuple[Detections, NDArray[np.int64]] | None:
-        """The records, and the sizes of their masks; None unless all are of the usual form."""
+    def _columns(self, lines: bytes, with_masks: bool) -> Columns | None:
+        """The records as columns; None unless all are of the usual form."""
         if b"null" in self.text:  # Arrow does not tell it from a missing key
             return None
-        schema = pa.schema([*_NUMBERS, *([pa.field("segmentation", _MASK)] if with_masks else [])])
         try:
             if not self.text.isascii():
                 self.text.decode("utf-8")
@@ -70,12 +58,12 @@ class Piece:
                 pa.BufferReader(lines),
                 pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
                 pyarrow.json.ParseOptions(
-                    explicit_schema=schema, unexpected_field_behavior="ignore"
+                    explicit_schema=schema(with_masks), unexpected_field_behavior="ignore"
                 ),
             )
         except (pa.ArrowException, UnicodeDecodeError):
             return None
-        return _from_table(table.combine_chunks(), with_masks) if len(table) else None
+        return from_table(table, with_masks=with_masks)
 
     def _records(self) -> list[Any]:
         """The records by Python's own parser, which says what is wrong with the text."""
@@ -170,49 +158,6 @@ def _separated(text: bytes, begin: int, after_comma: bool) -> _Separated:
             memoryview(text)[begin:], after_comma, view[begin:]
         )
     return _Separated(cut + begin if cut >= 0 else -1, count, end >= 0, regular, lines, begin)
-
-
-def _from_table(table: pa.Table, with_masks: bool) -> tuple[Detections, NDArray[np.int64]] | None:
-    names = ("image_id", "category_id", "score", "bbox")
-    image_id, category_id, score, bbox = (_array(table, name) for name in names)
-    if image_id.null_count or score.null_count:
-        return None
-    boxes = np.full((len(table), 4), np.nan)
-    numbers = _rows(bbox, 4)
-    masks = _masks(_array(table, "segmentation")) if with_masks else _no_masks(len(table))
-    if numbers is None or masks is None:
-        return None
-    boxes[bbox.is_valid().to_numpy(zero_copy_only=False)] = numbers
-    categories = category_id.fill_null(NO_CATEGORY).to_numpy()
-    detections = Detections(image_id.to_numpy(), score.to_numpy(), categories, boxes, masks[0])
-    return detections, masks[1]
-
-
-def _array(table: pa.Table, name: str) -> Any:
-    return table.column(name).chunk(0)
-
-
-def _rows(lists: Any, length: int) -> NDArray[Any] | None:
-    """The values (N, length) of the lists that are there; None if one has another length."""
-    if not np.array_equal(np.unique(lists.drop_null().value_lengths().to_numpy()), [length]):
-        return np.zeros((0, length)) if lists.null_count == len(lists) else None
-    values = lists.flatten()
-    return None if values.null_count else values.to_numpy().reshape(-1, length)
-
-
-def _masks(masks: Any) -> tuple[RunLengths, NDArray[np.int64]] | None:
-    """All masks and their sizes; None if one is missing."""
-    counts, sizes = masks.field("counts"), _rows(masks.field("size"), 2)
-    if masks.null_count or counts.null_count or sizes is None or len(sizes) != len(masks):
-        return None
-    _, offsets, memory = counts.buffers()
-    ends = np.frombuffer(offsets, np.int32)[counts.offset : counts.offset + len(counts) + 1]
-    texts = np.frombuffer(memory or b"", np.uint8)
-    return RunLengths(texts, ends[:-1].astype(np.int64), np.diff(ends).astype(np.int64)), sizes
-
-
-def _no_masks(count: int) -> tuple[RunLengths, NDArray[np.int64]]:
-    return RunLengths.of([""] * count), np.zeros((count, 2), np.int64)
 
 
 def _refuse_constant(name: str) -> NoReturn:

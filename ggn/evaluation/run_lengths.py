@@ -39,9 +39,12 @@ class RunLengths:
         Args:
             counts: as under `counts` of a COCO mask.
         """
-        texts = [text.encode("ascii", "replace") for text in counts]
-        lengths = np.array([len(text) for text in texts], np.int64)
-        return cls(np.frombuffer(b"".join(texts), np.uint8), np.cumsum(lengths) - lengths, lengths)
+        joined = "".join(counts)
+        if not joined.isascii():
+            return cls.of([text.encode("ascii", "replace").decode() for text in counts])
+        lengths = np.array([*map(len, counts)], np.int64)
+        memory = np.frombuffer(joined.encode("ascii"), np.uint8)
+        return cls(memory, np.cumsum(lengths) - lengths, lengths)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -82,10 +85,10 @@ def boxes_and_areas(masks: RunLengths, size_hw: tuple[int, int]) -> tuple[Floats
     return _overlaps.boxes_and_areas(masks.memory, masks.starts, masks.lengths, *size_hw)
 
 
-def iou_and_areas(
+def mask_iou(
     detections: RunLengths, objects: Sequence[RLE], crowd: Bools, size_hw: tuple[int, int]
-) -> tuple[Floats, Floats]:
-    """IoU (D, G) of masks of one size, and the areas (D,) of the detections in pixels.
+) -> tuple[Floats, Floats, Floats]:
+    """IoU (D, G) of masks of one size; boxes and areas of the detections as `boxes_and_areas`.
 
     In the columns of crowds (G,) the divisor is the detection's area instead of the union. The
     numbers are those of `ggn.core.masks.mask_iou`.

@@ -28,8 +28,9 @@ def add(
     bits = np.array([[sum(1 << t for t, flag in enumerate(c) if flag) for c in columns]], np.uint16)
     yes, no = np.ones(bits.shape, bool), np.zeros(bits.shape, bool)
     matches = Matches(bits, bits, no, np.zeros((1, 10, 0), np.int32))
-    (spent,) = spend(matches, yes, yes, yes if ignored else no, precision_budget=100)
-    tally.add(spent, np.array(scores, np.float64), n_objects)
+    rated = np.array(scores, np.float64)
+    (spent,) = spend(matches, rated, yes, yes, yes if ignored else no, precision_budget=100)
+    tally.add(spent, n_objects)
 
 
 def tally(*columns: list[bool], n_objects: int, scores: list[float] | None = None) -> Tally:
