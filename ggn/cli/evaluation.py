@@ -36,7 +36,9 @@ BUDGET = 100
 @app.command()
 def evaluate(
     annotations: Truth,
-    predictions: Annotated[Path, typer.Argument(help="COCO results JSON, of any detector.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="COCO results JSON of any detector, or a store.")
+    ],
     unseen: Unseen = None,
     protocol: Protocol = "budget",
     iou_type: Overlap = None,
@@ -77,8 +79,8 @@ def evaluate(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="COCO results JSON of a model, A.")],
-    second: Annotated[Path, typer.Argument(help="COCO results JSON of another model, B.")],
+    first: Annotated[Path, typer.Argument(help="COCO results JSON or store of a model, A.")],
+    second: Annotated[Path, typer.Argument(help="The same of another model, B.")],
     annotations: Annotated[
         Path, typer.Option(help="COCO-style JSON with the objects of all categories.")
     ],

@@ -55,7 +55,9 @@ def spend(
         matches.matched_at,
         matches.hit_at,
         as_bytes(matches.freed),
-        *(as_bytes(flags) for flags in (takes_part, holds_place, excused)),
+        as_bytes(takes_part),
+        as_bytes(holds_place),
+        as_bytes(excused),
         np.array(BUDGETS),
         len(IOU_THRESHOLDS),
         precision_budget,
@@ -63,7 +65,13 @@ def spend(
     )
     # one after the other, so that nothing stays in memory but what is kept
     is_filled = np.arange(precision_budget) < counts[:, None]
-    kept = scores[best[is_filled]], hit_at[is_filled], ignored_at[is_filled]
+    of_best, hit_at, ignored_at = scores[best[is_filled]], hit_at[is_filled], ignored_at[is_filled]
     ends = np.cumsum(counts).tolist()
     for view, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-        yield Spent(hits[view], *(part[start:end] for part in kept), places[view])
+        yield Spent(
+            hits[view],
+            of_best[start:end],
+            hit_at[start:end],
+            ignored_at[start:end],
+            places[view],
+        )

@@ -28,7 +28,7 @@ class DetectionsByImage:
 
     def __init__(self) -> None:
         self._masks, self._boxes = _temporary(self), _temporary(self)
-        self._columns: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
+        self._columns: list[list[NDArray[np.int64]]] = [[], [], []]
         self._scores: list[NDArray[np.float64]] = []
         self.all_have_boxes = True
         """Whether every detection so far states a box."""
@@ -38,10 +38,8 @@ class DetectionsByImage:
         self._masks.write(detections.masks.packed())
         self._boxes.write(np.ascontiguousarray(detections.boxes_xywh).tobytes())
         self.all_have_boxes &= bool(detections.has_box.all())
-        lengths = detections.masks.lengths
-        for column, values in zip(
-            self._columns, (detections.image_ids, detections.category_ids, lengths), strict=True
-        ):
+        columns = (detections.image_ids, detections.category_ids, detections.masks.lengths)
+        for column, values in zip(self._columns, columns, strict=True):
             column.append(values)
         self._scores.append(detections.scores)
 
@@ -50,10 +48,10 @@ class DetectionsByImage:
         for file in (self._masks, self._boxes):
             file.flush()
         none = np.zeros(0, np.int64)
-        columns = [np.concatenate([none, *column]) for column in self._columns]
-        for column in self._columns:
-            column.clear()
-        return SortedByImage(name, self, *columns, np.concatenate([np.zeros(0), *self._scores]))
+        image_ids, category_ids, lengths = (np.concatenate([none, *c]) for c in self._columns)
+        scores = np.concatenate([np.zeros(0), *self._scores])
+        self._columns, self._scores = [], []
+        return SortedByImage(name, self, image_ids, category_ids, lengths, scores)
 
     def read(self, records: NDArray[np.int64], offsets: NDArray[np.int64]) -> _Bytes:
         """Boxes and masks of the records with these numbers, in any order."""

@@ -46,7 +46,8 @@ def from_records(records: Sequence[Any], *, with_masks: bool) -> Columns | None:
     if numbers is None or (with_masks and masks is None):
         return None
     lengths, sizes_hw = (RunLengths.of([""] * len(records)), None) if masks is None else masks
-    return Columns(Detections(*numbers, lengths), sizes_hw)
+    image_ids, scores, category_ids, boxes = numbers
+    return Columns(Detections(image_ids, scores, category_ids, boxes, lengths), sizes_hw)
 
 
 def _numbers(records: Sequence[Any]) -> tuple[NDArray[Any], ...] | None:
@@ -125,6 +126,6 @@ def _table_masks(masks: Any) -> tuple[RunLengths, NDArray[np.int64]] | None:
 def of_strings(counts: Any) -> RunLengths:
     """The run lengths that an Arrow array of strings holds, which are not copied."""
     _, offsets, memory = counts.buffers()
-    ends = np.frombuffer(offsets, np.int32)[counts.offset : counts.offset + len(counts) + 1]
-    ends = ends.astype(np.int64)
+    every: NDArray[np.int32] = np.frombuffer(offsets, np.int32)
+    ends = every[counts.offset : counts.offset + len(counts) + 1].astype(np.int64)
     return RunLengths(np.frombuffer(memory or b"", np.uint8), ends[:-1], np.diff(ends))
