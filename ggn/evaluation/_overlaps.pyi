@@ -1,5 +1,7 @@
 """Signatures of the compiled module; what each function computes is said in the headers."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,3 +63,16 @@ def spend(
 def separate(
     text: memoryview, after_comma: bool, lines: memoryview
 ) -> tuple[int, int, int, bool]: ...
+def columns(
+    records: list[Any], with_masks: bool, no_category: int
+) -> (
+    tuple[
+        NDArray[np.int64],
+        NDArray[np.float64],
+        NDArray[np.int64],
+        NDArray[np.float64],
+        list[str],
+        NDArray[np.int64],
+    ]
+    | None
+): ...

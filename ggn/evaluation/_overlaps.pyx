@@ -270,3 +270,53 @@ def separate(const uint8_t[::1] text, bint after_comma, uint8_t[::1] lines):
         found = separate_(
             <const char*>&text[0], text.shape[0], after_comma, <char*>&lines[0])
     return found.cut, found.end, found.count, found.regular
+
+
+cdef bint _is_number(object value):
+    return type(value) is float or type(value) is int
+
+
+def columns(list records, bint with_masks, int64_t no_category):
+    """Values of records of the usual types, or None: an exact look at what a dict holds."""
+    cdef Py_ssize_t i, side, count = len(records)
+    image_ids, categories = np.empty(count, np.int64), np.empty(count, np.int64)
+    scores, boxes = np.empty(count), np.full((count, 4), np.nan)
+    sizes, texts = np.zeros((count, 2), np.int64), []
+    cdef int64_t[::1] out_image_ids = image_ids, out_categories = categories
+    cdef int64_t[:, ::1] out_sizes = sizes
+    cdef double[::1] out_scores = scores
+    cdef double[:, ::1] out_boxes = boxes
+    for i in range(count):
+        record = records[i]
+        if type(record) is not dict:
+            return None
+        image_id, score = (<dict>record).get("image_id"), (<dict>record).get("score")
+        category, box = (<dict>record).get("category_id", no_category), (<dict>record).get("bbox")
+        if type(image_id) is not int or type(category) is not int or not _is_number(score):
+            return None
+        out_image_ids[i], out_categories[i], out_scores[i] = image_id, category, score
+        if box is not None:
+            if type(box) is not list or len(<list>box) != 4:
+                return None
+            for side in range(4):
+                if not _is_number((<list>box)[side]):
+                    return None
+                out_boxes[i, side] = (<list>box)[side]
+            if out_boxes[i, 0] != out_boxes[i, 0]:  # NaN stands for no box
+                return None
+        elif "bbox" in <dict>record:
+            return None
+        if not with_masks:
+            continue
+        mask = (<dict>record).get("segmentation")
+        if type(mask) is not dict:
+            return None
+        text, size = (<dict>mask).get("counts"), (<dict>mask).get("size")
+        if type(text) is not str or type(size) is not list or len(<list>size) != 2:
+            return None
+        for side in range(2):
+            if type((<list>size)[side]) is not int:
+                return None
+            out_sizes[i, side] = (<list>size)[side]
+        texts.append(text)
+    return image_ids, scores, categories, boxes, texts, sizes

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ggn.evaluation import _overlaps
 from ggn.evaluation.detections import NO_CATEGORY, Detections
 from ggn.evaluation.run_lengths import RunLengths
 
@@ -19,7 +19,6 @@ _NUMBERS = [
     pa.field("bbox", pa.list_(pa.float64())),
 ]
 _MASK = pa.struct([("size", pa.list_(pa.int64())), ("counts", pa.string())])
-_NO_BOX = [np.nan] * 4
 
 
 @dataclass(frozen=True)
@@ -39,47 +38,15 @@ def schema(with_masks: bool) -> pa.Schema:
 def from_records(records: Sequence[Any], *, with_masks: bool) -> Columns | None:
     """Columns of Python's own lists, dicts and numbers; None if anything is of another type."""
     try:
-        numbers = _numbers(records)
-        masks = _masks([record["segmentation"] for record in records]) if with_masks else None
-    except (KeyError, TypeError, AttributeError, OverflowError):
+        values = _overlaps.columns([*records], with_masks, NO_CATEGORY)
+    except OverflowError:
         return None
-    if numbers is None or (with_masks and masks is None):
+    if values is None:
         return None
-    lengths, sizes_hw = (RunLengths.of([""] * len(records)), None) if masks is None else masks
-    image_ids, scores, category_ids, boxes = numbers
-    return Columns(Detections(image_ids, scores, category_ids, boxes, lengths), sizes_hw)
-
-
-def _numbers(records: Sequence[Any]) -> tuple[NDArray[Any], ...] | None:
-    image_ids = [record["image_id"] for record in records]
-    scores = [record["score"] for record in records]
-    category_ids = [record.get("category_id", NO_CATEGORY) for record in records]
-    boxes = [record.get("bbox", _NO_BOX) for record in records]
-    sides = list(chain.from_iterable(boxes))
-    integers, floats = {*map(type, image_ids), *map(type, category_ids)}, {*map(type, scores)}
-    if not (integers <= {int} and floats | {*map(type, sides)} <= {int, float}):
-        return None
-    if not ({*map(type, boxes)} <= {list} and {*map(len, boxes)} <= {4}):
-        return None
-    boxes_xywh = np.array(sides, np.float64).reshape(-1, 4)
-    if np.isnan(boxes_xywh[:, 0]).sum() != sum("bbox" not in record for record in records):
-        return None
-    return (
-        np.array(image_ids, np.int64),
-        np.array(scores, np.float64),
-        np.array(category_ids, np.int64),
-        boxes_xywh,
-    )
-
-
-def _masks(masks: Sequence[Any]) -> tuple[RunLengths, NDArray[np.int64]] | None:
-    counts, sizes = [mask["counts"] for mask in masks], [mask["size"] for mask in masks]
-    sides = list(chain.from_iterable(sizes))
-    if not ({*map(type, counts)} <= {str} and {*map(type, sides)} <= {int}):
-        return None
-    if not ({*map(type, sizes)} <= {list} and {*map(len, sizes)} <= {2}):
-        return None
-    return RunLengths.of(counts), np.array(sides, np.int64).reshape(-1, 2)
+    image_ids, scores, category_ids, boxes, counts, sizes_hw = values
+    masks = RunLengths.of(counts if with_masks else [""] * len(records))
+    detections = Detections(image_ids, scores, category_ids, boxes, masks)
+    return Columns(detections, sizes_hw if with_masks else None)
 
 
 def from_table(table: pa.Table, *, with_masks: bool) -> Columns | None:
