@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ggn.evaluation.budget import BUDGETS, Spent
 from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
+from ggn.evaluation.order import in_order
 
 REFERENCE_BUDGET = 100
 """Detections per image for recall by size, and for AP but under `federated`."""
@@ -96,12 +98,18 @@ def summarize(tallies: Iterable[Mapping[str, Tally]], has_precision: bool) -> di
     """
     comparisons = list(tallies)
     metrics = dict.fromkeys(METRIC_NAMES, UNDEFINED)
-    for size in AREA_RANGES:
-        present = [sizes[size] for sizes in comparisons if sizes[size].n_objects > 0]
-        if present:
-            metrics |= _recall_metrics(size, np.mean([t.recall() for t in present], axis=(0, 2)))
-        if present and has_precision:
-            metrics |= _precision_metrics(size, np.mean([t.precision() for t in present], axis=0))
+    present = {
+        size: [sizes[size] for sizes in comparisons if sizes[size].n_objects > 0]
+        for size in AREA_RANGES
+    }
+    tasks = [tally.precision for found in present.values() for tally in found]
+    precisions = in_order(tasks if has_precision else [])
+    for size, found in present.items():
+        if found:
+            metrics |= _recall_metrics(size, np.mean([t.recall() for t in found], axis=(0, 2)))
+        if found and has_precision:
+            precision = list(islice(precisions, len(found)))
+            metrics |= _precision_metrics(size, np.mean(precision, axis=0))
     return metrics
 
 

@@ -19,8 +19,10 @@ from ggn.core.instances import Instances
 from ggn.core.masks import encode
 from ggn.evaluation import evaluate, evaluate_partitions, order, results_file
 from ggn.evaluation.by_image import DetectionsByImage
+from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import NO_CATEGORY, Detections
 from ggn.evaluation.order import in_order
+from ggn.evaluation.predictions import read_predictions
 from ggn.evaluation.records import Images, PredictionCheck
 from ggn.evaluation.results_file import Piece, first_record, read_pieces
 from ggn.evaluation.run_lengths import RunLengths
@@ -162,10 +164,18 @@ def test_a_file_is_read_like_its_records(
         patch.setattr(results_file, "PIECE", size)
         parts = [piece.detections(check) for piece in read_pieces(path)]
     assert [str(fault) for _, found in parts for fault in found] == [str(f) for f in faults]
+    assert_equal([detections for detections, _ in parts], columns)
+    quick = from_records(records, with_masks=check.compares_masks)
+    if quick is not None and check.are_sound(quick):
+        assert faults == []
+        assert_equal([quick.detections], columns)
+
+
+def assert_equal(parts: list[Detections], whole: Detections) -> None:
     for name in ("image_ids", "scores", "category_ids", "boxes_xywh"):
-        got = np.concatenate([getattr(detections, name) for detections, _ in parts])
-        np.testing.assert_array_equal(got, getattr(columns, name))
-    assert b"".join(d.masks.packed() for d, _ in parts) == columns.masks.packed()
+        got = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(got, getattr(whole, name))
+    assert b"".join(part.masks.packed() for part in parts) == whole.masks.packed()
 
 
 def test_usual_records_are_never_looked_at_one_by_one(tmp_path: Path, monkeypatch: Any) -> None:
@@ -183,6 +193,7 @@ def test_usual_records_are_never_looked_at_one_by_one(tmp_path: Path, monkeypatc
         (piece,) = read_pieces(path)
         detections, faults = piece.detections(check)
         assert (len(detections), faults) == (2, [])
+        assert len(read_predictions(records, check)) == 2  # type: ignore[arg-type]
 
 
 # By image
