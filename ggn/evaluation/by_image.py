@@ -22,8 +22,9 @@ _NEAR = 64  # records: those between two that are wanted are read, too, if they 
 class DetectionsByImage:
     """Collects checked detections, then reads them image by image.
 
-    In memory are 28 bytes for each detection. The rest lies in a file without a name in the folder
-    for temporary files (`TMPDIR`), which the system removes when the process ends, however that is.
+    In memory are 32 bytes for each detection, and more while they are sorted. The rest lies in
+    files without a name in the folder for temporary files (`TMPDIR`), which the system removes when
+    the process ends, however that is.
     """
 
     def __init__(self) -> None:
