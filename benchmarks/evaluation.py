@@ -1,11 +1,12 @@
-"""Time and memory of the evaluation beside pycocotools and faster-coco-eval, masks, all k.
+"""Time and memory of the evaluation beside pycocotools and others, masks, all k, on one core.
 
-    OMP_NUM_THREADS=1 python benchmarks/evaluation.py ANNOTATIONS PREDICTIONS
+    RAYON_NUM_THREADS=1 taskset -c 0 python benchmarks/evaluation.py ANNOTATIONS PREDICTIONS
 
 PREDICTIONS is a COCO results file (.json or .json.gz); the detections of each image are repeated,
 with falling scores, until there are --detections. Every tool runs in a process of its own, in
-turns; what is timed begins with the parsed files and ends with the numbers. Prints a Markdown
-table. The row of faster-coco-eval is there if it is installed (`pip install faster-coco-eval`).
+turns; what is timed begins with the parsed files and ends with the numbers, which are compared with
+those of pycocotools. Prints a Markdown table, with a row for each peer that is installed (`pip
+install faster-coco-eval hotcoco ultrafast-pycocotools`).
 """
 
 import argparse
@@ -24,45 +25,82 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ggn.evaluation import evaluate
-from ggn.evaluation.average_recall import BUDGETS
+from ggn.evaluation.budget import BUDGETS
 
 Results = list[dict[str, Any]]
+Metrics = dict[str, float]
 
 
-def ggn(annotations: dict[str, Any], predictions: Results) -> float:
-    """AR_100 of ours."""
-    return evaluate(annotations, predictions, protocol="plain")["AR_100"]
+def ggn(annotations: dict[str, Any], predictions: Results) -> Metrics:
+    """Ours."""
+    return evaluate(annotations, predictions, protocol="plain")
 
 
-def pycocotools(annotations: dict[str, Any], predictions: Results) -> float:
-    """AR_100 of COCOeval, class-agnostic."""
+def pycocotools(annotations: dict[str, Any], predictions: Results) -> Metrics:
+    """COCOeval, class-agnostic."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth = COCO()
+    return _like_pycocotools(COCO, COCOeval, annotations, predictions)
+
+
+def ultrafast_pycocotools(annotations: dict[str, Any], predictions: Results) -> Metrics:
+    """Its drop-in COCOeval."""
+    from ultrafast_pycocotools.coco import COCO
+    from ultrafast_pycocotools.cocoeval import COCOeval
+
+    return _like_pycocotools(COCO, COCOeval, annotations, predictions)
+
+
+def _like_pycocotools(coco: Any, evaluator: Any, annotations: Any, predictions: Results) -> Metrics:
+    truth = coco()
     truth.dataset = annotations
     truth.createIndex()
-    return _run(COCOeval(truth, truth.loadRes(predictions), "segm"))
+    return _run(evaluator(truth, truth.loadRes(predictions), "segm"))
 
 
-def faster_coco_eval(annotations: dict[str, Any], predictions: Results) -> float:
-    """AR_100 of its drop-in COCOeval."""
+def faster_coco_eval(annotations: dict[str, Any], predictions: Results) -> Metrics:
+    """Its drop-in COCOeval."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     truth = COCO(annotations)
     return _run(COCOeval_faster(truth, truth.loadRes(predictions), "segm"))
 
 
-def _run(evaluator: Any) -> float:
+def hotcoco(annotations: dict[str, Any], predictions: Results) -> Metrics:
+    """Its drop-in COCOeval."""
+    from hotcoco import COCO, COCOeval
+
+    truth = COCO(annotations)
+    return _run(COCOeval(truth, truth.loadRes(predictions), "segm"))
+
+
+def _run(evaluator: Any) -> Metrics:
     evaluator.params.useCats = 0
     evaluator.params.maxDets = list(BUDGETS)
     evaluator.evaluate()
     evaluator.accumulate()
-    return float(evaluator.eval["recall"][:, 0, 0, BUDGETS.index(100)].mean())
+    recall = np.asarray(evaluator.eval["recall"])[:, 0]  # T, A, K
+    precision = np.asarray(evaluator.eval["precision"])[:, :, 0, :, BUDGETS.index(100)]  # T, R, A
+    metrics = {f"AR_{k}": float(recall[:, 0, i].mean()) for i, k in enumerate(BUDGETS)}
+    for area, size in enumerate(("s", "m", "l"), start=1):
+        metrics[f"AR_{size}_100"] = float(recall[:, area, BUDGETS.index(100)].mean())
+        metrics[f"AP_{size}"] = float(precision[..., area].mean())
+    whole = precision[..., 0]
+    averages = {"AP": whole.mean(), "AP_50": whole[0].mean(), "AP_75": whole[5].mean()}
+    return metrics | {name: float(value) for name, value in averages.items()}
 
 
-TOOLS = {"ggn": ggn, "faster-coco-eval": faster_coco_eval, "pycocotools": pycocotools}
+TOOLS = {
+    "ggn": ggn,
+    "hotcoco": hotcoco,
+    "ultrafast-pycocotools": ultrafast_pycocotools,
+    "faster-coco-eval": faster_coco_eval,
+    "pycocotools": pycocotools,
+}
 
 
 def repeated(predictions: Results, count: int) -> Results:
@@ -90,7 +128,7 @@ def measure(tool: str, annotations: Path, predictions: Path, detections: int) ->
         value = TOOLS[tool](truth, records)
     seconds = time.process_time() - started
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(json.dumps({"seconds": seconds, "peak": peak, "value": value, "count": len(records)}))
+    print(json.dumps({"seconds": seconds, "peak": peak, "metrics": value, "count": len(records)}))
 
 
 def main() -> None:
@@ -108,7 +146,7 @@ def main() -> None:
         measure(given.tool, given.annotations, given.predictions, given.detections)
         return
     tools = [t for t in TOOLS if t == "ggn" or importlib.util.find_spec(t.replace("-", "_"))]
-    runs: dict[str, list[dict[str, float]]] = defaultdict(list)
+    runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _ in range(given.rounds):
         for tool in tools:
             command = [sys.executable, __file__, *sys.argv[1:], "--tool", tool]
@@ -116,13 +154,15 @@ def main() -> None:
             runs[tool].append(json.loads(done.stdout))
     seconds = {t: statistics.median(run["seconds"] for run in r) for t, r in runs.items()}
     print(f"{runs['ggn'][0]['count']:.0f} detections, {given.rounds} rounds\n")
-    print("| tool | CPU s | of pycocotools | peak MB over the parsed files | AR_100 |")
-    print("|---|---:|---:|---:|---|")
+    print("| tool | CPU s | of ours | peak MB over the parsed files | AR_100 | furthest off |")
+    print("|---|---:|---:|---:|---|---:|")
+    expected = runs["pycocotools"][0]["metrics"]
     for tool in tools:
         peak = max(run["peak"] for run in runs[tool])
-        share = f"1 / {seconds['pycocotools'] / seconds[tool]:.1f}"
-        value = runs[tool][0]["value"]
-        print(f"| {tool} | {seconds[tool]:.2f} | {share} | {peak:.0f} | {value:.12f} |")
+        metrics = runs[tool][0]["metrics"]
+        off = max(abs(metrics[name] - value) for name, value in expected.items())
+        times = f"{seconds[tool]:.2f} | {seconds[tool] / seconds['ggn']:.1f}"
+        print(f"| {tool} | {times} | {peak:.0f} | {metrics['AR_100']:.12f} | {off:.1e} |")
 
 
 if __name__ == "__main__":

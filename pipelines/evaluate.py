@@ -1,6 +1,5 @@
 """Stage `evaluate`: average recall and precision of one recipe on seen, unseen and all objects."""
 
-from ggn.core.coco import read_json
 from ggn.data.prepare import read_prepared
 from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.params import EvaluationParams
@@ -14,8 +13,8 @@ def main(split: str, recipe: str) -> None:
     with open_stage("evaluate", split, recipe, inputs=INPUTS) as run:
         params = run.params(EvaluationParams)
         metrics = evaluate_partitions(
-            read_json(run.data / "prepared" / "val.json"),
-            read_json(run.data / "predictions" / f"{recipe}.json"),
+            run.data / "prepared" / "val.json",
+            run.data / "predictions" / f"{recipe}.json",
             partitions=read_prepared(run.data / "prepared").partitions,
             protocol=params.protocol,
             iou_types=params.iou_types,

@@ -14,8 +14,8 @@ from ggn.core.coco import read_json, write_json
 from ggn.evaluation.params import IouType, ProtocolName
 
 if TYPE_CHECKING:
-    from ggn.evaluation.evaluator import PartitionResult
-    from ggn.evaluation.inputs import EvaluationInputs, ImageArrays
+    from ggn.evaluation.evaluator import ComparedImage, PartitionResult
+    from ggn.evaluation.inputs import EvaluationInputs
 
 Truth = Annotated[Path, typer.Argument(help="COCO-style JSON with the objects of all categories.")]
 Unseen = Annotated[
@@ -36,7 +36,9 @@ BUDGET = 100
 @app.command()
 def evaluate(
     annotations: Truth,
-    predictions: Annotated[Path, typer.Argument(help="COCO results JSON, of any detector.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="COCO results JSON of any detector, or a store.")
+    ],
     unseen: Unseen = None,
     protocol: Protocol = "budget",
     iou_type: Overlap = None,
@@ -77,8 +79,8 @@ def evaluate(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="COCO results JSON of a model, A.")],
-    second: Annotated[Path, typer.Argument(help="COCO results JSON of another model, B.")],
+    first: Annotated[Path, typer.Argument(help="COCO results JSON or store of a model, A.")],
+    second: Annotated[Path, typer.Argument(help="The same of another model, B.")],
     annotations: Annotated[
         Path, typer.Option(help="COCO-style JSON with the objects of all categories.")
     ],
@@ -151,12 +153,12 @@ def _evaluated(
     from ggn.data.splits import resolve_categories
     from ggn.evaluation.evaluator import evaluate_inputs
     from ggn.evaluation.inputs import read_inputs
+    from ggn.evaluation.predictions import have_masks
 
     _require("--protocol", protocol, get_args(ProtocolName))
-    records = read_json(predictions)
-    overlap: Any = iou_type or ("segm" if _has_masks(records) else "bbox")
+    overlap: Any = iou_type or ("segm" if have_masks(predictions) else "bbox")
     _require("--iou-type", overlap, get_args(IouType))
-    inputs = read_inputs(annotations, records, [overlap], predictions_name=str(predictions))
+    inputs = read_inputs(annotations, predictions, [overlap])
     partitions: dict[str, list[int]] = {}
     if unseen is not None:
         chosen = resolve_categories(inputs.categories, _spec(unseen))
@@ -165,7 +167,7 @@ def _evaluated(
     partitions["all"] = [category["id"] for category in inputs.categories]
     kind = "masks" if overlap == "segm" else "boxes"
 
-    def follow(images: Iterator[ImageArrays]) -> Iterable[ImageArrays]:
+    def follow(images: Iterator[ComparedImage]) -> Iterable[ComparedImage]:
         label = f"{predictions.name}: {kind}"
         return track(images, label, total=len(inputs.image_ids), console=err)
 
@@ -179,11 +181,6 @@ def _evaluated(
 def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def _has_masks(records: Any) -> bool:
-    first = records[0] if isinstance(records, list) and records else {"segmentation": None}
-    return isinstance(first, dict) and "segmentation" in first
 
 
 def _spec(unseen: str) -> str | list[str | int]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.evaluation.budget import BUDGETS, Spent
 from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
-
-BUDGETS = (10, 20, 30, 50, 100, 300, 500, 1000, 1500)
-"""Detections per image, the k of AR_k; detections beyond the last are never looked at."""
+from ggn.evaluation.order import in_order
 
 REFERENCE_BUDGET = 100
 """Detections per image for recall by size, and for AP but under `federated`."""
@@ -49,20 +49,14 @@ class Tally:
     hits: list[NDArray[np.uint16]] = field(default_factory=list)
     ignored: list[NDArray[np.uint16]] = field(default_factory=list)
 
-    def add_recall(self, hit: Bools, n_objects: int) -> None:
-        """Add an image: `hit` (T, D) of the detections in the budget, best first."""
-        hits_so_far = np.zeros((hit.shape[0], hit.shape[1] + 1), np.int64)
-        np.cumsum(hit, axis=1, out=hits_so_far[:, 1:])
-        # Each image has its own budget; one with fewer detections simply spends less of it.
-        self.hits_per_budget += hits_so_far[:, np.minimum(BUDGETS, hit.shape[1])].T
+    def add(self, spent: Spent, n_objects: int) -> None:
+        """Add an image: what one view of it has spent, and how many objects count there."""
+        self.hits_per_budget += spent.hits_per_budget
         self.n_objects += n_objects
-
-    def add_precision(self, scores: NDArray[np.float64], hit: Bools, ignored: Bools) -> None:
-        """Add an image: scores (D,), `hit` and `ignored` (T, D) of the best, in order."""
-        if len(scores):  # most categories of a federated dataset have none in an image
-            self.scores.append(scores)
-            self.hits.append(_pack(hit))
-            self.ignored.append(_pack(ignored))
+        if len(spent.scores):  # most categories of a federated dataset have none in an image
+            self.scores.append(spent.scores)
+            self.hits.append(spent.hit_at)
+            self.ignored.append(spent.ignored_at)
 
     def recall(self) -> NDArray[np.float64]:
         """Recall (K, T) per budget and IoU threshold; there must be objects."""
@@ -91,12 +85,6 @@ class Tally:
         return precision
 
 
-def _pack(flags: Bools) -> NDArray[np.uint16]:
-    """Flags (T, N) as N sets of thresholds: bit t of a set is row t."""
-    bits = np.uint16(1) << np.arange(len(flags), dtype=np.uint16)
-    return np.asarray(bits @ flags.astype(np.uint16), np.uint16)
-
-
 def within_ranges(areas: NDArray[np.float64]) -> Bools:
     """Whether each of N areas lies in each range of `AREA_RANGES`: (4, N)."""
     return np.stack([(areas >= low) & (areas <= high) for low, high in AREA_RANGES.values()])
@@ -110,12 +98,18 @@ def summarize(tallies: Iterable[Mapping[str, Tally]], has_precision: bool) -> di
     """
     comparisons = list(tallies)
     metrics = dict.fromkeys(METRIC_NAMES, UNDEFINED)
-    for size in AREA_RANGES:
-        present = [sizes[size] for sizes in comparisons if sizes[size].n_objects > 0]
-        if present:
-            metrics |= _recall_metrics(size, np.mean([t.recall() for t in present], axis=(0, 2)))
-        if present and has_precision:
-            metrics |= _precision_metrics(size, np.mean([t.precision() for t in present], axis=0))
+    present = {
+        size: [sizes[size] for sizes in comparisons if sizes[size].n_objects > 0]
+        for size in AREA_RANGES
+    }
+    tasks = [tally.precision for found in present.values() for tally in found]
+    precisions = in_order(tasks if has_precision else [])
+    for size, found in present.items():
+        if found:
+            metrics |= _recall_metrics(size, np.mean([t.recall() for t in found], axis=(0, 2)))
+        if found and has_precision:
+            precision = list(islice(precisions, len(found)))
+            metrics |= _precision_metrics(size, np.mean(precision, axis=0))
     return metrics
 
 

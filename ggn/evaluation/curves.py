@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ggn.evaluation.average_recall import BUDGETS
+from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.pictures import save_figure
 
 Curve = list[tuple[int, float]]

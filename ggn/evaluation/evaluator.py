@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.data.splits import resolve_categories
-from ggn.evaluation.average_recall import AREA_RANGES, BUDGETS, Tally, summarize, within_ranges
+from ggn.evaluation.average_recall import AREA_RANGES, Tally, summarize, within_ranges
+from ggn.evaluation.budget import BUDGETS, Spent, spend
 from ggn.evaluation.inputs import EvaluationInputs, ImageArrays, read_inputs
-from ggn.evaluation.matching import match
+from ggn.evaluation.matching import Bools, match
+from ggn.evaluation.order import in_order
 from ggn.evaluation.params import IOU_TYPES, PROTOCOL_NAMES, IouType, ProtocolName
 from ggn.evaluation.places import ObjectPlaces, PlacesSoFar
 from ggn.evaluation.protocols import PROTOCOLS, ImageOverlaps, Protocol, View, is_verified
@@ -23,7 +26,9 @@ CategorySpec = str | Iterable[str | int] | None
 
 IOU_TYPE_NAMES: dict[IouType, str] = {"bbox": "box", "segm": "mask"}
 
-Follow = Callable[[Iterator[ImageArrays]], Iterable[ImageArrays]]
+_TOGETHER = 8  # images that a thread compares at a time
+
+Follow = Callable[[Iterator["ComparedImage"]], Iterable["ComparedImage"]]
 
 
 def evaluate(
@@ -129,15 +134,24 @@ def evaluate_inputs(
         ValueError: unknown category, or "federated" for a dataset that is not federated.
     """
     rules = PROTOCOLS[protocol]
-    if rules.needs_federation and not inputs.federation:
+    if rules.needs_federation and not inputs.images.federation:
         raise ValueError(
             f"protocol {protocol!r} needs {' and '.join(FEDERATION_KEYS)} in the images of the "
             "annotations, as LVIS has them"
         )
+    if rules.needs_federation and not inputs.predictions.have_categories:
+        raise ValueError(
+            f"{inputs.predictions.name}: protocol {protocol!r} compares categories, "
+            "which a store of masks does not have"
+        )
     evaluated = {name: _category_ids(inputs, spec) for name, spec in partitions.items()}
     comparisons = {name: _Comparison() for name in partitions}
-    for image in follow(inputs.images(iou_type, max_detections=BUDGETS[-1])):
-        _compare(image, evaluated, comparisons, rules)
+    tasks = (
+        partial(_compare, read, evaluated, rules)
+        for read in inputs.arrays(iou_type, max_detections=BUDGETS[-1])
+    )
+    for image in follow(in_order(tasks, _TOGETHER)):
+        _add(image, comparisons)
     return {
         name: PartitionResult(
             summarize(compared.tallies.values(), rules.has_precision and compared.is_verified),
@@ -173,58 +187,102 @@ class _Comparison:
     is_verified: bool = True
 
 
+@dataclass(frozen=True)
+class ComparedView:
+    """An image in one view of one partition; by area range what was spent and what there was."""
+
+    partition: str
+    key: Hashable
+    spent: Sequence[Spent]
+    n_objects: Sequence[int]
+    counted: Bools
+    """(G,) in the range of all areas."""
+    taker: NDArray[np.int32]
+    """(T, G) in the range of all areas."""
+
+
+@dataclass(frozen=True)
+class ComparedImage:
+    """What remains of an image after its detections were matched."""
+
+    image: ImageArrays
+    views: Sequence[ComparedView]
+    is_verified: Mapping[str, bool]
+    """By partition."""
+
+
 def _compare(
-    image: ImageArrays,
+    read: Callable[[], ImageArrays],
     evaluated: Mapping[str, NDArray[np.int64]],
-    comparisons: Mapping[str, _Comparison],
     protocol: Protocol,
-) -> None:
-    """Add one image to the comparison of each partition."""
+) -> ComparedImage:
+    """Match one image in all views and area ranges of all partitions at once."""
+    image = read()
     overlaps = ImageOverlaps(
         image.iou, image.category_ids, image.crowd, image.detection_category_ids, image.federation
     )
-    rows: list[tuple[View, dict[str, Tally], PlacesSoFar]] = []
-    for name, category_ids in evaluated.items():
-        compared = comparisons[name]
-        if not protocol.needs_federation:
-            compared.is_verified &= is_verified(overlaps, category_ids)
-        for key, view in protocol.views(overlaps, category_ids).items():
-            tallies = compared.tallies.setdefault(key, {size: Tally() for size in AREA_RANGES})
-            rows.append((view, tallies, compared.places))
-    if rows:
-        _add_image(image, rows, protocol)
+    verified = {
+        name: protocol.needs_federation or is_verified(overlaps, category_ids)
+        for name, category_ids in evaluated.items()
+    }
+    views = {
+        (name, key): view
+        for name, category_ids in evaluated.items()
+        for key, view in protocol.views(overlaps, category_ids).items()
+    }
+    return ComparedImage(image.without_overlaps(), _match(image, views, protocol), verified)
 
 
-def _add_image(
-    image: ImageArrays,
-    rows: Sequence[tuple[View, Mapping[str, Tally], PlacesSoFar]],
-    protocol: Protocol,
-) -> None:
-    """Match one image in all views and area ranges at once, and add the outcome to the tallies."""
-    views, n_ranges = [view for view, _, _ in rows], len(AREA_RANGES)
-    counted = np.stack([view.counted for view in views])[:, None] & within_ranges(image.areas)
-    counted = counted.reshape(len(views) * n_ranges, -1)
+def _match(
+    image: ImageArrays, views: Mapping[tuple[str, Hashable], View], protocol: Protocol
+) -> list[ComparedView]:
+    if not views:
+        return []
+    n_ranges = len(AREA_RANGES)
+
+    def in_each_range(name: str) -> Bools:
+        return np.repeat([getattr(view, name) for view in views.values()], n_ranges, axis=0)
+
+    counted = in_each_range("counted") & np.tile(within_ranges(image.areas), (len(views), 1))
+    takes_part = in_each_range("takes_part")
     matches = match(
         image.iou,
         image.crowd,
-        present=np.repeat([view.present for view in views], n_ranges, axis=0),
+        present=in_each_range("present"),
         counted=counted,
-        frees=np.repeat([view.frees for view in views], n_ranges, axis=0),
-        takes_part=np.repeat([view.takes_part for view in views], n_ranges, axis=0),
+        frees=in_each_range("frees"),
+        takes_part=takes_part,
     )
-    other_size = ~within_ranges(image.detection_areas)
-    for place, (view, tallies, places) in enumerate(rows):
-        for size, (name, tally) in enumerate(tallies.items()):
-            row = place * n_ranges + size
-            kept = np.flatnonzero(view.holds_place & ~matches.freed[row])
-            tally.add_recall(matches.hit[row][:, kept], int(counted[row].sum()))
-            if name == "all":
-                places.add(image, counted[row], matches.hit[row], matches.found[row], kept)
-            if protocol.has_precision:
-                best = kept[: protocol.precision_budget]
-                best = best[view.takes_part[best]]
-                hit, matched = matches.hit[row][:, best], matches.found[row][:, best] >= 0
-                # No false alarm: on an ignored object, or on none and of another size.
-                on_none = other_size[size, best] | (not view.is_exhaustive)
-                ignored = np.where(matched, ~hit, on_none)
-                tally.add_precision(image.scores[best], hit, ignored)
+    # A detection that finds nothing is no false alarm if it is of another size.
+    is_excused = np.repeat([not view.is_exhaustive for view in views.values()], n_ranges)[:, None]
+    is_excused = is_excused | np.tile(~within_ranges(image.detection_areas), (len(views), 1))
+    budget = protocol.precision_budget if protocol.has_precision else 0
+    spent = list(
+        spend(matches, image.scores, takes_part, in_each_range("holds_place"), is_excused, budget)
+    )
+    n_objects = counted.sum(axis=1).tolist()
+    return [
+        ComparedView(
+            name,
+            key,
+            spent[r : r + n_ranges],
+            n_objects[r : r + n_ranges],
+            counted[r],
+            matches.taker[r],
+        )
+        for r, (name, key) in zip(range(0, len(spent), n_ranges), views, strict=True)
+    ]
+
+
+def _add(compared: ComparedImage, comparisons: Mapping[str, _Comparison]) -> None:
+    """Add one image to the comparison of each partition."""
+    for name, verified in compared.is_verified.items():
+        comparisons[name].is_verified &= verified
+    for view in compared.views:
+        comparison = comparisons[view.partition]
+        tallies = comparison.tallies.setdefault(view.key, {size: Tally() for size in AREA_RANGES})
+        for tally, spent, n_objects in zip(
+            tallies.values(), view.spent, view.n_objects, strict=True
+        ):
+            tally.add(spent, n_objects)
+        comparison.places.add(compared.image, view.counted, view.taker, view.spent[0].places)

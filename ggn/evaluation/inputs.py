@@ -1,19 +1,22 @@
 """What is evaluated, as arrays per image: objects, detections and their overlaps."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.masks import RLE, areas, boxes_xyxy
-from ggn.evaluation.matching import Bools, box_iou_xywh
+from ggn.core.masks import boxes_xyxy
+from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
+from ggn.evaluation.matching import box_iou_xywh
 from ggn.evaluation.params import IouType
-from ggn.evaluation.records import Federation, Record, read_annotations, read_predictions
-from ggn.evaluation.run_lengths import iou_and_areas
+from ggn.evaluation.predictions import read_predictions
+from ggn.evaluation.records import Federation, Images, PredictionCheck, Record, read_annotations
+from ggn.evaluation.run_lengths import Bools, boxes_and_areas, mask_iou
 
 
 @dataclass(frozen=True)
@@ -40,84 +43,104 @@ class ImageArrays:
     federation: Federation | None
     """None unless the dataset is federated."""
 
+    def without_overlaps(self) -> Self:
+        """All but `iou`, which is by far the largest."""
+        return replace(self, iou=np.zeros((0, 0)))
+
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """Checked records of all images, in the order in which COCOeval would look at them.
+    """What is compared, checked, in the order in which COCOeval would look at it.
 
     Images by id; objects by category, then as in the file; detections by falling score, then
     category, then as in the file. The order decides between equal scores and equal overlaps.
     """
 
     categories: Sequence[Record]
-    image_ids: Sequence[int]
+    images: Images
     objects: Mapping[int, Sequence[Record]]
-    detections: Mapping[int, Sequence[Record]]
-    detection_area_is_of_box: bool
-    """pycocotools takes the size of a detection from its box where the predictions have boxes."""
-    federation: Mapping[int, Federation]
-    """By image id; empty unless the dataset is federated."""
+    """By image id."""
+    predictions: Predictions
 
-    def images(self, iou_type: IouType, max_detections: int) -> Iterator[ImageArrays]:
-        """Every image, also those without objects or detections; one at a time to bound memory."""
-        for image_id in self.image_ids:
-            objects = self.objects.get(image_id, ())
-            detections = self.detections.get(image_id, ())[:max_detections]
-            yield self._arrays(image_id, detections, objects, iou_type)
+    @property
+    def image_ids(self) -> Sequence[int]:
+        """Of all images, ascending."""
+        return sorted(self.images.ids)
+
+    def arrays(self, iou_type: IouType, max_detections: int) -> Iterator[Callable[[], ImageArrays]]:
+        """What reads and compares each image, also those without objects or detections.
+
+        Each may be called on any thread; memory holds the images whose arrays are in use.
+        """
+        image_ids = self.image_ids
+        detections = self.predictions.by_image(image_ids, max_detections)
+        for image_id, read in zip(image_ids, detections, strict=True):
+            yield partial(self._arrays, image_id, read, iou_type)
 
     def _arrays(
-        self,
-        image_id: int,
-        detections: Sequence[Record],
-        objects: Sequence[Record],
-        iou_type: IouType,
+        self, image_id: int, read: Callable[[], Detections], iou_type: IouType
     ) -> ImageArrays:
+        objects, detections = self.objects.get(image_id, ()), read()
         crowd = np.array([item.get("iscrowd", 0) for item in objects], bool)
-        if iou_type == "bbox":
-            iou = box_iou_xywh(_boxes_xywh(detections), _boxes_xywh(objects), crowd)
-        else:
-            iou, detection_areas = iou_and_areas(_masks(detections), _masks(objects), crowd)
-        if self.detection_area_is_of_box:
-            detection_areas = _boxes_xywh(detections)[:, 2:].prod(axis=1)
-        elif iou_type == "bbox":
-            detection_areas = areas(_masks(detections))
+        try:
+            iou, boxes, areas = self._overlaps(image_id, detections, objects, crowd, iou_type)
+        except ValueError as error:
+            raise ValueError(f"{self.predictions.name}: image {image_id}: {error}") from error
+        if self.predictions.are_sized_by_box:
+            areas = boxes[:, 2] * boxes[:, 3]
         return ImageArrays(
             iou=iou,
-            scores=np.array([item["score"] for item in detections], np.float64),
-            detection_areas=detection_areas,
+            scores=detections.scores,
+            detection_areas=areas,
             areas=np.array([item["area"] for item in objects], np.float64),
-            category_ids=np.array([item["category_id"] for item in objects], np.int64),
+            category_ids=_integers(objects, "category_id"),
             crowd=crowd,
             image_id=image_id,
             object_ids=_integers(objects, "id"),
-            detection_category_ids=_integers(detections, "category_id"),
-            federation=self.federation.get(image_id),
+            detection_category_ids=np.where(
+                detections.category_ids == NO_CATEGORY, -1, detections.category_ids
+            ),
+            federation=self.images.federation.get(image_id),
         )
+
+    def _overlaps(
+        self,
+        image_id: int,
+        detections: Detections,
+        objects: Sequence[Record],
+        crowd: Bools,
+        iou_type: IouType,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """IoU (D, G), boxes (D, 4) and areas (D,); boxes of the masks where none is stated."""
+        size_hw = self.images.sizes_hw.get(image_id, (0, 0))
+        if iou_type == "bbox":
+            boxes, areas = _boxes_and_areas(detections, size_hw)
+            return box_iou_xywh(boxes, _object_boxes(objects), crowd), boxes, areas
+        masks = [item["segmentation"] for item in objects]
+        iou, boxes, areas = mask_iou(detections.masks, masks, crowd, size_hw)
+        stated = detections.boxes_xywh
+        return iou, np.where(np.isnan(stated), boxes, stated), areas
 
 
 def read_inputs(
     annotations: Path | str | Mapping[str, Any],
     predictions: Path | str | Sequence[Record],
     iou_types: Sequence[IouType],
-    predictions_name: str = "predictions",
 ) -> EvaluationInputs:
-    """Read and check both sides of the evaluation; `predictions_name` is for messages on a list.
+    """Read and check both sides of the evaluation.
 
     Raises:
         CocoError: with every fault of the first of the two that has any.
         FileNotFoundError: no such file.
     """
     dataset = read_annotations(annotations, iou_types)
-    records = read_predictions(predictions, dataset.images, iou_types, predictions_name)
+    name = str(predictions) if isinstance(predictions, Path | str) else "predictions"
+    check = PredictionCheck(name, dataset.images, iou_types)
     return EvaluationInputs(
         categories=dataset.categories,
-        image_ids=sorted(dataset.images.ids),
+        images=dataset.images,
         objects=_by_image(sorted(dataset.objects, key=lambda item: item["category_id"])),
-        detections=_by_image(
-            sorted(records, key=lambda item: (-item["score"], item.get("category_id", 0)))
-        ),
-        detection_area_is_of_box=all("bbox" in record for record in records),
-        federation=dataset.images.federation,
+        predictions=read_predictions(predictions, check),
     )
 
 
@@ -132,16 +155,26 @@ def _by_image(records: Sequence[Record]) -> dict[int, list[Record]]:
     return dict(by_image)
 
 
-def _boxes_xywh(items: Sequence[Record]) -> NDArray[np.float64]:
-    """Boxes (N, 4); those of the masks where there is no box."""
-    boxes = [item["bbox"] if "bbox" in item else _box_of_mask(item) for item in items]
+def _boxes_and_areas(
+    detections: Detections, size_hw: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes (D, 4), those of the masks where there is none, and areas (D,) of the masks."""
+    boxes = detections.boxes_xywh
+    areas = boxes[:, 2] * boxes[:, 3]
+    has_mask = detections.masks.lengths > 0
+    if has_mask.any():
+        of_masks, areas[has_mask] = boxes_and_areas(detections.masks[has_mask], size_hw)
+        boxes = boxes.copy()
+        boxes[has_mask] = np.where(np.isnan(boxes[has_mask]), of_masks, boxes[has_mask])
+    return boxes, areas
+
+
+def _object_boxes(objects: Sequence[Record]) -> NDArray[np.float64]:
+    """Boxes (G, 4) of objects; those of the masks where there is no box."""
+    boxes = [item["bbox"] if "bbox" in item else _box_of_mask(item) for item in objects]
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
 def _box_of_mask(item: Record) -> list[float]:
-    x1, y1, x2, y2 = boxes_xyxy(_masks([item]))[0].tolist()
+    x1, y1, x2, y2 = boxes_xyxy([item["segmentation"]])[0].tolist()
     return [x1, y1, x2 - x1, y2 - y1]
-
-
-def _masks(items: Sequence[Record]) -> list[RLE]:
-    return [item["segmentation"] for item in items]

@@ -14,21 +14,34 @@ IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 
 @dataclass(frozen=True)
 class Matches:
-    """Outcome for V views, T IoU thresholds and D detections (best first).
+    """Outcome for V views, T IoU thresholds, G objects and D detections (best first).
 
-    `found` is int32 (V, T, D): the object that the detection has found, -1 for none; `hit` is bool
-    (V, T, D): it has found one that counts. `freed` is bool (V, D): at the lowest threshold it has
-    found an object that frees its place.
+    Sets of thresholds are bits: bit t is the t-th.
     """
 
-    found: NDArray[np.int32]
-    hit: Bools
+    matched_at: NDArray[np.uint16]
+    """(V, D) where the detection has found an object."""
+    hit_at: NDArray[np.uint16]
+    """(V, D) where it has found one that counts."""
     freed: Bools
+    """(V, D) whether at the lowest threshold it has found an object that frees its place."""
+    taker: NDArray[np.int32]
+    """(V, T, G) the detection that has found the object, of a crowd the last; -1 for none."""
 
     @property
     def matched(self) -> Bools:
         """Whether the detection has found an object: (V, T, D)."""
-        return np.asarray(self.found >= 0)
+        return _flags(self.matched_at)
+
+    @property
+    def hit(self) -> Bools:
+        """Whether the detection has found an object that counts: (V, T, D)."""
+        return _flags(self.hit_at)
+
+
+def _flags(bits: NDArray[np.uint16]) -> Bools:
+    thresholds = np.arange(len(IOU_THRESHOLDS), dtype=np.uint16)[:, None]
+    return np.asarray(bits[:, None] >> thresholds & 1 == 1)
 
 
 def box_iou_xywh(
@@ -39,19 +52,11 @@ def box_iou_xywh(
     In the columns of crowds the divisor is the detection's area instead of the union. The order of
     the floating-point operations is pycocotools', because an IoU may lie exactly on a threshold.
     """
-    low = np.maximum(detections[:, None, :2], objects[None, :, :2])
-    high = np.minimum(
-        (detections[:, :2] + detections[:, 2:])[:, None],
-        (objects[:, :2] + objects[:, 2:])[None],
+    return _overlaps.box_iou(
+        np.ascontiguousarray(detections, np.float64),
+        np.ascontiguousarray(objects, np.float64),
+        crowd.view(np.uint8),
     )
-    sides = np.maximum(high - low, 0)
-    intersection = sides[..., 0] * sides[..., 1]
-    detection_area = (detections[:, 2] * detections[:, 3])[:, None]
-    object_area = (objects[:, 2] * objects[:, 3])[None]
-    union = np.where(crowd, detection_area, detection_area + object_area - intersection)
-    iou: NDArray[np.float64] = np.zeros_like(intersection)
-    np.divide(intersection, union, out=iou, where=intersection > 0)
-    return iou
 
 
 def match(
@@ -76,17 +81,16 @@ def match(
         frees: (V, G) objects whose match at the lowest threshold frees the detection's place.
         takes_part: (V, D) detections that exist in the view.
     """
-    found = _overlaps.match(
-        np.ascontiguousarray(iou),
-        IOU_THRESHOLDS,
-        crowd.view(np.uint8),
-        np.ascontiguousarray(present).view(np.uint8),
-        np.ascontiguousarray(counted).view(np.uint8),
-        np.ascontiguousarray(takes_part).view(np.uint8),
+    return Matches(
+        *_overlaps.match(
+            np.ascontiguousarray(iou),
+            IOU_THRESHOLDS,
+            crowd.view(np.uint8),
+            *(as_bytes(flags) for flags in (present, counted, frees, takes_part)),
+        )
     )
-    view = np.arange(len(present))
-    if not iou.shape[1]:
-        return Matches(found, np.zeros(found.shape, bool), np.zeros(takes_part.shape, bool))
-    hit = (found >= 0) & counted[view[:, None, None], found]
-    freed = (found[:, 0] >= 0) & frees[view[:, None], found[:, 0]]
-    return Matches(found, hit, freed)
+
+
+def as_bytes(flags: Bools) -> NDArray[np.uint8]:
+    """The flags as the kernels take them."""
+    return np.ascontiguousarray(flags).view(np.uint8)

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.evaluation.budget import NEVER
 from ggn.evaluation.inputs import ImageArrays
 from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
-
-NEVER = 65535
-"""The place of an object that no detection has found; beyond every budget."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +51,16 @@ class PlacesSoFar:
         self,
         image: ImageArrays,
         counted: Bools,
-        hit: Bools,
-        found: NDArray[np.int32],
-        kept: NDArray[np.int64],
+        taker: NDArray[np.int32],
+        places: NDArray[np.uint16],
     ) -> None:
-        """Add an image: `counted` (G,), `hit` and `found` (T, D), the budget's in order."""
-        place = np.full(hit.shape[1], NEVER, np.uint16)
-        place[kept] = np.arange(1, len(kept) + 1)
-        places = np.full((len(counted), len(IOU_THRESHOLDS)), NEVER, np.uint16)
-        threshold, detection = np.nonzero(hit)
-        places[found[threshold, detection], threshold] = place[detection]
-        self.image_ids.append(np.full(np.count_nonzero(counted), image.image_id, np.int64))
+        """Add an image: `counted` (G,), `taker` (T, G) of each object, `places` (D,) of those."""
+        # the last entry, which -1 picks, is the place of nobody
+        taken = np.append(places, np.uint16(NEVER))[taker.T[counted]]
+        self.image_ids.append(np.full(len(taken), image.image_id, np.int64))
         self.object_ids.append(image.object_ids[counted])
         self.category_ids.append(image.category_ids[counted])
-        self.places.append(places[counted])
+        self.places.append(taken)
 
     def gathered(self) -> ObjectPlaces:
         """All that was added."""

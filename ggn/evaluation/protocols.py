@@ -92,9 +92,14 @@ class Protocol:
     needs_federation: bool = False
 
 
+def _is_among(ids: NDArray[np.int64], chosen: NDArray[np.int64]) -> Bools:
+    """`np.isin`, which takes ten times as long for the few objects of an image."""
+    return np.asarray((ids[:, None] == chosen).any(axis=1))
+
+
 def budget_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str, View]:
     """One view: every object absorbs a detection, those of other categories free of charge."""
-    is_evaluated = np.isin(image.category_ids, evaluated)
+    is_evaluated = _is_among(image.category_ids, evaluated)
     every_detection = np.ones(len(image.iou), bool)
     return {
         "pooled": View(
@@ -109,7 +114,7 @@ def budget_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str
 
 def plain_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str, View]:
     """One view: objects of other categories do not exist."""
-    is_evaluated = np.isin(image.category_ids, evaluated)
+    is_evaluated = _is_among(image.category_ids, evaluated)
     every_detection = np.ones(len(image.iou), bool)
     return {
         "pooled": View(
@@ -124,7 +129,7 @@ def plain_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str,
 
 def per_class_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[int, View]:
     """One view for each evaluated category in the image, without the detections of seen objects."""
-    is_seen = ~np.isin(image.category_ids, evaluated)
+    is_seen = ~_is_among(image.category_ids, evaluated)
     on_seen: Bools = np.any(image.iou[:, is_seen] >= SEEN_MATCH_IOU, axis=1)
     views = {}
     for category_id in np.unique(image.category_ids[~is_seen]):

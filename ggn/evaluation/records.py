@@ -4,29 +4,28 @@ Only that is checked, so that anybody's COCO files will do: no file names, and n
 are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
 """
 
-import itertools
 import math
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json
 from ggn.core.masks import areas, from_segmentation
-from ggn.evaluation.matching import Bools
+from ggn.evaluation.columns import Columns
 from ggn.evaluation.params import IouType
-from ggn.evaluation.run_lengths import are_sound
+from ggn.evaluation.run_lengths import RunLengths, are_sound
 
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
 FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
 """Keys of images in a federated dataset, in the order of `Federation`'s fields."""
-
-_BATCH = 1024  # records whose masks are checked together: bounds memory
 
 _INTEGERS = (int, np.integer)
 _NUMBERS = (float, int, np.floating, np.integer)
@@ -41,6 +40,22 @@ class Images:
     sizes_hw: Mapping[int, tuple[int, int]]
     federation: Mapping[int, "Federation"]
     """By image id; empty unless the dataset is federated, as LVIS is."""
+
+    def sizes_of(self, image_ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Height and width (N, 2) of images, -1 if they state none; None if one is unknown."""
+        known, sizes_hw = self._table
+        places = np.searchsorted(known, image_ids)
+        if not len(known):
+            return sizes_hw if not len(image_ids) else None
+        are_known = known[np.minimum(places, len(known) - 1)] == image_ids
+        return sizes_hw[places] if are_known.all() else None
+
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids, ascending, and sizes."""
+        ids = sorted(self.ids)
+        sizes_hw = [self.sizes_hw.get(id_, (-1, -1)) for id_ in ids]
+        return np.array(ids, np.int64), np.array(sizes_hw, np.int64).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -100,58 +115,50 @@ def read_annotations(
     return Annotations(images, categories, [shapes.with_area(record) for record in objects])
 
 
-def read_predictions(
-    predictions: Path | str | Sequence[Record],
-    images: Images,
-    iou_types: Sequence[IouType],
-    name: str = "predictions",
-) -> list[Record]:
-    """Records of a COCO results file, or of the list called `name`, with masks as compressed RLE.
+class PredictionCheck:
+    """What a record of a COCO results file must hold.
 
-    A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
+    That is `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
     `category_id` may be missing.
-
-    Raises:
-        CocoError: naming file, record, key and what is allowed, for every fault.
-        FileNotFoundError: no such file.
     """
-    file, records = _load(predictions, name)
-    shapes = _Shapes(images, iou_types)
 
-    def faults_of(record: Record) -> Iterator[str]:
+    def __init__(self, file: str, images: Images, iou_types: Sequence[IouType]) -> None:
+        self.file = file
+        self.images = images
+        self.compares_masks = "segm" in iou_types
+        self._shapes = _Shapes(images, iou_types)
+
+    def records(self, records: Sequence[Any], first: int) -> tuple[list[Record], list[Fault]]:
+        """Those without a fault, their masks as compressed RLE, and the faults of the others.
+
+        Args:
+            records: of any kind.
+            first: the number of the first one in its file.
+        """
+        place = _Place(self.file, "predictions", first)
+        return _sorted_out(place, records, self._faults_of, self._shapes)
+
+    def are_sound(self, columns: Columns) -> bool:
+        """Whether columns surely have no fault, without a look at each record."""
+        detections = columns.detections
+        boxes = detections.boxes_xywh[detections.has_box]
+        sizes_hw = self.images.sizes_of(detections.image_ids)
+        if sizes_hw is None or not np.isfinite(detections.scores).all():
+            return False
+        if not (np.isfinite(boxes).all() and (boxes[:, 2:] >= 0).all()):
+            return False
+        if columns.sizes_hw is None:
+            return not self.compares_masks and bool(detections.has_box.all())
+        return np.array_equal(sizes_hw, columns.sizes_hw) and bool(
+            are_sound(detections.masks, sizes_hw.prod(axis=1)).all()
+        )
+
+    def _faults_of(self, record: Record) -> Iterator[str]:
         if not _is_finite(record.get("score")):
             yield f"score must be a finite number, got {_short(record.get('score'))}"
         if not _is_integer(record.get("category_id", 0)):
             yield f"category_id must be an integer, got {_short(record['category_id'])}"
-        yield from shapes.faults_of(record)
-
-    def are_plain(batch: Sequence[Any]) -> bool:
-        return _have_plain_numbers(batch, images.ids)
-
-    return _checked(file, "predictions", records, faults_of, shapes, are_plain)
-
-
-def _have_plain_numbers(batch: Sequence[Any], image_ids: frozenset[int]) -> bool:
-    """Whether ids, scores and boxes of all records are surely sound, without a look at each."""
-    if not all(type(record) is dict for record in batch):
-        return False
-    known = [record.get("image_id") for record in batch]
-    categories = {type(record.get("category_id", 0)) for record in batch}
-    if {*map(type, known)} != {int} or not image_ids >= {*known} or categories != {int}:
-        return False
-    boxes = [record["bbox"] for record in batch if "bbox" in record]
-    if any(type(box) is not list or len(box) != 4 for box in boxes):
-        return False
-    numbers = [record.get("score") for record in batch]
-    numbers += itertools.chain.from_iterable(boxes)
-    if not {*map(type, numbers)} <= {int, float}:
-        return False
-    try:
-        values = np.array(numbers, np.float64)
-    except OverflowError:
-        return False
-    sides = values[len(batch) :].reshape(-1, 4)[:, 2:]
-    return bool(np.isfinite(values).all() and (sides >= 0).all())
+        yield from self._shapes.faults_of(record)
 
 
 def _load(source: Any, name: str) -> tuple[str, Any]:
@@ -161,56 +168,62 @@ def _load(source: Any, name: str) -> tuple[str, Any]:
     return name, source
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where records stand, for messages."""
+
+    file: str
+    section: str
+    first: int = 0
+    """The number of the first of them in the section."""
+
+    def fault(self, index: int, record: Any, reason: str) -> Fault:
+        keys = [key for key in ("id", "image_id") if isinstance(record, Mapping) and key in record]
+        ids = ", ".join(f"{key} {_short(record[key])}" for key in keys)
+        where = f"{self.section}[{self.first + index}]" + (f" ({ids})" if ids else "")
+        return Fault(self.file, where, reason)
+
+
 def _checked(
     file: str,
     section: str,
     records: Any,
     faults_of: FaultsOf,
     shapes: "_Shapes | None" = None,
-    are_plain: Callable[[Sequence[Any]], bool] | None = None,
 ) -> list[Record]:
-    """The records, their masks read if there are `shapes`, unless one has a fault.
-
-    Batches whose masks are sound and that `are_plain` have none.
-    """
+    """The records, their masks read if there are `shapes`, unless one has a fault."""
     if not isinstance(records, list | tuple):
-        raise CocoError([Fault(file, section, f"must be a list, got {_short(records)}")])
-    checked: list[Record] = []
-    faults: list[Fault] = []
-    for index, (record, is_ready, is_plain) in enumerate(_batched(records, shapes, are_plain)):
-        if is_ready and is_plain:
-            checked.append(record)
-            continue
-        if not isinstance(record, Mapping):
-            reasons = [f"must be an object, got {_short(record)}"]
-        elif not (reasons := list(faults_of(record))):
-            try:
-                checked.append(record if is_ready or shapes is None else shapes.with_mask(record))
-            except ValueError as error:
-                reasons = [f"segmentation: {error}"]
-        faults += [Fault(file, _where(section, index, record), reason) for reason in reasons]
+        raise CocoError([not_a_list(file, section, records)])
+    checked, faults = _sorted_out(_Place(file, section), records, faults_of, shapes)
     if faults:
         raise CocoError(faults)
     return checked
 
 
-def _batched(
+def not_a_list(file: str, section: str, records: Any) -> Fault:
+    """The fault of a section that holds something else than records."""
+    return Fault(file, section, f"must be a list, got {_short(records)}")
+
+
+def _sorted_out(
+    place: _Place,
     records: Sequence[Any],
-    shapes: "_Shapes | None",
-    are_plain: Callable[[Sequence[Any]], bool] | None,
-) -> Iterator[tuple[Any, bool, bool]]:
-    """Each record, whether its mask is known to be sound as it is, and whether the rest is."""
-    for start in range(0, len(records), _BATCH):
-        batch = records[start : start + _BATCH]
-        ready = np.zeros(len(batch), bool) if shapes is None else shapes.have_sound_masks(batch)
-        plain = itertools.repeat(are_plain is not None and are_plain(batch), len(batch))
-        yield from zip(batch, ready.tolist(), plain, strict=True)
-
-
-def _where(section: str, index: int, record: Any) -> str:
-    keys = [key for key in ("id", "image_id") if isinstance(record, Mapping) and key in record]
-    ids = ", ".join(f"{key} {_short(record[key])}" for key in keys)
-    return f"{section}[{index}]" + (f" ({ids})" if ids else "")
+    faults_of: FaultsOf,
+    shapes: "_Shapes | None" = None,
+) -> tuple[list[Record], list[Fault]]:
+    """The records without a fault, their masks read if there are `shapes`, and all faults."""
+    checked: list[Record] = []
+    faults: list[Fault] = []
+    for index, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            reasons = [f"must be an object, got {_short(record)}"]
+        elif not (reasons := list(faults_of(record))):
+            try:
+                checked.append(record if shapes is None else shapes.with_mask(record))
+            except ValueError as error:
+                reasons = [f"segmentation: {error}"]
+        faults += [place.fault(index, record, reason) for reason in reasons]
+    return checked, faults
 
 
 def _unique_id(*text_keys: str) -> FaultsOf:
@@ -285,35 +298,13 @@ class _Shapes:
             missing = "segmentation" if "segm" in self.iou_types else "bbox"
             yield f"must have a {missing}, because iou_types are {list(self.iou_types)}"
 
-    def have_sound_masks(self, records: Sequence[Any]) -> Bools:
-        """Whether the masks, (N,), are compressed RLE of the right size without any fault."""
-        sizes_hw = [self._size_if_compressed(record) for record in records]
-        candidates = [index for index, size_hw in enumerate(sizes_hw) if size_hw is not None]
-        ready = np.zeros(len(records), bool)
-        ready[candidates] = are_sound(
-            [records[index]["segmentation"]["counts"] for index in candidates],
-            [height * width for height, width in filter(None, sizes_hw)],
-        )
-        return ready
-
-    def _size_if_compressed(self, record: Any) -> tuple[int, int] | None:
-        """Height and width if the record has a compressed mask of its image's size, to be read."""
-        if not isinstance(record, Mapping) or not self._needs_mask(record):
-            return None
-        mask = record.get("segmentation")
-        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
-            return None
-        image_id = record.get("image_id")
-        size_hw = self.images.sizes_hw.get(image_id) if _is_integer(image_id) else None
-        size = mask.get("size")
-        is_size = isinstance(size, list) and all(type(side) is int for side in size)
-        return size_hw if size_hw is not None and is_size and size == list(size_hw) else None
-
     def with_mask(self, record: Record) -> Record:
         """The record with its mask, if it is compared, as compressed RLE."""
         if not self._needs_mask(record):
             return record
         size_hw = self.images.sizes_hw[record["image_id"]]
+        if _is_sound(record["segmentation"], size_hw):
+            return record
         return {**record, "segmentation": from_segmentation(record["segmentation"], size_hw)}
 
     def with_area(self, record: Record) -> Record:
@@ -326,6 +317,17 @@ class _Shapes:
 
     def _needs_mask(self, record: Record) -> bool:
         return "segm" in self.iou_types or "bbox" not in record
+
+
+def _is_sound(mask: Any, size_hw: tuple[int, int]) -> bool:
+    """Whether a mask surely is compressed RLE of that size, without any fault."""
+    if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+        return False
+    size, n_pixels = mask.get("size"), np.array([size_hw[0] * size_hw[1]])
+    is_size = isinstance(size, list) and all(type(side) is int for side in size)
+    return (
+        is_size and size == [*size_hw] and are_sound(RunLengths.of([mask["counts"]]), n_pixels)[0]
+    )
 
 
 def _box_faults(box: Any) -> Iterator[str]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from ggn.evaluation.average_recall import BUDGETS, UNDEFINED
+from ggn.evaluation.average_recall import UNDEFINED
+from ggn.evaluation.budget import BUDGETS
 
 COMPARED_METRICS = ("AR_10", "AR_100", "AR_s_100", "AR_m_100", "AR_l_100", "AR_1500", "AP", "AP_50")
 """What a comparison shows of each partition and kind of overlap unless asked for more."""

@@ -1,8 +1,12 @@
-"""A quick check of many compressed masks at once, and their overlaps; the work is done in C++."""
+"""Many compressed masks side by side: their quick check, boxes, areas and overlaps, in C++."""
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,38 +15,94 @@ from ggn.core.masks import RLE
 from ggn.evaluation import _overlaps
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
-SOURCES = ("_overlaps.hpp", "_overlaps.pyx")
+SOURCES = ("_elements.hpp", "_matching.hpp", "_overlaps.hpp", "_overlaps.pyx")
 
 
-def are_sound(counts: Sequence[str], n_pixels: Sequence[int]) -> Bools:
+@dataclass(frozen=True)
+class RunLengths:
+    """COCO's compressed run lengths of N masks, as ASCII in one stretch of memory."""
+
+    memory: NDArray[np.uint8]
+    """All texts, in any order."""
+    starts: Integers
+    """(N,) where each text begins in `memory`."""
+    lengths: Integers
+    """(N,) in bytes; 0 stands for no mask."""
+
+    @classmethod
+    def of(cls, counts: Sequence[str]) -> Self:
+        """The texts; one that is not ASCII, which is never sound, becomes one that is not, either.
+
+        Args:
+            counts: as under `counts` of a COCO mask.
+        """
+        joined = "".join(counts)
+        if not joined.isascii():
+            return cls.of([text.encode("ascii", "replace").decode() for text in counts])
+        lengths = np.array([*map(len, counts)], np.int64)
+        memory = np.frombuffer(joined.encode("ascii"), np.uint8)
+        return cls(memory, np.cumsum(lengths) - lengths, lengths)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, chosen: NDArray[np.integer] | Bools | slice) -> RunLengths:
+        return RunLengths(self.memory, self.starts[chosen], self.lengths[chosen])
+
+    def packed(self) -> bytes:
+        """The texts in their order, one after the other."""
+        ends = self.starts + self.lengths
+        if len(self) and np.array_equal(self.starts[1:], ends[:-1]):
+            return self.memory[self.starts[0] : ends[-1]].tobytes()
+        pairs = zip(self.starts.tolist(), ends.tolist(), strict=True)
+        return b"".join(self.memory[start:end].tobytes() for start, end in pairs)
+
+
+def are_sound(masks: RunLengths, n_pixels: Integers) -> Bools:
     """Whether the run lengths surely describe masks of that many pixels, (N,).
 
     What is not surely sound may be valid all the same, for instance with runs of no pixels:
     `ggn.core.masks.from_segmentation` tells, and why not.
 
     Args:
-        counts: COCO's compressed run lengths.
-        n_pixels: height times width of each mask.
+        masks: N of them.
+        n_pixels: (N,) height times width of each.
     """
-    return _overlaps.are_sound(list(counts), np.asarray(n_pixels, np.int64).reshape(-1))
+    return _overlaps.are_sound(masks.memory, masks.starts, masks.lengths, n_pixels)
 
 
-def iou_and_areas(
-    detections: Sequence[RLE], objects: Sequence[RLE], crowd: Bools
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """IoU (D, G) of masks of one size, and the areas (D,) of the detections in pixels.
+def boxes_and_areas(masks: RunLengths, size_hw: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Tight boxes x, y, width, height (N, 4) and areas (N,) in pixels of masks of one size.
+
+    The box of an empty mask is (0, 0, 0, 0).
+
+    Raises:
+        ValueError: the run lengths of a mask do not describe one of that size.
+    """
+    return _overlaps.boxes_and_areas(masks.memory, masks.starts, masks.lengths, *size_hw)
+
+
+def mask_iou(
+    detections: RunLengths, objects: Sequence[RLE], crowd: Bools, size_hw: tuple[int, int]
+) -> tuple[Floats, Floats, Floats]:
+    """IoU (D, G) of masks of one size; boxes and areas of the detections as `boxes_and_areas`.
 
     In the columns of crowds (G,) the divisor is the detection's area instead of the union. The
     numbers are those of `ggn.core.masks.mask_iou`.
+
+    Raises:
+        ValueError: the run lengths of a mask do not describe one of that size.
     """
-    masks = [*detections, *objects]
-    height, width = masks[0]["size"] if masks else (0, 0)
     return _overlaps.mask_iou(
-        [mask["counts"] for mask in detections],
+        detections.memory,
+        detections.starts,
+        detections.lengths,
         [mask["counts"] for mask in objects],
-        crowd.astype(np.uint8),
-        height * width,
+        crowd.view(np.uint8),
+        *size_hw,
     )
 
 

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from ggn.core.masks import from_segmentation
 
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
 OTHER = [[20, 2, 30, 2, 30, 12, 20, 12]]
@@ -81,6 +85,26 @@ def test_compare_shows_what_only_one_model_finds(
         "comparison.json", "recall.png", "only_one.png",
     }  # fmt: skip
     assert ggn("compare", "found.json", "found.json", "--annotations", "truth.json") == 1
+
+
+def test_a_store_is_taken_like_a_file(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = from_segmentation(SQUARE, (40, 40))
+    row = {"image_id": [1], "height": [40], "width": [40], "counts": [[mask["counts"]]]}
+    (files / "store").mkdir()
+    pq.write_table(pa.table(row | {"scores": [[0.9]]}), files / "store" / "shard-00000.parquet")
+    assert ggn("evaluate", "truth.json", "store", "--unseen", "kite", "--json", "numbers.json") == 0
+    assert "masks, protocol budget" in capsys.readouterr().out
+    written = json.loads((files / "numbers.json").read_text())
+    assert {part: m["AR_100"] for part, m in written["metrics"].items()} == {
+        "unseen": 1, "seen": 0, "all": 0.5,
+    }  # fmt: skip
+    words = ("--annotations", "truth.json", "--images", "images", "--unseen", "2", "-o", "out")
+    assert ggn("compare", "none.json", "store", *words) == 0
+    assert "both 0, only none 0, only store 1, neither 0" in capsys.readouterr().out
+    assert ggn("evaluate", "truth.json", "images") == 1
+    assert "images: store: has no shards, so that it is no store" in capsys.readouterr().err
 
 
 Change = Callable[[Any, Any], Any]

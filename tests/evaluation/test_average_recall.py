@@ -5,25 +5,39 @@ import pytest
 
 from ggn.evaluation.average_recall import (
     AREA_RANGES,
-    BUDGETS,
     METRIC_NAMES,
     RECALL_LEVELS,
     Tally,
     summarize,
     within_ranges,
 )
+from ggn.evaluation.budget import BUDGETS, spend
+from ggn.evaluation.matching import Matches
 
 MISS = [False] * 10
 HIT = [True] * 10
 
 
+def add(
+    tally: Tally, *columns: list[bool], n_objects: int, scores: list[float], ignored: bool = False
+) -> None:
+    """Add an image whose detections, best first, have these flags per threshold.
+
+    Those that do not hit are false alarms, unless they are ignored.
+    """
+    bits = np.array([[sum(1 << t for t, flag in enumerate(c) if flag) for c in columns]], np.uint16)
+    yes, no = np.ones(bits.shape, bool), np.zeros(bits.shape, bool)
+    matches = Matches(bits, bits, no, np.zeros((1, 10, 0), np.int32))
+    rated = np.array(scores, np.float64)
+    (spent,) = spend(matches, rated, yes, yes, yes if ignored else no, precision_budget=100)
+    tally.add(spent, n_objects)
+
+
 def tally(*columns: list[bool], n_objects: int, scores: list[float] | None = None) -> Tally:
     """A tally of one image whose detections, best first, have these flags per threshold."""
     tally = Tally()
-    hit = np.array(columns, bool).reshape(-1, 10).T
-    tally.add_recall(hit, n_objects)
-    falling = np.array(scores or np.linspace(1, 0, hit.shape[1]), np.float64)
-    tally.add_precision(falling, hit, np.zeros_like(hit))
+    falling = np.linspace(1, 0, len(columns)).tolist()
+    add(tally, *columns, n_objects=n_objects, scores=scores or falling)
     return tally
 
 
@@ -54,10 +68,9 @@ def test_recall_is_the_mean_over_iou_thresholds() -> None:
 def test_recall_is_over_all_objects_of_all_images_and_each_image_has_its_own_budget() -> None:
     all_images = Tally()
     for _ in range(20):  # 20 hits, although the smallest budget is 10
-        all_images.add_recall(np.array([HIT]).T, 1)
+        add(all_images, HIT, n_objects=1, scores=[0.5])
     for _ in range(20):  # objects, but no detections
-        all_images.add_recall(np.zeros((10, 0), bool), 1)
-    all_images.add_precision(np.zeros(0), np.zeros((10, 0), bool), np.zeros((10, 0), bool))
+        add(all_images, n_objects=1, scores=[])
     assert metrics_of(all_images)["AR_10"] == 0.5
 
 
@@ -84,11 +97,8 @@ def test_ap_50_and_ap_75_are_single_thresholds() -> None:
 
 def test_detections_are_ordered_by_score_over_images() -> None:
     images = Tally()
-    nothing = np.zeros((10, 1), bool)
-    images.add_recall(nothing, 0)
-    images.add_precision(np.array([0.3]), nothing, nothing)  # a false alarm in the first image
-    images.add_recall(~nothing, 1)
-    images.add_precision(np.array([0.7]), ~nothing, nothing)  # a better scored hit in the second
+    add(images, MISS, n_objects=0, scores=[0.3])  # a false alarm in the first image
+    add(images, HIT, n_objects=1, scores=[0.7])  # a better scored hit in the second
     assert metrics_of(images)["AP"] == pytest.approx(1)
 
 
@@ -101,9 +111,7 @@ def test_of_equal_scores_the_first_image_comes_first() -> None:
 
 def test_ignored_detections_are_no_false_alarms() -> None:
     images = Tally()
-    hit = np.array([MISS, HIT]).T
-    images.add_recall(hit, 1)
-    images.add_precision(np.array([0.9, 0.8]), hit, ~hit)
+    add(images, MISS, HIT, n_objects=1, scores=[0.9, 0.8], ignored=True)
     assert metrics_of(images)["AP"] == pytest.approx(1)
 
 

@@ -15,7 +15,8 @@ from pycocotools.cocoeval import COCOeval
 
 from ggn.core.masks import encode
 from ggn.evaluation import evaluate, evaluate_partitions
-from ggn.evaluation.average_recall import BUDGETS, METRIC_NAMES
+from ggn.evaluation.average_recall import METRIC_NAMES
+from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.params import PROTOCOL_NAMES, IouType
 
 CLASS_AGNOSTIC = [name for name in PROTOCOL_NAMES if name != "federated"]

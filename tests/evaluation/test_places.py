@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ggn.core.masks import encode
+from ggn.evaluation.budget import NEVER
 from ggn.evaluation.disagreement import disagreement, disagreement_row
 from ggn.evaluation.evaluator import PartitionResult, evaluate_inputs
 from ggn.evaluation.inputs import read_inputs
-from ggn.evaluation.places import NEVER
-from ggn.evaluation.run_lengths import iou_and_areas
+from ggn.evaluation.run_lengths import RunLengths, mask_iou
 
 A, B, C, NOWHERE = (0, 0, 20, 20), (40, 0, 20, 20), (80, 0, 20, 20), (100, 100, 20, 20)
 
@@ -73,5 +73,5 @@ def test_unsound_run_lengths_never_reach_the_overlaps() -> None:
     none = np.zeros(0, bool)
     for counts in ("", "!", "o", "0", "0@1", "00000000"):
         with pytest.raises(ValueError, match="mask 0 has unsound run lengths"):
-            iou_and_areas([{**mask, "counts": counts}], [], none)
-    assert iou_and_areas([mask], [], none)[1].tolist() == [16]
+            mask_iou(RunLengths.of([counts]), [], none, (4, 4))
+    assert mask_iou(RunLengths.of([mask["counts"]]), [], none, (4, 4))[2].tolist() == [16]

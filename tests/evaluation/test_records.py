@@ -12,7 +12,7 @@ import pytest
 
 from ggn.core.coco import CocoError
 from ggn.evaluation import evaluate
-from ggn.evaluation.records import read_annotations, read_predictions
+from ggn.evaluation.records import PredictionCheck, read_annotations
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -256,4 +256,4 @@ def test_inputs_stay_as_they_are(small: Any) -> None:
 def test_predictions_without_masks_are_not_given_any(small: Any) -> None:
     images = read_annotations(small.annotations, ["bbox"]).images
     record = {"image_id": 10, "score": 1, "bbox": [0, 0, 1, 1]}
-    assert read_predictions([record], images, ["bbox"]) == [record]
+    assert PredictionCheck("file", images, ["bbox"]).records([record], 0) == ([record], [])

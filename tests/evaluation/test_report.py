@@ -2,7 +2,8 @@
 
 import pytest
 
-from ggn.evaluation.average_recall import BUDGETS, METRIC_NAMES
+from ggn.evaluation.average_recall import METRIC_NAMES
+from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.report import (
     ComparisonRow,
     comparison_rows,

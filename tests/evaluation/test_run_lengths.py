@@ -6,10 +6,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ggn.core.masks import encode, from_segmentation
-from ggn.evaluation.run_lengths import are_sound
+from ggn.evaluation.run_lengths import RunLengths
+from ggn.evaluation.run_lengths import are_sound as are_sound_run_lengths
 
 SIDE = 6
 N_PIXELS = SIDE * SIDE
+
+
+def are_sound(counts: list[str], n_pixels: list[int]) -> np.ndarray:
+    return are_sound_run_lengths(RunLengths.of(counts), np.array(n_pixels, np.int64))
 
 
 def is_valid(counts: str) -> bool:

@@ -14,7 +14,7 @@ NEEDED = (
     "docker/versions.env",
     "ggn/grouping/_kernels.hpp",
     "ggn/grouping/_trees.hpp",
-    "ggn/evaluation/_overlaps.hpp",
+    *(f"ggn/evaluation/{name}.hpp" for name in ("_elements", "_matching", "_overlaps")),
     *(f"tests/fuzz/{name}" for name in ("case.hpp", "grouping.hpp", "overlaps.hpp")),
     "tests/fuzz/fuzz_kernels.cpp",
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ggn.evaluation.average_recall import BUDGETS
+from ggn.evaluation.budget import BUDGETS
 from ggn.tracking.journal import journals, read_events, read_header
 from ggn.tracking.published import import_published
 from ggn.tracking.rows import recall_curves, record_row

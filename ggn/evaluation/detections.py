@@ -1,0 +1,100 @@
+"""Detections as columns: the one form in which all predictions are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.evaluation.run_lengths import RunLengths
+
+NO_CATEGORY = int(np.iinfo(np.int64).min)
+"""The category id of a detection that states none."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N detections of one image or of several."""
+
+    image_ids: NDArray[np.int64]
+    """(N,)"""
+    scores: NDArray[np.float64]
+    """(N,)"""
+    category_ids: NDArray[np.int64]
+    """(N,) `NO_CATEGORY` where there is none."""
+    boxes_xywh: NDArray[np.float64]
+    """(N, 4) x, y, width, height in pixels; NaN where there is none."""
+    masks: RunLengths
+    """N; without run lengths where there is none."""
+
+    @classmethod
+    def of(cls, records: Sequence[Mapping[str, Any]], *, with_masks: bool) -> Self:
+        """Checked COCO result records; masks of those without a box, or `with_masks` of all."""
+        nothing = [np.nan] * 4
+        boxes = [record.get("bbox", nothing) for record in records]
+        counts = [
+            record["segmentation"]["counts"] if with_masks or "bbox" not in record else ""
+            for record in records
+        ]
+        return cls(
+            np.array([record["image_id"] for record in records], np.int64),
+            np.array([record["score"] for record in records], np.float64),
+            np.array([record.get("category_id", NO_CATEGORY) for record in records], np.int64),
+            np.array(boxes, np.float64).reshape(-1, 4),
+            RunLengths.of(counts),
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, chosen: NDArray[np.integer] | slice) -> Detections:
+        return Detections(
+            self.image_ids[chosen],
+            self.scores[chosen],
+            self.category_ids[chosen],
+            self.boxes_xywh[chosen],
+            self.masks[chosen],
+        )
+
+    @property
+    def has_box(self) -> NDArray[np.bool_]:
+        """Whether each states a box, (N,)."""
+        return ~np.isnan(self.boxes_xywh[:, 0])
+
+
+def best_first(
+    scores: NDArray[np.float64], category_ids: NDArray[np.int64], most: int
+) -> NDArray[np.int64]:
+    """Places of the best detections, at most `most`: by falling score, then category, then place.
+
+    A detection without a category comes where one with category 0 would.
+    """
+    categories = np.where(category_ids == NO_CATEGORY, 0, category_ids)
+    return np.lexsort((categories, -scores))[:most]
+
+
+class Predictions(Protocol):
+    """Checked detections of all images, of which only those asked for need to be in memory."""
+
+    @property
+    def name(self) -> str:
+        """Where they are from, for messages."""
+
+    @property
+    def have_categories(self) -> bool:
+        """Whether detections may state a category."""
+
+    @property
+    def are_sized_by_box(self) -> bool:
+        """Whether a detection's size is its box's area, as in pycocotools where all have boxes."""
+
+    def by_image(self, image_ids: Sequence[int], most: int) -> Iterator[Callable[[], Detections]]:
+        """What reads each image's best detections, at most `most`, best first: on any thread.
+
+        Args:
+            image_ids: ascending; an image may have no detections.
+            most: detections per image.
+        """

@@ -1,0 +1,82 @@
+"""Predictions from where they are: a store or a COCO results file of any size, or records."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from ggn.core.coco import CocoError, Fault
+from ggn.evaluation.by_image import DetectionsByImage
+from ggn.evaluation.columns import from_records
+from ggn.evaluation.detections import Detections, Predictions
+from ggn.evaluation.order import in_order
+from ggn.evaluation.records import PredictionCheck, Record, not_a_list
+from ggn.evaluation.results_file import first_record, read_pieces
+from ggn.evaluation.stored import StoredPredictions
+
+_BATCH = 4096  # records of a list that become columns together
+
+Checked = tuple[Detections, list[Fault]]
+
+
+def read_predictions(
+    predictions: Path | str | Sequence[Record], check: PredictionCheck
+) -> Predictions:
+    """Check predictions and sort them by image.
+
+    Args:
+        predictions: the folder of a store, a COCO results file, or the records of one.
+        check: what a record must hold.
+
+    Raises:
+        CocoError: naming file, record, key and what is allowed, for every fault.
+        FileNotFoundError: no such file.
+    """
+    if isinstance(predictions, Path | str) and Path(predictions).is_dir():
+        return StoredPredictions(Path(predictions), check.images)
+    if isinstance(predictions, Path | str):
+        parts = _of_file(Path(predictions), check)
+    elif isinstance(predictions, list | tuple):
+        parts = _of_records(predictions, check)
+    else:
+        raise CocoError([not_a_list(check.file, "predictions", predictions)])
+    collected, faults = DetectionsByImage(), []
+    for detections, its_faults in in_order(parts):
+        faults += its_faults
+        if not faults:
+            collected.add(detections)
+    if faults:
+        raise CocoError(faults)
+    return collected.whole(check.file)
+
+
+def have_masks(predictions: Path) -> bool:
+    """Whether a store, or the first record of a results file, has masks; one without any has, too.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CocoError: the file is not JSON, or holds something else than a list.
+    """
+    if predictions.is_dir():
+        return True
+    first = first_record(predictions)
+    return first is None or (isinstance(first, dict) and "segmentation" in first)
+
+
+def _of_file(path: Path, check: PredictionCheck) -> Iterator[Callable[[], Checked]]:
+    for piece in read_pieces(path):
+        yield partial(piece.detections, check)
+
+
+def _of_records(
+    records: Sequence[Record], check: PredictionCheck
+) -> Iterator[Callable[[], Checked]]:
+    for first in range(0, len(records), _BATCH):
+        yield partial(_batch, records[first : first + _BATCH], first, check)
+
+
+def _batch(records: Sequence[Record], first: int, check: PredictionCheck) -> Checked:
+    columns = from_records(records, with_masks=check.compares_masks)
+    if columns is not None and check.are_sound(columns):
+        return columns.detections, []
+    checked, faults = check.records(records, first)
+    return Detections.of(checked, with_masks=check.compares_masks), faults
