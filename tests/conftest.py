@@ -42,17 +42,30 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def recorded_weights(shared: Path) -> Callable[[str], dict[str, Any]]:
+def recorded_file(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Where a file of the reference's numbers is: tests/golden; of photographs, ../shared."""
+
+    def find(name: str) -> Path:
+        path = Path(__file__).parent / "golden" / name
+        if path.is_file():
+            return path
+        shared: Path = request.getfixturevalue("shared")
+        return shared / "golden" / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def recorded_weights(recorded_file: Callable[[str], Path]) -> Callable[[str], dict[str, Any]]:
     """The reference's state dict of `pa`, `maskrcnn`, …: tensors made from the names alone."""
-    golden = shared / "golden"
-    spec = importlib.util.spec_from_file_location("weights_recipe", golden / "weights_recipe.py")
+    spec = importlib.util.spec_from_file_location("recipe", recorded_file("weights_recipe.py"))
     assert spec is not None
     assert spec.loader is not None
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
 
     def weights(name: str) -> dict[str, Any]:
-        keys = json.loads((golden / f"A_manifest_{name}.json").read_text())["keys"]
+        keys = json.loads(recorded_file(f"A_manifest_{name}.json").read_text())["keys"]
         filled: dict[str, Any] = recipe.fill({key: entry["shape"] for key, entry in keys.items()})
         return filled
 

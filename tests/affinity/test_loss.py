@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,11 @@ def test_half_precision_logits_are_summed_in_float32() -> None:
 
 
 @pytest.mark.parametrize("layout", range(5))
-def test_equals_the_reference_on_its_targets(shared: Path, layout: int) -> None:
-    golden = np.load(shared / "golden" / "D_pa_targets.npz")
-    expected = json.loads((shared / "golden" / "D_pa_targets.json").read_text())[str(layout)]
+def test_equals_the_reference_on_its_targets(
+    recorded_file: Callable[[str], Path], layout: int
+) -> None:
+    golden = np.load(recorded_file("D_pa_targets.npz"))
+    expected = json.loads((recorded_file("D_pa_targets.json")).read_text())[str(layout)]
     logits = torch.from_numpy(golden[f"{layout}_logits"]).requires_grad_()
     target = torch.from_numpy(golden[f"{layout}_soft"])[None].float()
     weight = torch.from_numpy(golden[f"{layout}_filter_used"])[None].float()
@@ -95,9 +98,9 @@ def test_equals_the_reference_on_its_targets(shared: Path, layout: int) -> None:
     np.testing.assert_allclose(logits.grad, golden[f"{layout}_grad_used"], rtol=1e-4, atol=1e-8)
 
 
-def test_equals_the_reference_on_a_padded_batch(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "D_pa_targets.npz")
-    expected = json.loads((shared / "golden" / "D_pa_targets.json").read_text())
+def test_equals_the_reference_on_a_padded_batch(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("D_pa_targets.npz"))
+    expected = json.loads((recorded_file("D_pa_targets.json")).read_text())
     logits = torch.from_numpy(golden["batch_logits"])
     target, weight = torch.zeros_like(logits), torch.zeros_like(logits)
     for layout in range(3):
@@ -109,8 +112,10 @@ def test_equals_the_reference_on_a_padded_batch(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", range(3))
-def test_with_our_targets_only_the_frame_differs(shared: Path, layout: int) -> None:
-    golden = np.load(shared / "golden" / "D_pa_targets.npz")
+def test_with_our_targets_only_the_frame_differs(
+    recorded_file: Callable[[str], Path], layout: int
+) -> None:
+    golden = np.load(recorded_file("D_pa_targets.npz"))
     masks = golden[f"{layout}_masks"]
     labels = torch.from_numpy(instance_map(encode(masks), masks.shape[1:]))
     target, weight = affinity_targets(labels[None])
@@ -124,6 +129,6 @@ def test_with_our_targets_only_the_frame_differs(shared: Path, layout: int) -> N
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     whole = affinity_loss(logits, target, weight, 0.05)
     touches = (weight * frame).sum() > 0
-    reference = json.loads((shared / "golden" / "D_pa_targets.json").read_text())[str(layout)]
+    reference = json.loads((recorded_file("D_pa_targets.json")).read_text())[str(layout)]
     differs = abs(whole.item() - reference["loss_used"]) > 1e-4
     assert differs == bool(touches)

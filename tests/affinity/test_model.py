@@ -114,9 +114,11 @@ def reference_net(recorded_weights: Callable[[str], dict[str, Tensor]]) -> Affin
 
 
 @pytest.mark.parametrize("name", ["B_pa", "B_synth_pa"])
-def test_equals_the_reference(shared: Path, reference_net: AffinityNet, name: str) -> None:
-    golden = np.load(shared / "golden" / f"{name}.npz")
-    image = np.load(shared / "golden" / f"{name.replace('_pa', '_image')}.npz")["rgb_u8"]
+def test_equals_the_reference(
+    recorded_file: Callable[[str], Path], reference_net: AffinityNet, name: str
+) -> None:
+    golden = np.load(recorded_file(f"{name}.npz"))
+    image = np.load(recorded_file(f"{name.replace('_pa', '_image')}.npz"))["rgb_u8"]
     pixels = normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
     net = reference_net.eval()
     with torch.inference_mode():
@@ -131,15 +133,15 @@ def test_equals_the_reference(shared: Path, reference_net: AffinityNet, name: st
 
 
 def test_loss_gradients_and_statistics_equal_the_reference(
-    shared: Path, reference_net: AffinityNet
+    recorded_file: Callable[[str], Path], reference_net: AffinityNet
 ) -> None:
     """One training step with the reference's targets.
 
     It adds the labels of overlapping masks, and the 8 by which it divides include neighbours
     outside the image.
     """
-    golden = np.load(shared / "golden" / "B_synth_image.npz")
-    expected = json.loads((shared / "golden" / "C_losses.json").read_text())["pa"]
+    golden = np.load(recorded_file("B_synth_image.npz"))
+    expected = json.loads((recorded_file("C_losses.json")).read_text())["pa"]
     image = torch.from_numpy(golden["rgb_u8"])
     height, width = image.shape[:2]
     masks = torch.from_numpy(np.unpackbits(golden["gt_masks_packed"], axis=-1)[:, :, :width])

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,8 @@ def test_mirrored_and_renamed_labels_give_mirrored_targets(
 
 
 @pytest.fixture
-def golden(shared: Path) -> dict[str, NDArray[Any]]:
-    return dict(np.load(shared / "golden" / "D_pa_targets.npz"))
+def golden(recorded_file: Callable[[str], Path]) -> dict[str, NDArray[Any]]:
+    return dict(np.load(recorded_file("D_pa_targets.npz")))
 
 
 def painted(masks: NDArray[Any]) -> NDArray[np.int32]:
@@ -224,6 +225,6 @@ def test_where_masks_overlap_we_see_one_of_them(golden: dict[str, NDArray[Any]])
     assert set(painted(masks)[overlap]) == {2}
 
 
-def test_the_fixture_is_what_this_file_says(shared: Path) -> None:
-    facts = json.loads((shared / "golden" / "D_pa_targets.json").read_text())
+def test_the_fixture_is_what_this_file_says(recorded_file: Callable[[str], Path]) -> None:
+    facts = json.loads((recorded_file("D_pa_targets.json")).read_text())
     assert facts["4"]["soft_values"] == [3 / 8, 5 / 8, 1]  # a uniform image: its frame is an edge

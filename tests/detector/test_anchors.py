@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,8 @@ def test_cells_beyond_a_smaller_image_of_the_batch_are_outside() -> None:
     assert not levels[1].reshape(8, 8)[:, 4:].any()
 
 
-def test_anchors_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def test_anchors_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
     sizes = [(56, 80), (28, 40), (14, 20), (7, 10), (4, 5)]
     for level, (size, stride) in enumerate(zip(sizes, STRIDES, strict=True)):
         ours = level_anchors(size, stride, scale=8).numpy()
@@ -58,8 +59,8 @@ def test_anchors_on_the_frame_are_not_inside() -> None:
     assert inside_image(anchors, (20, 10)).tolist() == [True, False, False, False]
 
 
-def test_anchors_inside_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def test_anchors_inside_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
     anchors = np.concatenate([golden[f"anchors_{level}"] for level in range(5)])
     inside = inside_image(torch.tensor(anchors), (214, 310))
     assert np.array_equal(inside, golden["inside_border0"])

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -110,9 +111,9 @@ def golden_assignments() -> list[tuple[str, tuple[float, float, float | None]]]:
 
 @pytest.mark.parametrize(("name", "thresholds"), golden_assignments())
 def test_assignments_equal_the_reference(
-    shared: Path, name: str, thresholds: tuple[float, float, float | None]
+    recorded_file: Callable[[str], Path], name: str, thresholds: tuple[float, float, float | None]
 ) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+    golden = np.load(recorded_file("C_targets.npz"))
     anchors = np.concatenate([golden[f"anchors_{level}"] for level in range(5)])
     candidates = golden["proposals"] if name == "rcnn_prop" else anchors
     if name.endswith("inside"):

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,10 @@ def test_decoding_undoes_encoding(reference: tuple[float, ...], box: tuple[float
 
 
 @pytest.mark.parametrize(("name", "stds"), [("xywh1", UNIT), ("xywh2", STDS)])
-def test_deltas_equal_the_reference(shared: Path, name: str, stds: tuple[float, ...]) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def test_deltas_equal_the_reference(
+    recorded_file: Callable[[str], Path], name: str, stds: tuple[float, ...]
+) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
     proposals, deltas = (torch.tensor(golden[k]) for k in ("proposals", "coder_raw_deltas"))
     objects = torch.tensor(golden["gt_boxes"][golden["coder_gt_index"]])
     encoded = encode_deltas(proposals, objects, stds)
@@ -87,8 +90,8 @@ def test_deltas_equal_the_reference(shared: Path, name: str, stds: tuple[float, 
     assert np.allclose(undone, golden[f"{name}_decode_of_encode"], atol=1e-3)
 
 
-def test_sides_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def test_sides_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
     proposals = torch.tensor(golden["proposals"])
     size = torch.tensor((214, 310))
     decoded = decode_sides(proposals, torch.tensor(golden["coder_raw_deltas"]))

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -150,14 +151,14 @@ def test_images_without_objects_teach_that_nothing_is_central() -> None:
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in rpn.parameters())
 
 
-def everything(shared: Path) -> tuple[np.lib.npyio.NpzFile, Tensor, Tensor]:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def everything(recorded_file: Callable[[str], Path]) -> tuple[np.lib.npyio.NpzFile, Tensor, Tensor]:
+    golden = np.load(recorded_file("C_targets.npz"))
     anchors = torch.tensor(np.concatenate([golden[f"anchors_{level}"] for level in range(5)]))
     return golden, anchors, torch.tensor(golden["gt_boxes"])
 
 
-def test_anchor_targets_equal_the_reference(shared: Path) -> None:
-    golden, anchors, objects = everything(shared)
+def test_anchor_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden, anchors, objects = everything(recorded_file)
     targets = oln_rpn(samples=10**6).targets(anchors, objects, (214, 310), generator())
     inside = np.flatnonzero(golden["inside_border0"])
     assert np.array_equal(targets.box_index, inside[golden["oln_rpn_pos_inds"]])
@@ -212,8 +213,8 @@ def test_background_alone_teaches_the_box_head_nothing() -> None:
     assert not head.logits.weight.grad.any()
 
 
-def test_box_targets_equal_the_reference(shared: Path) -> None:
-    golden, _, objects = everything(shared)
+def test_box_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden, _, objects = everything(recorded_file)
     head = box_head(samples=10**6)
     regions = head.training_regions(torch.tensor(golden["proposals"]), objects, generator())
     assert np.allclose(regions.boxes_xyxy, golden["oln_roi_boxes"])

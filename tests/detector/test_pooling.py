@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_a_fixed_number_of_samples_equals_torchvisions(sampling_ratio: int) -> N
     assert roi_align(ours, rois[:0], 5, 0.25, sampling_ratio).shape == (0, 4, 5, 5)
 
 
-def test_levels_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "B_synth_maskrcnn.npz")
+def test_levels_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("B_synth_maskrcnn.npz"))
     levels = pyramid_level(torch.tensor(golden["proposals"][:, :4]), level_scale=56)
     assert np.array_equal(levels, golden["roi_level"])

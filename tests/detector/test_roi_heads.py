@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -148,9 +149,9 @@ def test_mask_targets_by_hand() -> None:
     assert mask_targets(masks, NONE, torch.zeros(0, dtype=torch.int64), 4).shape == (0, 4, 4)
 
 
-def test_mask_targets_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
-    image = np.load(shared / "golden" / "B_synth_image.npz")
+def test_mask_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
+    image = np.load(recorded_file("B_synth_image.npz"))
     masks = np.unpackbits(image["gt_masks_packed"], axis=-1)[:, :, :310]
     padded = np.pad(masks, ((0, 0), (0, 10), (0, 10)))
     ours = mask_targets(
@@ -163,8 +164,8 @@ def test_mask_targets_equal_the_reference(shared: Path) -> None:
     assert np.array_equal(ours, theirs)
 
 
-def test_box_targets_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def test_box_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
     objects = torch.tensor(golden["gt_boxes"])
     head = BoxHead(1, BoxParams(samples=10**6, pool_size=1, channels=1))
     regions = head.training_regions(torch.tensor(golden["proposals"]), objects, generator())

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,8 @@ def test_the_frame_beyond_a_smaller_image_is_not_trained() -> None:
     assert (assigned == 0).sum() == (CELLS - 1) / 2 + 1  # half of every level, all of the last
 
 
-def test_targets_equal_the_reference(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "C_targets.npz")
+def test_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -> None:
+    golden = np.load(recorded_file("C_targets.npz"))
     rpn = RPN(8, RPNParams())
     out = rpn([torch.zeros(1, 8, *s) for s in [(56, 80), (28, 40), (14, 20), (7, 10), (4, 5)]])
     assigned = rpn.assign(out, torch.tensor(golden["gt_boxes"]), (224, 320)).numpy()

@@ -203,11 +203,12 @@ def test_a_480_x_640_map_takes_less_time_than_its_watershed_in_scikit_image(cell
 
 
 MATCH_THRESHOLDS = np.arange(50, 100, 5) / 100
-GROUPS = {
-    "bsds_grad": (0, 1, 2),
-    "bsds_gt": (3, 4, 5),
-    "coco_grad": (6, 7, 8),
-    "coco_gt": (9, 10, 11),
+SYNTHETIC = {"cells": ("12_synth_1_gt", "13_synth_2_gt")}
+PHOTOGRAPHS = {
+    "bsds_grad": ("00_bsds_14037_grad", "01_bsds_42049_grad", "02_bsds_119082_grad"),
+    "bsds_gt": ("03_bsds_19021_gt", "04_bsds_86016_gt", "05_bsds_69020_gt"),
+    "coco_grad": ("06_coco_2006_grad", "07_coco_9891_grad", "08_coco_311303_grad"),
+    "coco_gt": ("09_coco_7574_gt", "10_coco_161799_gt", "11_coco_478721_gt"),
 }
 
 
@@ -226,35 +227,39 @@ def average_recall(overlap, limit):
     return np.mean(recalls)
 
 
+def recorded_map(recorded_file, name):
+    """Affinity, ground truth, and the original's candidates by ranking method 3."""
+    with np.load(recorded_file(f"F_map_{name}.npz")) as fixture:
+        affinity, truth = fixture["affinity"].astype(np.float32), fixture["gt_rle"].tolist()
+    file = "F_synth_candidates" if "synth" in name else "F_candidates"
+    found = json.loads(gzip.decompress(recorded_file(f"{file}.json.gz").read_bytes()))
+    original = found[name]["g0.0"]["3"]["rle"]
+    size = list(affinity.shape)
+    return affinity, *(
+        [{"size": size, "counts": c} for c in counts] for counts in (truth, original)
+    )
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_recall_on_the_recorded_maps_is_above_the_originals(shared, weight):
-    golden = shared / "golden"
-    with gzip.open(golden / "F_candidates.json.gz", "rt") as file:
-        recorded = json.load(file)
+@pytest.mark.parametrize("groups", [SYNTHETIC, PHOTOGRAPHS], ids=["synthetic", "photographs"])
+def test_recall_on_the_recorded_maps_is_above_the_originals(recorded_file, groups, weight):
     params = GroupingParams(globalization_weight=weight)
-    for name, numbers in GROUPS.items():
+    for group_name, names in groups.items():
         ours, theirs = [], []
-        for number in numbers:
-            (path,) = golden.glob(f"F_map_{number:02d}_*.npz")
-            with np.load(path) as fixture:
-                affinity, truth = fixture["affinity"].astype(np.float32), fixture["gt_rle"]
-            size = list(affinity.shape)
-            truth = [{"size": size, "counts": str(counts)} for counts in truth]
-            original = recorded[path.stem.removeprefix("F_map_")]["g0.0"]["3"]["rle"]
-            original = [{"size": size, "counts": counts} for counts in original]
+        for name in names:
+            affinity, truth, original = recorded_map(recorded_file, name)
             for recalls, found in ((ours, group(affinity, params).masks), (theirs, original)):
                 overlap = masks.mask_iou(found, truth)
                 recalls.append([average_recall(overlap, 20), average_recall(overlap, 100)])
-        assert (np.mean(ours, axis=0) > np.mean(theirs, axis=0)).all(), name
+        assert (np.mean(ours, axis=0) > np.mean(theirs, axis=0)).all(), group_name
 
 
-def test_the_matching_reproduces_the_recorded_recall(shared):
-    """Map 03, ranking method 3, as the table in golden/README.md has it."""
-    with gzip.open(shared / "golden/F_candidates.json.gz", "rt") as file:
-        recorded = json.load(file)["03_bsds_19021_gt"]["g0.0"]["3"]["rle"]
-    with np.load(shared / "golden/F_map_03_bsds_19021_gt.npz") as fixture:
-        size, truth = list(fixture["affinity"].shape), fixture["gt_rle"]
-    truth = [{"size": size, "counts": str(counts)} for counts in truth]
-    overlap = masks.mask_iou([{"size": size, "counts": counts} for counts in recorded], truth)
-    assert average_recall(overlap, 20) == pytest.approx(0.665, abs=5e-4)
-    assert average_recall(overlap, 100) == pytest.approx(0.670, abs=5e-4)
+@pytest.mark.parametrize(
+    ("name", "at_20", "at_100"), [("12_synth_1_gt", 0.617, 0.617), ("13_synth_2_gt", 0.692, 0.692)]
+)
+def test_the_matching_reproduces_the_recorded_recall(recorded_file, name, at_20, at_100):
+    """As tests/golden/README.md has it."""
+    _, truth, original = recorded_map(recorded_file, name)
+    overlap = masks.mask_iou(original, truth)
+    assert average_recall(overlap, 20) == pytest.approx(at_20, abs=5e-4)
+    assert average_recall(overlap, 100) == pytest.approx(at_100, abs=5e-4)

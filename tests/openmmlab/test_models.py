@@ -1,11 +1,13 @@
 """The reference's models as a caller makes them, and what they predict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ggn.core import Instances
@@ -13,7 +15,6 @@ from ggn.detector.params import DetectionParams, DetectorParams
 from ggn.openmmlab import build_model, load_weights
 from ggn.openmmlab.models import KINDS, ReferenceAffinity, ReferenceDetector
 
-DETECTORS = [kind for kind in KINDS if kind != "pa"]
 TOP = 50
 """Detections of which the reference's masks are recorded."""
 
@@ -41,37 +42,28 @@ def test_another_kind_is_refused() -> None:
         build_model("yolo")
 
 
-def recorded(shared: Path, name: str, image: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Image uint8 (H, W, 3) and what the reference made of it."""
-    pixels = np.load(shared / "golden" / f"{image}_image.npz")["rgb_u8"]
-    return pixels, np.load(shared / "golden" / f"{image}_{name}.npz")
+Recorded = tuple[NDArray[np.uint8], Mapping[str, NDArray[Any]]]
 
 
-def test_affinity_equals_the_reference(
-    shared: Path, recorded_weights: Callable[[str], dict[str, Tensor]]
-) -> None:
-    model = build_model("pa")
-    load_weights(model, recorded_weights("pa"))
-    assert isinstance(model, ReferenceAffinity)
-    for image in ("B", "B_synth"):
-        pixels, expected = recorded(shared, "pa", image)
+@pytest.fixture
+def recorded(recorded_file: Callable[[str], Path]) -> Callable[[str], Recorded]:
+    """The synthetic image uint8 (H, W, 3), and what the reference made of it."""
+    pixels = np.load(recorded_file("B_synth_image.npz"))["rgb_u8"]
+    return lambda kind: (pixels, np.load(recorded_file(f"B_synth_{kind}.npz")))
+
+
+def same_as_recorded(model: nn.Module, kind: str, recorded: Callable[[str], Recorded]) -> None:
+    """At native size; of detections the best 50, of which near-equal ones may swap places."""
+    pixels, expected = recorded(kind)
+    if isinstance(model, ReferenceAffinity):
         affinity = model.predict(pixels, resize=False)
         assert affinity.dtype == np.float32
         np.testing.assert_allclose(affinity, expected["pa_native"], atol=2e-5)
-
-
-@pytest.mark.parametrize("kind", DETECTORS)
-def test_detections_equal_the_reference(
-    shared: Path, recorded_weights: Callable[[str], dict[str, Tensor]], kind: str
-) -> None:
-    """The best 50 at native size; near-equal scores may have swapped places."""
-    model = build_model(kind)
-    load_weights(model, recorded_weights(kind))
+        return
     assert isinstance(model, ReferenceDetector)
     model.params = model.params.model_copy(
         update={"detection": DetectionParams(max_detections=TOP)}
     )
-    pixels, expected = recorded(shared, kind, "B")
     found = model.predict(pixels, resize=False)
     assert isinstance(found, Instances)
     assert found.image_size_hw == pixels.shape[:2]
@@ -82,6 +74,17 @@ def test_detections_equal_the_reference(
     ours = {mask["counts"] for mask in found.masks}
     theirs = {t.decode() if isinstance(t, bytes) else t for t in expected["rle_net"].tolist()}
     assert len(ours ^ theirs) <= 2, "more than one mask of 50 differs"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_equal_the_reference(
+    recorded: Callable[[str], Recorded],
+    recorded_weights: Callable[[str], dict[str, Tensor]],
+    kind: str,
+) -> None:
+    model = build_model(kind)
+    load_weights(model, recorded_weights(kind))
+    same_as_recorded(model, kind, recorded)
 
 
 def test_an_image_that_fits_already_is_not_resized() -> None:

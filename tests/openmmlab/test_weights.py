@@ -99,10 +99,12 @@ def test_another_network_has_no_names() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_s_weights_fit_and_come_back(
-    shared: Path, recorded_weights: Callable[[str], dict[str, Tensor]], kind: str
+    recorded_file: Callable[[str], Path],
+    recorded_weights: Callable[[str], dict[str, Tensor]],
+    kind: str,
 ) -> None:
     """Golden, section A: every key, shape, dtype and bit."""
-    manifest = json.loads((shared / "golden" / f"A_manifest_{kind}.json").read_text())["keys"]
+    manifest = json.loads((recorded_file(f"A_manifest_{kind}.json")).read_text())["keys"]
     model = build_model(kind)
     load_weights(model, recorded_weights(kind))
     theirs = save_weights(model)
