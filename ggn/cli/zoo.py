@@ -101,8 +101,8 @@ def convert(
 ) -> None:
     """Turn an OpenMMLab model into our weights and a split of params.yaml (FOLDER/split.yaml).
 
-    A config states the images of one GPU: the batch is that of 8. Each setting that we don't have
-    is listed.
+    A config states the images of one GPU: the batch is that of its gpu_ids, or of 8. Each setting
+    that we don't have is listed.
     """
     from ruamel.yaml import YAML
 
@@ -112,6 +112,11 @@ def convert(
     with (out_dir / "split.yaml").open("w", encoding="utf-8") as file:
         YAML().dump({"splits": {config.stem: conversion.split}}, file)
     out.print((out_dir / "split.yaml").read_text(encoding="utf-8"), markup=False, highlight=False)
-    for line in conversion.unsupported:
-        err.print(f"not supported: {line}", markup=False, highlight=False)
+    for said, lines in (
+        ("WARNING", conversion.warnings),
+        ("not supported", conversion.unsupported),
+        ("note", conversion.notes),
+    ):
+        for line in lines:
+            err.print(f"{said}: {line}", markup=False, highlight=False)
     out.print(f"{out_dir}: {conversion.kind}", markup=False)

@@ -7,7 +7,9 @@ is that of mmcv, its rules of inheritance included.
 
 import ast
 import operator
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """Return the values that a config assigns, over those of its `_base_` files.
 
     A dict is merged with the one it inherits, key by key; with `_delete_=True` it replaces it.
-    Allowed are literals, `dict(…)`, `**`, names assigned before in the same file, and arithmetic.
+    Allowed are literals, `dict(…)`, `range(…)`, `**`, names assigned before in the same file, their
+    elements, f-strings of them, arithmetic, and mmcv's `{{ fileDirname }}`.
 
     Raises:
         ConfigError: naming file and line: an absent or circular `_base_`, a syntax error, anything
@@ -79,18 +82,19 @@ def _assignments(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     if path.suffix != ".py":
         raise ConfigError(f"{path}: configs are Python files, ending in .py")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(_with_its_own_name(path.read_text(encoding="utf-8"), path))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{path}: not a config: {error or type(error).__name__}") from error
     values: dict[str, Any] = {}
     for statement in tree.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=expression):
+            case ast.Assign(targets=targets, value=expression) if _are_names(targets):
                 try:
-                    values[name] = _value(expression, values)
+                    value = _value(expression, values)
                 except (_NotAValueError, RecursionError) as error:
                     text = str(error) or "too deeply nested"
                     raise ConfigError(f"{path}, line {statement.lineno}: {text}") from error
+                values |= {target.id: value for target in targets if isinstance(target, ast.Name)}
             case ast.Expr(value=ast.Constant(value=str())):
                 pass  # a docstring
             case _:
@@ -101,6 +105,21 @@ def _assignments(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith("__")}
 
 
+def _with_its_own_name(text: str, path: Path) -> str:
+    """Fill in mmcv's four variables for the file itself, such as `{{ fileDirname }}`."""
+    names = {
+        "fileDirname": path.absolute().parent.as_posix(),
+        "fileBasename": path.name,
+        "fileBasenameNoExtension": path.stem,
+        "fileExtname": path.suffix,
+    }
+    return re.sub(rf"\{{\{{\s*({'|'.join(names)})\s*\}}\}}", lambda match: names[match[1]], text)
+
+
+def _are_names(targets: list[ast.expr]) -> bool:
+    return all(isinstance(target, ast.Name) for target in targets)
+
+
 class _NotAValueError(Exception):
     """An expression that would have to be run."""
 
@@ -109,6 +128,19 @@ def _value(node: ast.expr, names: dict[str, Any]) -> Any:
     match node:
         case ast.Constant(value=str() | int() | float() | None as value):
             return value
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.UnaryOp() | ast.BinOp():
+            return _arithmetic(node, names)
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part, names) for part in parts)
+        case ast.Subscript(value=container, slice=index):
+            return _element(_value(container, names), _value(index, names), node)
+    return _container(node, names)
+
+
+def _container(node: ast.expr, names: dict[str, Any]) -> Any:
+    match node:
         case ast.List(elts=elements):
             return [_value(element, names) for element in elements]
         case ast.Tuple(elts=elements):
@@ -118,11 +150,37 @@ def _value(node: ast.expr, names: dict[str, Any]) -> Any:
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
             keys = [None if k.arg is None else ast.Constant(k.arg) for k in keywords]
             return _mapping(keys, [k.value for k in keywords], names)
-        case ast.Name(id=name) if name in names:
-            return names[name]
-        case ast.UnaryOp() | ast.BinOp():
-            return _arithmetic(node, names)
+        case ast.Call(func=ast.Name(id="range"), args=bounds, keywords=[]):
+            return _range([_value(bound, names) for bound in bounds], node)
     raise _NotAValueError(f"`{ast.unparse(node)[:60]}` is not a value; configs are read, not run")
+
+
+def _range(bounds: list[Any], node: ast.expr) -> range:
+    """Mmcv writes the devices of a training as a range; it takes no memory, however long."""
+    if not 1 <= len(bounds) <= 3 or not all(type(b) is int for b in bounds) or 0 in bounds[2:]:
+        raise _NotAValueError(f"`{ast.unparse(node)[:60]}` needs one to three integers")
+    return range(*bounds)
+
+
+def _text(part: ast.expr, names: dict[str, Any]) -> str:
+    """A part of an f-string: text, or a text or number without a format of its own."""
+    inner = part.value if isinstance(part, ast.FormattedValue) else part
+    plain = not isinstance(part, ast.FormattedValue) or (
+        part.format_spec is None and part.conversion == -1
+    )
+    value = _value(inner, names) if isinstance(inner, ast.expr) else inner
+    if not plain or not isinstance(value, str | int | float):
+        raise _NotAValueError(f"`{ast.unparse(part)[:60]}` is not a text or a number")
+    return str(value)
+
+
+def _element(container: Any, index: Any, node: ast.expr) -> Any:
+    if isinstance(container, dict) and isinstance(index, str | int) and index in container:
+        return container[index]
+    if isinstance(container, list | tuple) and isinstance(index, int):
+        with suppress(IndexError):
+            return container[index]
+    raise _NotAValueError(f"`{ast.unparse(node)[:60]}` is not there")
 
 
 def _mapping(
@@ -134,12 +192,18 @@ def _mapping(
     for key, node in zip(keys, values, strict=True):
         value = _value(node, names)
         if key is not None:
-            result[_value(key, names)] = value
+            result[_hashable(_value(key, names), key)] = value
         elif isinstance(value, dict):
             result |= value
         else:
             raise _NotAValueError(f"`**{ast.unparse(node)[:60]}` is not a dict")
     return result
+
+
+def _hashable(key: Any, node: ast.expr) -> Any:
+    if not isinstance(key, str | int | float | None):
+        raise _NotAValueError(f"`{ast.unparse(node)[:60]}` is not a key")
+    return key
 
 
 def _arithmetic(node: ast.UnaryOp | ast.BinOp, names: dict[str, Any]) -> Any:

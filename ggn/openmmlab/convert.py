@@ -1,9 +1,9 @@
 """A config and a checkpoint of OpenMMLab to a folder of our weights and a split of params.yaml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
@@ -13,107 +13,109 @@ from ggn.affinity.params import AffinityParams
 from ggn.data.params import DataParams
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
-from ggn.engine.weights import save_weights
+from ggn.engine.weights import WeightsError, save_weights
+from ggn.grouping.params import GroupingParams
 from ggn.openmmlab.config import ConfigError, read_config
+from ggn.openmmlab.identity import (
+    heads_of_config,
+    kind_of_config,
+    model_of_config,
+    refuse_contradictions,
+)
 from ggn.openmmlab.recipe import Recipe, translate
 from ggn.openmmlab.weights import load_weights, read_state_dict
+from ggn.pseudo_gt.params import PseudoGtParams
 
-_Params = TypeVar("_Params", bound=BaseModel)
-
-_SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation")
-_DETECTORS = ("MaskRCNN", "FasterRCNN")
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "data": DataParams,
+    "affinity": AffinityParams,
+    "grouping": GroupingParams,
+    "pseudo_gt": PseudoGtParams,
+    "detector": DetectorParams,
+}
 
 
 @dataclass
 class Conversion:
-    """What became of a config: a split for params.yaml, and a line for each unsupported setting."""
+    """What became of a config: a split for params.yaml, and what there is to say about it."""
 
     kind: str
     """`detector` or `affinity`, the kind of the weights."""
     split: dict[str, dict[str, Any]]
     """Values that differ from our defaults, by section."""
-    unsupported: list[str]
+    unsupported: list[str] = field(default_factory=list)
+    """A line for each setting that we don't have."""
+    warnings: list[str] = field(default_factory=list)
+    """What makes the config's own results doubtful."""
+    notes: list[str] = field(default_factory=list)
+    """What is left to do by hand."""
 
 
 def convert_model(config: str | Path, weights: str | Path, out: str | Path) -> Conversion:
     """Write `weights.safetensors` and `card.json` of a checkpoint with its config to `out`.
 
-    The network is told by the weights. Nothing of the two files is executed.
+    Nothing of the two files is executed.
 
     Raises:
-        ConfigError: a config that cannot be read, or of a model that we don't have.
-        WeightsError: a checkpoint that cannot be read or is not of the config's model.
+        ConfigError: a config that cannot be read, is of a model that we don't have, or of another
+            one than the weights.
+        WeightsError: a checkpoint that cannot be read or has other layers than the config.
     """
     values = read_config(config)
+    model = model_of_config(values, config)
+    kind = kind_of_config(model)
+    oln = kind == "detector" and heads_of_config(model, config) == "oln"
     state = read_state_dict(weights)
-    kind = _kind(values, state, config)
-    oln = "rpn_head.rpn_obj.weight" in state
     recipe = translate(values, kind, oln)
-    recipe.values.update(_affinity_head(state) if kind == "affinity" else _heads(state, oln))
-    network: AffinityNet | MaskRCNN
-    params: AffinityParams | DetectorParams
     if kind == "affinity":
-        params = _validated(AffinityParams, recipe, kind, config)
-        network = AffinityNet(params)
+        recipe.values.update(_affinity_head(state))
     else:
-        params = _validated(DetectorParams, recipe, kind, config)
-        network = MaskRCNN(params)
-    data = _validated(DataParams, recipe, "data", config)
-    load_weights(network, weights)
+        recipe.values |= {"detector.heads": "oln"} if oln else {}
+        recipe.values |= {} if _has_masks(model) else {"detector.mask": None}
+    sections: dict[str, Any] = {name: _validated(recipe, name, config) for name in _SECTIONS}
+    refuse_contradictions(model, state, config, weights)
+    params = sections[kind]
+    network = AffinityNet(params) if kind == "affinity" else MaskRCNN(params)
+    try:
+        load_weights(network, weights)
+    except WeightsError as error:
+        raise WeightsError(f"{config} does not describe these weights: {error}") from error
     card = {
         "kind": kind,
         "params": params.model_dump(),
         "converted_from": {"config": Path(config).name, "weights": Path(weights).name},
         "unsupported": recipe.unsupported,
+        "warnings": recipe.warnings,
     }
     save_weights(network, out, card)
-    changed: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
-    changed |= {n: p.model_dump(exclude_defaults=True) for n, p in (("data", data), (kind, params))}
-    return Conversion(kind, changed, recipe.unsupported)
+    split = {name: section.model_dump(exclude_defaults=True) for name, section in sections.items()}
+    split["evaluation"] = {}
+    return Conversion(kind, split, recipe.unsupported, recipe.warnings, recipe.notes)
 
 
-def _kind(values: Mapping[str, Any], state: Mapping[str, Tensor], config: str | Path) -> str:
-    model = values.get("model")
-    if not isinstance(model, dict) or not isinstance(model.get("type"), str):
-        raise ConfigError(f"{config}: needs model = dict(type=…)")
-    if "classifier.conv_last.1.weight" in state and "roi_head" not in model:
-        return "affinity"
-    if model["type"] not in _DETECTORS:
-        raise ConfigError(
-            f"{config}: model.type must be {' or '.join(_DETECTORS)}, or of any name with the "
-            f"weights of an affinity network; got {model['type']!r}"
-        )
-    return "detector"
-
-
-def _heads(state: Mapping[str, Tensor], oln: bool) -> dict[str, Any]:
-    """The kind of the detector's heads, told by the layers that its weights have."""
-    masks = any(name.startswith("roi_head.mask_head.") for name in state)
-    return {
-        **({"detector.heads": "oln"} if oln else {}),
-        **({} if masks else {"detector.mask": None}),
-    }
+def _has_masks(model: Mapping[str, Any]) -> bool:
+    roi_head = model.get("roi_head")
+    return isinstance(roi_head, dict) and bool(roi_head.get("mask_head"))
 
 
 def _affinity_head(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The sizes and norms of the affinity network's head, read off its weights."""
+    """The sizes of the affinity network's head and the norm of its pooling, read off its weights.
 
-    def norm(layer: str) -> str:
-        return "batch" if f"classifier.{layer}.1.running_mean" in state else "group"
-
-    pooling, fusion = state.get("classifier.ppm_conv.0.0.weight"), "conv_last.0"
-    last = state.get(f"classifier.{fusion}.0.weight")
+    Its config states neither.
+    """
+    pooling = state.get("classifier.ppm_conv.0.0.weight")
+    last = state.get("classifier.conv_last.0.0.weight")
+    batch = "classifier.ppm_conv.0.1.running_mean" in state
     return {
         **({} if pooling is None else {"affinity.pool_channels": len(pooling)}),
         **({} if last is None else {"affinity.head_channels": len(last)}),
-        "affinity.pool_norm": norm("ppm_conv.0"),
-        "affinity.head_norm": norm(fusion),
+        "affinity.pool_norm": "batch" if batch else "group",
     }
 
 
-def _validated(model: type[_Params], recipe: Recipe, section: str, config: str | Path) -> _Params:
+def _validated(recipe: Recipe, section: str, config: str | Path) -> BaseModel:
     try:
-        return model.model_validate(recipe.section(section))
+        return _SECTIONS[section].model_validate(recipe.section(section))
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, (section, *fault['loc'])))}: {fault['msg']}, "

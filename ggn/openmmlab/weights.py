@@ -17,12 +17,21 @@ from ggn.openmmlab.names import reference_leftovers, reference_names
 _SHOWN = 20
 """Keys of one kind of fault that an error lists before it only counts them."""
 
-_make_scalar = np.float64(0).__reduce__()[0]
+_BUILDERS = {
+    "scalar": np.float64(0).__reduce__()[0],
+    "_reconstruct": np.zeros(1).__reduce__()[0],
+}
 _ALLOWED: list[Any] = [
-    *((_make_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-    *(np.dtype, *(type(np.dtype(name)) for name in ("float32", "float64", "int64"))),
+    *(
+        (function, f"numpy.{core}.multiarray.{name}")
+        for name, function in _BUILDERS.items()
+        for core in ("core", "_core")
+    ),
+    *(np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefdFDU")),
+    range,
 ]
-"""Mmdetection stores its best metric as a NumPy number, beside the weights: data, like a float."""
+"""What a training leaves beside the weights: NumPy's numbers and arrays of numbers (its best metric)
+and the range of its devices are data, like a float. Arrays of objects stay refused."""
 
 
 def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
@@ -32,7 +41,8 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
         model: an AffinityNet or a MaskRCNN, such as `build_model` makes. It keeps its device and
             its dtype.
         weights: a file (safetensors by its suffix, otherwise of `torch.save`) or a state dict,
-            either possibly inside `{"state_dict": …}`. It may lack `num_batches_tracked`.
+            either possibly inside `{"state_dict": …}`. It may lack `num_batches_tracked`, have
+            the prefix `module.` of a parallel training, and hold the averages of an EMA hook.
 
     Raises:
         WeightsError: naming the file and what is wrong: not a checkpoint, damaged, code inside, a
@@ -88,9 +98,9 @@ def _read(path: Path) -> Any:
         with torch.serialization.safe_globals(_ALLOWED):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the parser stumble over
-        called = re.search(r"GLOBAL (\S+)", str(error))
+        called = re.search(r"GLOBAL (\S+)|but got <class '(\S+)'>", str(error))
         reason = (
-            f"refused: it would call {called[1]}; nothing was executed"
+            f"refused: it would call {called[1] or called[2]}; nothing was executed"
             if called
             else "damaged, or no checkpoint of torch.save"
         )
@@ -108,7 +118,19 @@ def _state_dict(given: Any, source: str) -> dict[str, Tensor]:
                 f"{source}: not a state dict: {key!r} must be a dense tensor, "
                 f"got {type(value).__name__}"
             )
-    return dict(given)
+    return _of_the_network(dict(given))
+
+
+def _of_the_network(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without what a training wraps around: the prefix of a parallel module, moving averages.
+
+    A hook that averages weights stores them as `ema_` and the name with `_` for each dot; the
+    average is what the names themselves hold once an epoch has ended.
+    """
+    if state and all(str(key).startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    averages = {f"ema_{key.replace('.', '_')}" for key in map(str, state)}
+    return {key: value for key, value in state.items() if key not in averages}
 
 
 def _leftovers(model: nn.Module) -> dict[str, Tensor]:

@@ -160,6 +160,45 @@ def test_reads_safetensors_half_precision_and_checkpoints_without_batch_counts(
     assert torch.equal(weight, source.head.logits.weight.half().float())
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(np.dtype(code).type(1) for code in "?bhilqBHILQefdFD"),
+        np.str_("AR@100"),
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.array(["voc", "nonvoc"]),
+        range(8),
+    ],
+)
+def test_reads_numbers_beside_the_weights(tmp_path: Path, value: Any) -> None:
+    source, target = tiny_detector(), tiny_detector()
+    content = {"meta": {"hook_msgs": {"best": value}}, "state_dict": save_weights(source)}
+    load_weights(target, saved(tmp_path, content))
+    assert torch.equal(target.rpn.conv.weight, source.rpn.conv.weight)
+
+
+def test_the_older_numpy_had_another_name_for_the_same(tmp_path: Path) -> None:
+    """Files of NumPy 1, which wrote `numpy.core`; both names are as long, by one letter."""
+    source, target = tiny_detector(), tiny_detector()
+    content = {"meta": np.float64(0.5), "state_dict": save_weights(source)}
+    path = saved(tmp_path, content, _use_new_zipfile_serialization=False)
+    data = path.read_bytes()
+    assert b"numpy._core.multiarray" in data
+    path.write_bytes(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    load_weights(target, path)
+    assert torch.equal(target.rpn.conv.weight, source.rpn.conv.weight)
+
+
+def test_what_a_training_wraps_around_the_weights_is_taken_off() -> None:
+    source, target = tiny_detector(), tiny_detector()
+    state = save_weights(source)
+    averages = {f"ema_{key.replace('.', '_')}": value + 1 for key, value in state.items()}
+    load_weights(target, {f"module.{k}": v for k, v in (state | averages).items()})
+    assert torch.equal(target.rpn.conv.weight, source.rpn.conv.weight)
+    with pytest.raises(WeightsError, match=r"unexpected \(1\):\n    ema_of_something_else"):
+        load_weights(target, {**state, "ema_of_something_else": torch.zeros(1)})
+
+
 class LeavesAFile:
     """Pickled, it is an order to call os.system."""
 
@@ -168,6 +207,15 @@ class LeavesAFile:
 
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, (f"touch {self.path}",)
+
+
+def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
+    """Their elements could be anything."""
+    objects = np.array([LeavesAFile(tmp_path / "pwned")], dtype=object)
+    path = saved(tmp_path, {"meta": objects, "state_dict": save_weights(tiny_affinity())})
+    with pytest.raises(WeightsError, match=r"refused: it would call numpy\.dtypes\.ObjectDType;"):
+        load_weights(tiny_affinity(), path)
+    assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.parametrize("new_format", [True, False])
