@@ -1,9 +1,10 @@
 """The largest differences between our networks and the recorded reference, as Markdown tables.
 
-    OMP_NUM_THREADS=1 python benchmarks/parity.py GOLDEN
+    OMP_NUM_THREADS=1 python benchmarks/parity.py [GOLDEN]
 
 GOLDEN is the folder of recorded numbers (weights_recipe.py, A_manifest_*.json, B_*.npz,
-C_losses.json). Boxes are compared as sets: each with the nearest of the other side.
+C_losses.json), by default tests/golden, which has those without photographs. Boxes are compared as
+sets: each with the nearest of the other side.
 """
 
 import argparse
@@ -49,14 +50,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("golden", type=Path)
+    own = Path(__file__).parents[1] / "tests" / "golden"
+    parser.add_argument("golden", type=Path, nargs="?", default=own)
     golden = parser.parse_args().golden
     fill = recipe(golden)
-    columns: dict[str, dict[str, dict[str, float | str]]] = {table: {} for table in (*IMAGES, "C")}
+    images = [image for image in IMAGES if (golden / f"{image}_image.npz").is_file()]
+    columns: dict[str, dict[str, dict[str, float | str]]] = {table: {} for table in (*images, "C")}
     for kind in KINDS:
         print(kind, file=sys.stderr)
         weights = fill(kind)
-        for image in IMAGES:
+        for image in images:
             model = build_model(kind)
             load_weights(model, weights)
             arrays = np.load(golden / f"{image}_{kind}.npz")
@@ -65,8 +68,8 @@ def main() -> None:
             with torch.inference_mode():
                 columns[image][kind] = dict(compare(model.eval(), stored, arrays))  # type: ignore[operator]
         columns["C"][kind] = dict(losses(kind, weights, golden))
-    for image, said in IMAGES.items():
-        print(f"\nOutputs on {said} (`{image}_*`), largest absolute difference:\n")
+    for image in images:
+        print(f"\nOutputs on {IMAGES[image]} (`{image}_*`), largest absolute difference:\n")
         table(columns[image], OF_ITSELF)
     print("\nOne training step on the synthetic image (`C_losses`), largest relative difference:\n")
     table(columns["C"], {})

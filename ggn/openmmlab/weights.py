@@ -30,7 +30,7 @@ _ALLOWED: list[Any] = [
     *(np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefdFDU")),
     range,
 ]
-"""What a training leaves beside the weights: NumPy's numbers and arrays of numbers (its best metric)
+"""What a training leaves beside the weights: NumPy's numbers and arrays of numbers (the best metric)
 and the range of its devices are data, like a float. Arrays of objects stay refused."""
 
 
