@@ -37,7 +37,7 @@ def shared() -> Path:
     """The folder of real data and golden numbers beside the repository; skips if absent."""
     folder = Path(__file__).parents[1].parent / "shared"
     if not folder.is_dir():
-        pytest.skip("needs ../shared, real data that is not part of the project")
+        pytest.skip("needs ../shared beside the checkout: photographs, which we may not pass on")
     return folder
 
 

@@ -306,15 +306,12 @@ def test_an_empty_image_list_is_a_fault_but_no_annotations_are_none() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
+def test_genuine_data_has_no_fault(shared: Any) -> None:
+    for file in (
         "coco650/annotations/instances_train2017.json",
         "coco650/annotations/instances_val2017.json",
         "coco650/annotations/dense_val2017.json",
         "bsds500/annotations/regions_val.json",
         "nuclei108/annotations/instances_val.json",
-    ],
-)
-def test_genuine_data_has_no_fault(shared: Any, file: str) -> None:
-    assert read_coco(shared / "data" / file)["annotations"]
+    ):
+        assert read_coco(shared / "data" / file)["annotations"], file

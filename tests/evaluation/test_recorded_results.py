@@ -13,10 +13,7 @@ from ggn.evaluation.params import IouType
 
 
 @pytest.fixture(scope="module")
-def recorded() -> dict[str, Any]:
-    shared = Path(__file__).parents[2].parent / "shared"
-    if not shared.is_dir():
-        pytest.skip("needs ../shared, real data that is not part of the project")
+def recorded(shared: Path) -> dict[str, Any]:
     golden = shared / "golden"
     return {
         "annotations": json.loads(
