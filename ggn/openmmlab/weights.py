@@ -30,8 +30,8 @@ _ALLOWED: list[Any] = [
     *(np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefdFDU")),
     range,
 ]
-"""What a training leaves beside the weights: NumPy's numbers and arrays of numbers (the best metric)
-and the range of its devices are data, like a float. Arrays of objects stay refused."""
+"""What a training leaves beside the weights: NumPy's numbers, arrays of numbers, the range of its
+devices. They are data, like a float. Arrays of objects stay refused."""
 
 
 def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
