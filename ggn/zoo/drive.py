@@ -1,0 +1,81 @@
+"""One file from Google Drive, by gdown, with its ways of not giving a file in one sentence each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gdown
+import requests
+from gdown.exceptions import FileURLRetrievalError
+
+HOSTS = ("drive.google.com", "docs.google.com")
+
+
+class DriveError(ValueError):
+    """Why the Drive did not give a file."""
+
+
+def from_drive(
+    url: str, path: Path, timeout: float, progress: Callable[[int, int | None], None]
+) -> None:
+    """Download to `path`; what an earlier call left beside it is continued.
+
+    Raises:
+        DriveError: saying what is the matter and what to do, without the address.
+        OSError: of the disk.
+    """
+    before = _kept(path)
+    try:
+        gdown.download(
+            url,
+            str(path),
+            quiet=True,
+            use_cookies=False,  # they would be kept in the home folder
+            resume=True,
+            progress=progress,
+            timeout=timeout,
+        )
+    except FileURLRetrievalError as error:
+        raise DriveError(f"Google Drive gave a page instead of the file: {_said(error)}.") from error
+    except requests.HTTPError as error:
+        code = error.response.status_code
+        raise DriveError(f"Google Drive answered {code} {error.response.reason}.") from error
+    except (requests.RequestException, gdown.exceptions.DownloadError) as error:
+        raise DriveError(_interrupted(path, before, error)) from error
+
+
+def _kept(path: Path) -> int:
+    """Bytes that an earlier call left."""
+    return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*.part"))
+
+
+def _interrupted(path: Path, before: int, error: Exception) -> str:
+    """What became of a transfer that didn't end, told by what is kept of it."""
+    offline = any(isinstance(cause, requests.ConnectionError) for cause in _causes(error))
+    kept = _kept(path)
+    if kept > before or (kept and offline):
+        return f"broke off after {kept} bytes; the same command continues."
+    if kept and not offline:
+        for part in path.parent.glob(f"{path.name}*.part"):
+            part.unlink()
+        return "cannot be continued, perhaps another file by now; the same command starts anew."
+    if offline or isinstance(error, requests.Timeout):
+        return "Google Drive cannot be reached. Is this machine online?"
+    return f"Google Drive did not give the file ({' '.join(str(error).split())})."
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _said(error: FileURLRetrievalError) -> str:
+    """The Drive's own words, without what gdown says around them."""
+    text = " ".join(str(error).split())
+    if "Cannot retrieve the public link" in text:
+        return "there is no file any more, it is not shared with everybody, or too many asked for it"
+    found = re.search(r"Failed to retrieve file url: (.*) You may still be able", text)
+    return re.sub(r"<[^>]+>", "", found[1] if found else text).removesuffix(".")
