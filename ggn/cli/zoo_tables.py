@@ -70,7 +70,11 @@ def numbers_table(split: str, partition: str, own: Measured | None = None) -> Gr
         cells = (entry.values.get(name, "") for name in shown)
         where = f"[{places.index(entry.where) + 1}]"
         table.add_row(
-            Text(entry.method), *cells, entry.protocol, Text(where), end_section=place == 0 and own is not None
+            Text(entry.method),
+            *cells,
+            entry.protocol,
+            Text(where),
+            end_section=place == 0 and own is not None,
         )
     lines = (Text(f"[{number}] {place}") for number, place in enumerate(places, 1))
     return Group(table, *lines)

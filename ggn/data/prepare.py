@@ -69,6 +69,17 @@ def read_prepared(folder: Path) -> PreparedSplit:
     return split
 
 
+def training_images(data: Path) -> tuple[list[dict[str, Any]], dict[int, Path]]:
+    """Return the records of a split's training images, and their files by image id.
+
+    Args:
+        data: folder of the split's data, with `prepared` and `training/baseline.json`.
+    """
+    folder = Path(read_prepared(data / "prepared").train_images).resolve()
+    images = read_coco(data / "training" / "baseline.json")["images"]
+    return images, {image["id"]: folder / image["file_name"] for image in images}
+
+
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

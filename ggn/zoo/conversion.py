@@ -75,7 +75,7 @@ def _unpacked(brought: Path, folder: Path) -> Path:
     """Return a JSON file as it is, or that of an archive, or the folder of its JSON files."""
     if zipfile.is_zipfile(brought):
         with zipfile.ZipFile(brought) as archive:
-            archive.extractall(folder)
+            archive.extractall(folder)  # noqa: S202 (zipfile keeps names inside the folder)
     elif tarfile.is_tarfile(brought):
         with tarfile.open(brought) as archive:
             archive.extractall(folder, filter="data")

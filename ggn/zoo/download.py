@@ -26,7 +26,11 @@ class DownloadError(ValueError):
     """A download that failed; the message names the address and what to do."""
 
 
-def download(url: str, folder: Path, progress: Progress = lambda done, total: None) -> Path:
+def silent(_done: int, _total: int | None) -> None:
+    """Tell nobody."""
+
+
+def download(url: str, folder: Path, progress: Progress = silent) -> Path:
     """Download to `folder/download` and return that path.
 
     A part left by an earlier call is continued, if the server says that its file is the same.

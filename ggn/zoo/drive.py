@@ -38,10 +38,11 @@ def from_drive(
             timeout=timeout,
         )
     except FileURLRetrievalError as error:
-        raise DriveError(f"Google Drive gave a page instead of the file: {_said(error)}.") from error
+        raise DriveError(
+            f"Google Drive gave a page instead of the file: {_said(error)}."
+        ) from error
     except requests.HTTPError as error:
-        code = error.response.status_code
-        raise DriveError(f"Google Drive answered {code} {error.response.reason}.") from error
+        raise DriveError(f"Google Drive answered: {error}.") from error
     except (requests.RequestException, gdown.exceptions.DownloadError) as error:
         raise DriveError(_interrupted(path, before, error)) from error
 
@@ -76,6 +77,8 @@ def _said(error: FileURLRetrievalError) -> str:
     """The Drive's own words, without what gdown says around them."""
     text = " ".join(str(error).split())
     if "Cannot retrieve the public link" in text:
-        return "there is no file any more, it is not shared with everybody, or too many asked for it"
+        return (
+            "there is no file any more, it is not shared with everybody, or too many asked for it"
+        )
     found = re.search(r"Failed to retrieve file url: (.*) You may still be able", text)
     return re.sub(r"<[^>]+>", "", found[1] if found else text).removesuffix(".")

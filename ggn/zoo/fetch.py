@@ -10,7 +10,7 @@ from pathlib import Path
 from ggn.core.coco import read_json, write_json
 from ggn.zoo import versioned
 from ggn.zoo.conversion import convert, converted_name
-from ggn.zoo.download import DownloadError, Progress, download
+from ggn.zoo.download import DownloadError, Progress, download, silent
 from ggn.zoo.rows import LICENCE, ReferenceFile, Row
 
 
@@ -58,7 +58,7 @@ def fetch(
     row: Row,
     file: ReferenceFile,
     source: str | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Path:
     """Bring one released file and convert it to `releases/ROW/NAME`, under DVC.
 

@@ -201,8 +201,11 @@ PUBLISHED: tuple[PublishedNumber, ...] = (
 
 def published(split: str, methods: tuple[str, ...]) -> float | None:
     """Return the first mask AR@100 in 0..1 of one of the methods on a row, GGN's paper first."""
-    for number in PUBLISHED:
-        if number.split == split and number.method in methods:
-            if number.metric.endswith("/mask_AR_100"):
-                return number.value
-    return None
+    found = (
+        number.value
+        for number in PUBLISHED
+        if number.split == split
+        and number.method in methods
+        and number.metric.endswith("/mask_AR_100")
+    )
+    return next(found, None)
