@@ -107,8 +107,16 @@ def fetch(
 @contextmanager
 def _download_bar(label: str) -> Iterator[Told]:
     """Show a bar from the first block on."""
-    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(TextColumn("{task.description}"), *columns, console=err, transient=True) as bar:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    with bar:
         task = bar.add_task(label, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 

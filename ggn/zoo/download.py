@@ -49,7 +49,8 @@ def download(url: str, folder: Path, progress: Progress = silent) -> Path:
             _from_server(url, path, progress)
         return path
     except drive.DriveError as error:
-        raise DownloadError(f"{url}: {error}{_ELSEWHERE}") from error
+        hint = f" The same command continues at byte {error.kept}." if error.kept else _ELSEWHERE
+        raise DownloadError(f"{url}: {error}{hint}") from error
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # the part is as long as the file, or longer

@@ -14,7 +14,11 @@ HOSTS = ("drive.google.com", "docs.google.com")
 
 
 class DriveError(ValueError):
-    """Why the Drive did not give a file."""
+    """Why the Drive did not give a file; `kept` are the bytes that the next call continues from."""
+
+    def __init__(self, reason: str, kept: int = 0) -> None:
+        self.kept = kept
+        super().__init__(reason)
 
 
 def from_drive(
@@ -44,7 +48,7 @@ def from_drive(
     except requests.HTTPError as error:
         raise DriveError(f"Google Drive answered: {error}.") from error
     except (requests.RequestException, gdown.exceptions.DownloadError) as error:
-        raise DriveError(_interrupted(path, before, error)) from error
+        raise _interrupted(path, before, error) from error
 
 
 def _kept(path: Path) -> int:
@@ -52,19 +56,30 @@ def _kept(path: Path) -> int:
     return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*.part"))
 
 
-def _interrupted(path: Path, before: int, error: Exception) -> str:
+def _interrupted(path: Path, before: int, error: Exception) -> DriveError:
     """What became of a transfer that didn't end, told by what is kept of it."""
-    offline = any(isinstance(cause, requests.ConnectionError) for cause in _causes(error))
+    offline = any(
+        isinstance(cause, requests.ConnectionError | requests.Timeout) for cause in _causes(error)
+    )
     kept = _kept(path)
-    if kept > before or (kept and offline):
-        return f"broke off after {kept} bytes; the same command continues."
-    if kept and not offline:
-        for part in path.parent.glob(f"{path.name}*.part"):
-            part.unlink()
-        return "cannot be continued, perhaps another file by now; the same command starts anew."
-    if offline or isinstance(error, requests.Timeout):
-        return "Google Drive cannot be reached. Is this machine online?"
-    return f"Google Drive did not give the file ({' '.join(str(error).split())})."
+    if kept > before:
+        return DriveError(f"broke off after {kept} bytes.", kept)
+    if offline:
+        reason = f"Google Drive cannot be reached ({_reason(error)}). Is this machine online?"
+        return DriveError(reason, kept)
+    for part in path.parent.glob(f"{path.name}*.part"):
+        part.unlink()
+    if kept:
+        return DriveError(
+            "cannot be continued, perhaps another file by now; the same command starts anew."
+        )
+    return DriveError(f"Google Drive did not give the file ({_reason(error)}).")
+
+
+def _reason(error: Exception) -> str:
+    """The innermost words of what requests and urllib3 wrap in each other."""
+    found = re.search(r"([^()'\":>]+)['\")]*$", str(error))
+    return found[1].strip() if found else type(error).__name__
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
