@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,12 @@ def stage(name: str, *words: str) -> None:
     importlib.import_module(f"pipelines.{name}").main(*words)
 
 
-def write_params(row: str) -> None:
+def write_params(row: str, changed: Mapping[str, Any] | None = None) -> None:
     """Write params.yaml of one shipped row made tiny: reading it is most of a tiny stage's time."""
-    document = {**PARAMS, "active": [row], "splits": {row: tiny(PARAMS["splits"][row])}}
+    sections = tiny(PARAMS["splits"][row])
+    for section, values in (changed or {}).items():
+        sections[section] = {**sections[section], **values}
+    document = {**PARAMS, "active": [row], "splits": {row: sections}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(document, file)
 
@@ -219,11 +222,8 @@ def test_fetched_pseudo_ground_truth_stands_in_for_the_stages_before(
             scores = np.array([0.9, 0.8], dtype=np.float32)
             writer.add(image_id, Instances(masks, scores, (48, 64)), [1.0, 0.0])
     name = store.as_posix()
-    document = {**PARAMS, "active": ["coco_voc"]}
-    row = tiny(PARAMS["splits"]["coco_voc"])
-    row["grouping"]["candidates_from"] = name
-    with Path("params.yaml").open("w", encoding="utf-8") as file:
-        YAML().dump({**document, "splits": {"coco_voc": row}}, file)
+    given = {"grouping": {"candidates_from": name}}
+    write_params("coco_voc", given)
     with pytest.raises(ParamsError, match=f"section: grouping, from: {name}}}"):
         stage("extract_regions", "coco_voc")
     stage("inherit", "coco_voc", "grouping", name)
@@ -237,6 +237,9 @@ def test_fetched_pseudo_ground_truth_stands_in_for_the_stages_before(
     boxes = [(a["image_id"], a["bbox"]) for a in pseudo]
     on_empty = [(1, [8, 8, 16, 12]), (1, [36, 26, 16, 12])]
     assert boxes == [*on_empty, (2, [36, 26, 16, 12]), (3, [36, 26, 16, 12])]
+    write_params("coco_voc", {**given, "pseudo_gt": {"rank": "learned"}})
+    with pytest.raises(ValueError, match="learned needs features, which fetched masks lack"):
+        stage("select_pseudo_gt", "coco_voc")
     shutil.rmtree("reports/coco_voc")  # the next test builds it anew
 
 
