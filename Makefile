@@ -52,7 +52,6 @@ PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/fuzz/fuzz_kernels.cpp
 CASES := $(wildcard tests/fuzz/*.hpp)
 REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
-FETCH := $(shell sed -n 's/^fetch = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 RAY := $(shell sed -n 's/^ray = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
@@ -118,11 +117,10 @@ ui: setup  ## Browse the recorded rows and your runs in MLflow, on localhost (PO
 	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
 		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
 
-# Beside the lock's versions, which stay as they are; gdown is for `ggn zoo fetch` from Google Drive,
-# moto is the S3 server of the tests.
+# Beside the lock's versions, which stay as they are; moto is the S3 server of the tests.
 .PHONY: remotes
-remotes: setup  ## Install what S3, SSH and Google Drive need, and the tests of them
-	@$(INSTALL) --constraint requirements.lock $(REMOTES) $(FETCH) 'moto[server]>=5.2'
+remotes: setup  ## Install what S3 and SSH need, and the tests of them
+	@$(INSTALL) --constraint requirements.lock $(REMOTES) 'moto[server]>=5.2'
 
 .PHONY: ray
 ray: setup  ## Install Ray, for extraction on a cluster

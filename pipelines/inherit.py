@@ -1,17 +1,27 @@
-"""Stage `inherit`: bring the weights of one split to another that begins with them."""
+"""Stage `inherit`: bring what a split takes ready-made from another split or from a release."""
 
+import shutil
+
+from ggn.data.mask_store import MaskStore
 from ggn.engine.weights import adopt_weights
 from pipelines.stage import open_stage, run_stage
 
-INPUTS = ("models/{recipe}",)
+INPUTS = ("{recipe}",)
+KINDS = {"affinity": "affinity", "detector": "detector"}
 
 
-def main(split: str, weights: str) -> None:
-    """Write data/SPLIT/inherited/WEIGHTS from models/WEIGHTS, such as imagenet/ggn."""
-    with open_stage("inherit", split, weights, inputs=INPUTS) as run:
-        source = run.models.parent / weights
-        kind = "affinity" if source.name == "affinity" else "detector"
-        adopt_weights(source, run.data / "inherited" / weights, kind)
+def main(split: str, section: str, source: str) -> None:
+    """Write data/SPLIT/inherited/SECTION/SOURCE from a folder such as models/imagenet/ggn."""
+    with open_stage("inherit", split, source, inputs=INPUTS) as run:
+        folder = run.data / "inherited" / section / source
+        if section == "grouping":
+            MaskStore(source).verify()
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+        elif section in KINDS:
+            adopt_weights(source, folder, KINDS[section])
+        else:
+            allowed = ", ".join([*KINDS, "grouping"])
+            raise ValueError(f"inherited: section must be one of {allowed}, got {section!r}")
 
 
 if __name__ == "__main__":

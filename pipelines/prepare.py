@@ -9,7 +9,7 @@ from pipelines.stage import open_stage, run_stage
 def main(split: str) -> None:
     """Write data/SPLIT/prepared and data/SPLIT/training/baseline.json.
 
-    data/SPLIT/inherited begins with a file, so that a split without weights in it has it, too.
+    The folders of data/SPLIT/inherited begin with a file: a split that takes nothing has them, too.
     """
     with open_stage("prepare", split) as run:
         prepared = prepare(
@@ -17,7 +17,8 @@ def main(split: str) -> None:
             out_dir=run.data / "prepared",
             training_file=run.data / "training" / "baseline.json",
         )
-        write_json(run.data / "inherited" / "split.json", {"split": split})
+        for section in ("affinity", "grouping", "detector"):
+            write_json(run.data / "inherited" / section / "split.json", {"split": split})
         facts = {"dropped": prepared.dropped, "val_set": prepared.val_set}
         run.report(run.reports / "prepare.json", prepared.counts, **facts)
 

@@ -1,13 +1,10 @@
 """Stage `score_candidates`: rate the candidates by an OLN that learned the seen annotations."""
 
-from pathlib import Path
-
 from rich.progress import track
 
 from ggn import detector  # which imports torch when first asked for something
-from ggn.core.coco import read_coco
 from ggn.data.images import read_image
-from ggn.data.prepare import read_prepared
+from ggn.data.prepare import training_images
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import oln_scores, write_scores
 from ggn.pseudo_gt.select import resized
@@ -28,9 +25,7 @@ def main(split: str) -> None:
         scores = {}
         if run.params(PseudoGtParams).rank == "oln":
             oln = detector.load_detector(run.models / "baseline", device=run.device)
-            folder = Path(read_prepared(run.data / "prepared").train_images)
-            images = read_coco(run.data / "training" / "baseline.json")["images"]
-            files = {image["id"]: folder / image["file_name"] for image in images}
+            _, files = training_images(run.data)
             items = read_candidates(run.data / "candidates", list(files))
             for item in track(items, "score", total=len(files), console=run.console):
                 image = read_image(files[item.image_id])

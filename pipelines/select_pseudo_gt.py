@@ -36,6 +36,8 @@ def main(split: str) -> None:
         sizes = {image["id"]: (image["height"], image["width"]) for image in dataset["images"]}
         names = feature_names(run.data / "candidates")
         given = read_scores(run.data / "candidate_scores.json")
+        if params.rank == "learned" and not names:
+            raise ValueError("pseudo_gt.rank: learned needs features, which fetched masks lack")
         if params.rank == "learned":
             items = read_candidates(run.data / "candidates", list(sizes))
             given = learn_scores(

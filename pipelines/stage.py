@@ -146,15 +146,15 @@ class Stage:
         """Folder of this split's weights."""
         return Path("models") / self.split
 
-    def inherited(self, weights: str) -> Path:
-        """Return the folder of another split's weights, such as `imagenet/ggn`.
+    def inherited(self, section: str, source: str) -> Path:
+        """Return the copy of what a section takes ready-made, such as `models/imagenet/ggn`.
 
         Raises:
-            ParamsError: if params.yaml does not have the stage `inherit` bring them.
+            ParamsError: if params.yaml does not have the stage `inherit` bring it.
         """
-        folder = self.data / "inherited" / weights
+        folder = self.data / "inherited" / section / source
         if not folder.is_dir():
-            link = f"{{split: {self.split}, weights: {weights}}}"
+            link = f"{{split: {self.split}, section: {section}, from: {source}}}"
             raise ParamsError(f"{PARAMS_FILE}: inherited: must have {link}; see docs/zoo.md")
         return folder
 

@@ -11,19 +11,20 @@ from pipelines.stage import open_stage, run_stage
 INPUTS = (
     "data/{split}/prepared",
     "data/{split}/training/baseline.json",
-    "data/{split}/inherited",
+    "data/{split}/inherited/affinity",
 )
 
 
 def main(split: str) -> None:
-    """Write models/SPLIT/affinity: trained here, or that of another split."""
+    """Write models/SPLIT/affinity: trained here, or taken ready-made."""
     with open_stage("train_affinity", split, inputs=INPUTS) as run:
         file = run.data / "training" / "baseline.json"
         dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
         require_seen(dataset, prepared.seen, str(file))
         params, metrics = run.params(AffinityParams), {"steps": 0.0}
         if params.weights_from is not None:
-            adopt_weights(run.inherited(params.weights_from), run.models / "affinity", "affinity")
+            given = run.inherited("affinity", params.weights_from)
+            adopt_weights(given, run.models / "affinity", "affinity")
         else:
             metrics = train_affinity(
                 params,

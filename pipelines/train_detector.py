@@ -11,7 +11,7 @@ from pipelines.stage import open_stage, run_stage
 INPUTS = (
     "data/{split}/prepared",
     "data/{split}/training/{recipe}.json",
-    "data/{split}/inherited",
+    "data/{split}/inherited/detector",
 )
 
 
@@ -25,7 +25,8 @@ def main(split: str, recipe: str) -> None:
         dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
         require_seen(dataset, prepared.seen, str(file))
         params = run.params(DetectorParams)
-        initial = None if params.init_from is None else run.inherited(params.init_from)
+        given = params.init_from
+        initial = None if given is None else run.inherited("detector", given)
         if recipe == "baseline" and not dataset["categories"]:
             metrics = write_untrained(params, run.models / recipe, run.seed)
         else:

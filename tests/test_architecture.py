@@ -150,7 +150,7 @@ def test_stage_depends_on_exactly_the_data_it_declares_as_inputs(stage: str) -> 
     module = importlib.import_module(f"pipelines.{stage}")
     keys = {"split": "${item.split}", "recipe": "${item.recipe}"}
     if "link" in STAGES[stage]["matrix"]:
-        keys = {"split": "${item.link.split}", "recipe": "${item.link.weights}"}
+        keys = {"split": "${item.link.split}", "recipe": "${item.link.from}"}
     declared = {entry.format(**keys) for entry in getattr(module, "INPUTS", ())}
     compare(f"{stage}.deps", listed, declared, f"INPUTS of pipelines/{stage}.py")
 

@@ -421,9 +421,8 @@ def test_remotes_installs_what_pyproject_asks_for_beside_the_lock(ready: Checkou
     assert ready.run("make", "remotes").returncode == 0
     (call,) = ready.calls()
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    extras = config["project"]["optional-dependencies"]
-    (wanted,), (drive,) = extras["remotes"], extras["fetch"]
-    assert f"[--constraint] [requirements.lock] [{wanted}] [{drive}] [moto[server]" in call
+    (wanted,) = config["project"]["optional-dependencies"]["remotes"]
+    assert f"[--constraint] [requirements.lock] [{wanted}] [moto[server]" in call
 
 
 def test_ray_is_what_pyproject_asks_for_beside_the_lock(ready: Checkout) -> None:

@@ -22,8 +22,9 @@ class AffinityParams(TrainingParams):
     """Normalisation of the pyramid; `group` needs no batch."""
     lr_batch_size: int | None = Field(8, ge=1)
     """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
-    weights_from: str | None = Field(None, pattern=r"^\w+/affinity$")
-    """`SPLIT/affinity`: take the network of that split as it is, and train none."""
+    weights_from: str | None = Field(None, pattern=r"^(models|releases)/\w+/affinity$")
+    """Take the network of this folder as it is, and train none: `models/SPLIT/affinity` of another
+    split, or `releases/ROW/affinity` (`inherited` in params.yaml must bring it)."""
     image_scale: float = Field(1.0, gt=0, le=8)
     """Factor by which the network enlarges an image before it looks at it. Its map has a quarter of
     the resolution it sees: where objects are a few dozen pixels wide, 2 gives sharper outlines for

@@ -45,7 +45,7 @@ _STATES = {
 def published() -> None:
     """Put the zoo's published numbers beside our runs; those that are there already stay."""
     from ggn.tracking.published import import_published
-    from ggn.zoo.rows import PUBLISHED
+    from ggn.zoo.numbers import PUBLISHED
 
     runs, deleted, page = import_published(PUBLISHED)
     out.print(f"{runs} published runs; {deleted} outdated ones deleted", markup=False)

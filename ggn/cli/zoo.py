@@ -1,14 +1,26 @@
-"""Commands on the model zoo: list, fetch, release, convert."""
+"""Commands on the model zoo: list, fetch, evaluate, release, convert."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+    track,
+)
 
-from ggn.cli.app import Out, app, err, out
+from ggn.cli.app import Device, Out, app, err, out
+
+if TYPE_CHECKING:
+    from ggn.zoo.download import Progress as Told
 
 zoo = typer.Typer(help="The model zoo: its numbers, what is released, files of other projects.")
 app.add_typer(zoo, name="zoo")
@@ -22,27 +34,34 @@ def show(context: typer.Context) -> None:
 
 
 @zoo.command("list")
-def list_rows() -> None:
+def list_rows(row: Annotated[str | None, typer.Argument(help="Only this row.")] = None) -> None:
     """Show the rows: published and own numbers, what is released and what of it is here."""
+    from ggn.cli.zoo_tables import numbers_table, rows_table
+    from ggn.zoo.numbers import PUBLISHED
     from ggn.zoo.overview import overview
+    from ggn.zoo.rows import LICENCE
 
-    table = Table(title="mask AR@100 on unseen categories in percent, baseline -> GGN")
-    for title in ("row", "published", "own", "protocol of own"):
-        table.add_column(title, no_wrap=True)
-    rows = list(overview(Path()))
-    for row in rows:
-        table.add_row(
-            row.split,
-            _percents(row.published_baseline, row.published_ggn),
-            _percents(row.own_baseline, row.own_ggn),
-            row.protocol or "",
-        )
-    out.print(table)
-    for row in rows:
-        for there, state in ((True, "here"), (False, "not here yet: dvc pull -R releases")):
-            names = [name for name, pulled in row.released.items() if pulled == there]
-            if names:
-                out.print(f"releases/{row.split}: {', '.join(names)} ({state})", markup=False)
+    every = list(overview(Path()))
+    rows = [entry for entry in every if row in (None, entry.split)]
+    if not rows:
+        raise ValueError(f"no row {row!r}; there are {', '.join(entry.split for entry in every)}")
+    out.print(rows_table(rows))
+    for entry in rows:
+        if any(number.split == entry.split for number in PUBLISHED):
+            out.print(numbers_table(entry.split, entry.partition))
+    for entry in rows:
+        folder = f"releases/{entry.split}"
+        _print_names(folder, entry.released, True, "here")
+        _print_names(folder, entry.released, False, "not here yet: dvc pull -R releases")
+        _print_names(folder, entry.fetched, True, f"of GGN's authors, {LICENCE}; here")
+        missing = f"of GGN's authors, {LICENCE}; not here yet: ggn zoo fetch {entry.split}"
+        _print_names(folder, entry.fetched, False, missing)
+
+
+def _print_names(folder: str, states: dict[str, bool], here: bool, meaning: str) -> None:
+    names = [name for name, is_here in states.items() if is_here == here]
+    if names:
+        out.print(f"{folder}: {', '.join(names)} ({meaning})", markup=False, highlight=False)
 
 
 @zoo.command()
@@ -55,15 +74,105 @@ def fetch(
         str | None, typer.Option(help="Where --file is: http(s), Google Drive, a file on disk.")
     ] = None,
 ) -> None:
-    """Bring files that the reference's authors released, as releases/ROW/NAME under DVC."""
+    """Bring files that the reference's authors released, as releases/ROW/NAME under DVC.
+
+    After a kill the same command goes on where it was.
+    """
+    from ggn.zoo import versioned
+    from ggn.zoo.fetch import FetchError, is_there, wanted_files
     from ggn.zoo.fetch import fetch as fetch_file
-    from ggn.zoo.fetch import wanted_files
+    from ggn.zoo.rows import LICENCE, LICENCE_TEXT
     from ggn.zoo.rows import row as find_row
 
-    found = find_row(row)
-    for entry in wanted_files(found, file, url):
-        path = fetch_file(_checkout(), found, entry, url)
-        out.print(f"{path.relative_to(_checkout())}: {entry.kind}", markup=False)
+    root, found = _checkout(), find_row(row)
+    wanted = wanted_files(found, file, url)
+    versioned.run(root, "dvc", "root")  # refused before a long download, not after it
+    licence = f"{LICENCE}, no commercial use ({LICENCE_TEXT})"
+    _say(f"These files are GGN's authors', not ours: {licence}")
+    failed = False
+    for entry in wanted:
+        state = "here already" if is_there(root, found, entry, url) else entry.kind
+        try:
+            with _download_bar(f"{row} {entry.name}") as told:
+                path = fetch_file(root, found, entry, url, told)
+        except FetchError as error:  # the other files of the row may be there
+            failed = True
+            err.print(f"ggn: {error}", style="red", markup=False, highlight=False)
+        else:
+            _say(f"{path.relative_to(root)}: {state}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _download_bar(label: str) -> Iterator[Told]:
+    """Show a bar from the first block on."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(label, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False)
+
+
+@zoo.command()
+def evaluate(
+    row: Annotated[str, typer.Argument(help="A split of params.yaml, such as coco_voc.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of a detector; by default releases/ROW/ggn.")
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="Only so many images, those of the smallest ids.")
+    ] = None,
+    out_dir: Out = Path("evaluation"),
+    device: Device = "cpu",
+) -> None:
+    """Evaluate a released detector on its row's validation set, beside the published numbers.
+
+    The training data need not be there. After a kill the same command goes on where it was.
+    """
+    from ggn.cli.zoo_tables import measured, numbers_table
+    from ggn.core.coco import write_json
+    from ggn.zoo.evaluate import evaluate_weights, measured_on, read_validation
+    from ggn.zoo.overview import partition_of
+    from pipelines.stage import load_params
+
+    sections: dict[str, Any] = load_params(row)
+    folder = weights or Path("releases") / row / "ggn"
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: not here; `ggn zoo fetch {row} --file ggn` brings the reference's, "
+            "`dvc pull -R releases` ours"
+        )
+    limit = {} if max_images is None else {"max_val_images": max_images}
+    validation = read_validation(sections["data"].model_copy(update=limit))
+    metrics, results = evaluate_weights(
+        folder,
+        validation,
+        sections["evaluation"],
+        Path(".scratch/zoo_evaluate"),
+        device,
+        lambda images: track(images, "predict", console=err),
+    )
+    protocol, on = sections["evaluation"].protocol, measured_on(row, validation, max_images)
+    stem = out_dir / f"{row}-{folder.name}"
+    facts = {"row": row, "weights": str(folder), "protocol": protocol, "measured_on": on}
+    write_json(stem.with_name(f"{stem.name}.json"), {**facts, **metrics}, indent=1)
+    write_json(stem.with_name(f"{stem.name}-predictions.json"), results)
+    partition = partition_of(row)
+    own = measured(str(folder), protocol, f"{on}: measured here", partition, metrics)
+    out.print(numbers_table(row, partition, own))
+    _say(f"{stem}.json: all metrics; {stem}-predictions.json: COCO results")
 
 
 @zoo.command()
@@ -86,11 +195,6 @@ def _checkout() -> Path:
     if not (root / ".dvc" / "config").is_file():
         raise ValueError(f"{root}: no checkout of the project; run from the repository root")
     return root
-
-
-def _percents(baseline: float | None, ggn: float | None) -> str:
-    shown = ["-" if value is None else f"{100 * value:.1f}" for value in (baseline, ggn)]
-    return "" if shown == ["-", "-"] else " -> ".join(shown)
 
 
 @zoo.command()

@@ -69,6 +69,17 @@ def read_prepared(folder: Path) -> PreparedSplit:
     return split
 
 
+def training_images(data: Path) -> tuple[list[dict[str, Any]], dict[int, Path]]:
+    """Return the records of a split's training images, and their files by image id.
+
+    Args:
+        data: folder of the split's data, with `prepared` and `training/baseline.json`.
+    """
+    folder = Path(read_prepared(data / "prepared").train_images).resolve()
+    images = read_coco(data / "training" / "baseline.json")["images"]
+    return images, {image["id"]: folder / image["file_name"] for image in images}
+
+
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
@@ -97,8 +108,8 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     val_root = root if params.val_root is None else Path(params.val_root)
     train_path, val_path = root / params.train_annotations, val_root / params.val_annotations
     train_images, val_images = root / params.train_images, val_root / params.val_images
-    train, train_dropped = _read(train_path, train_images, params, params.max_train_images)
-    val, val_dropped = _read(val_path, val_images, params, params.max_val_images)
+    train, train_dropped = read_part(train_path, train_images, params, params.max_train_images)
+    val, val_dropped = read_part(val_path, val_images, params, params.max_val_images)
     seen, unseen = _seen_and_unseen(train["categories"], val["categories"], params)
     annotated, hidden = split_annotations(train, seen)
     split = PreparedSplit(
@@ -117,7 +128,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
             "val_objects": len(val["annotations"]),
             "dropped_objects": sum(train_dropped.values()) + sum(val_dropped.values()),
         },
-        val_set=_facts(val.get("info")),
+        val_set=set_facts(val),
     )
     write_json(training_file, annotated)
     write_json(out_dir / "hidden.json", hidden)
@@ -126,10 +137,17 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     return split
 
 
-def _read(
+def read_part(
     path: Path, images_dir: Path, params: DataParams, limit: int | None
 ) -> tuple[dict[str, Any], dict[str, int]]:
-    """Read one annotation file, refuse or drop its faults, keep the first images by id."""
+    """Read one annotation file, refuse or drop its faults, keep the first `limit` images by id.
+
+    Returns:
+        the dataset, and how many annotations were dropped for which fault.
+
+    Raises:
+        CocoError: listing the faults of the dataset and of its images.
+    """
     dropped: dict[str, int] = {}
     if params.drop_faulty:
         dataset, dropped = drop_faulty(read_json(path), str(path))
@@ -142,7 +160,9 @@ def _read(
     return dataset, dropped
 
 
-def _facts(info: Any) -> dict[str, Any]:
+def set_facts(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return what a converted file says of itself: its dataset, set and number of videos."""
+    info = dataset.get("info")
     return {k: info[k] for k in _VAL_FACTS if k in info} if isinstance(info, dict) else {}
 
 

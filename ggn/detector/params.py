@@ -129,8 +129,9 @@ class DetectorParams(TrainingParams):
     """`mask_rcnn` tells objects from background; `oln` only learns how well a box fits an object,
     so that objects nobody annotated are not learned as background."""
 
-    init_from: str | None = Field(None, pattern=r"^\w+/(baseline|ggn)$")
-    """`SPLIT/RECIPE`: the training begins with the weights of that detector, of the same layers."""
+    init_from: str | None = Field(None, pattern=r"^(models|releases)/\w+/(baseline|ggn\w*)$")
+    """The training begins with the weights of a detector of the same layers: `models/SPLIT/RECIPE`
+    of another split, or `releases/ROW/ggn` (`inherited` in params.yaml must bring it)."""
     epochs: float = Field(8, gt=0, le=10_000)
     """Passes over the training images; a fraction is allowed."""
     batch_size: int = Field(16, ge=1)

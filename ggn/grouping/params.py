@@ -44,3 +44,6 @@ class GroupingParams(BaseModel):
     """Larger images are shrunk to this longest side before extraction, for speed; the masks are
     brought back to the original size. Areas, as in `min_area`, count pixels of the shrunk image.
     `null` extracts at the original size."""
+    candidates_from: str | None = Field(None, pattern=r"^releases/\w+/pseudo_gt$")
+    """Group nothing, and take the masks of a fetched store as candidates: `releases/ROW/pseudo_gt`
+    (`inherited` in params.yaml must bring it). `pseudo_gt` chooses among them as usual."""

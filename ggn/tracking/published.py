@@ -21,7 +21,7 @@ from ggn.tracking.store import (
 
 
 class Number(Protocol):
-    """What a paper reports for a method on a row of the zoo."""
+    """What a source reports for a method on a row of the zoo."""
 
     @property
     def split(self) -> str:
@@ -29,7 +29,7 @@ class Number(Protocol):
 
     @property
     def method(self) -> str:
-        """As its paper calls it."""
+        """As its source calls it."""
 
     @property
     def metric(self) -> str:
@@ -37,11 +37,11 @@ class Number(Protocol):
 
     @property
     def value(self) -> float:
-        """In 0..1; the highest where papers differ."""
+        """In 0..1; the highest where a source has several."""
 
     @property
     def lowest(self) -> float | None:
-        """In 0..1; the lowest where papers differ."""
+        """In 0..1; the lowest where a source has several."""
 
     @property
     def protocol(self) -> str:
@@ -49,11 +49,19 @@ class Number(Protocol):
 
     @property
     def source(self) -> str:
-        """The paper."""
+        """The paper or README."""
+
+    @property
+    def measured_on(self) -> str:
+        """The data."""
+
+    @property
+    def note(self) -> str:
+        """What a reader should know; may be empty."""
 
 
 def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
-    """Make the published runs of the model zoo those of `numbers`: one a row, method and protocol.
+    """Make the published runs of the model zoo those of `numbers`: one a row, method and source.
 
     Those that are there already stay as they are; published runs of other numbers, which were
     corrected or withdrawn since, are deleted (MLflow can restore them).
@@ -64,10 +72,10 @@ def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
     Raises:
         TrackingError: the store did not take all; importing again goes on.
     """
-    groups: defaultdict[tuple[str, str, str, str], list[Number]] = defaultdict(list)
+    groups: defaultdict[tuple[str, ...], list[Number]] = defaultdict(list)
     for number in numbers:
-        groups[number.split, number.method, number.protocol, number.source].append(number)
-    return settle("published", {_write(*key, group) for key, group in groups.items()})
+        groups[tuple(_tags(number).values())].append(number)
+    return settle("published", {_write(group) for group in groups.values()})
 
 
 def settle(source: str, current: Set[str]) -> tuple[int, int, str]:
@@ -100,19 +108,26 @@ def deliver(uri: str) -> None:
             raise outcome.error
 
 
-def _write(split: str, method: str, protocol: str, paper: str, numbers: list[Number]) -> str:
+def _tags(number: Number) -> dict[str, str]:
+    return {
+        "source": "published",
+        "split": number.split,
+        "recipe": number.method,
+        "protocol": number.protocol,
+        "paper": number.source,
+        "measured_on": number.measured_on,
+        **({"note": number.note} if number.note else {}),
+    }
+
+
+def _write(numbers: list[Number]) -> str:
     """Write the journal of one published run and return the run's identity."""
+    tags = _tags(numbers[0])
     metrics = {number.metric: number.value for number in numbers}
     lowest = {f"{n.metric}_lowest": n.lowest for n in numbers if n.lowest is not None}
-    tags = {
-        "source": "published",
-        "split": split,
-        "recipe": method,
-        "protocol": protocol,
-        "paper": paper,
-    }
-    journal = row_journal(f"{split} {method} (published)", [tags, metrics, lowest], tags)
-    journal.params({"protocol": protocol})
+    name = f"{tags['split']} {tags['recipe']} (published)"
+    journal = row_journal(name, [tags, metrics, lowest], tags)
+    journal.params({"protocol": tags["protocol"]})
     journal.metrics({**metrics, **lowest})
     journal.end("FINISHED")
     return journal.identity

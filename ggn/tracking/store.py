@@ -20,11 +20,15 @@ ZOO = "model zoo"
 """The experiment with one run a row and recipe, and the published numbers beside them."""
 
 VIEW = "recall"
-"""Key of the zoo's shared view in MLflow's UI: the columns that compare its rows."""
+"""Key of the zoo's shared view in MLflow's UI: the columns that compare runs, grouped by row."""
 
 _COLUMNS = (
-    *(f"metrics.`unseen/{name}`" for name in ("mask_AR_100", "box_AR_100")),
-    *(f"tags.`{name}`" for name in ("protocol", "source")),
+    *(
+        f"metrics.`{part}/{name}`"
+        for part in ("unseen", "all")
+        for name in ("mask_AR_100", "box_AR_100")
+    ),
+    *(f"tags.`{name}`" for name in ("protocol", "measured_on", "source", "paper")),
 )
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # which pages it has
 _SETTINGS = {
@@ -95,9 +99,10 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 
 def zoo_page(client: MlflowClient) -> str:
-    """Return the page of the zoo's table, with its view of the columns that compare rows.
+    """Return the page of the zoo's table, with its view of the columns that compare runs.
 
-    It is on the tracking server, or for a database where `make ui` shows it.
+    Runs are grouped by row, so that only numbers of the same data stand together. The page is on
+    the tracking server, or for a database where `make ui` shows it.
     """
     identity = experiment_id(client, ZOO)
     state = {
@@ -109,6 +114,11 @@ def zoo_page(client: MlflowClient) -> str:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": list(_COLUMNS),
+        "groupBy": {
+            "aggregateFunction": "max",
+            "groupByKeys": [{"mode": "tag", "groupByData": "split"}],
+        },
+        "useGroupedValuesInCharts": False,
     }
     client.set_experiment_tag(identity, f"mlflow.sharedViewState.{VIEW}", json.dumps(state))
     uri = client.tracking_uri

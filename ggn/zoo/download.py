@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import errno
-import importlib
-import importlib.util
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
+
+from ggn.zoo import drive
 
 TIMEOUT = 60.0
 """Seconds that a server may stay silent."""
 _BLOCK = 1 << 20
-_DRIVE = ("drive.google.com", "docs.google.com")
+
+Progress = Callable[[int, int | None], None]
+"""Is told the bytes that are there, and how many there will be if that is known."""
 
 
 class DownloadError(ValueError):
     """A download that failed; the message names the address and what to do."""
 
 
-def download(url: str, folder: Path) -> Path:
+def silent(_done: int, _total: int | None) -> None:
+    """Tell nobody."""
+
+
+def download(url: str, folder: Path, progress: Progress = silent) -> Path:
     """Download to `folder/download` and return that path.
 
     A part left by an earlier call is continued, if the server says that its file is the same.
@@ -31,12 +39,18 @@ def download(url: str, folder: Path) -> Path:
         DownloadError: naming the address: unreachable, refused, broken off, or the disk is full.
     """
     parts = urlsplit(url)
+    path = folder / "download"
     if parts.scheme not in {"http", "https"}:
         raise DownloadError(f"{url}: must be http:// or https://, or a file on disk")
     try:
-        if parts.hostname in _DRIVE:
-            return _from_drive(url, folder / "download")
-        return _from_server(url, folder / "download")
+        if parts.hostname in drive.HOSTS:
+            drive.from_drive(url, path, TIMEOUT, progress)
+        else:
+            _from_server(url, path, progress)
+        return path
+    except drive.DriveError as error:
+        hint = f" The same command continues at byte {error.kept}." if error.kept else _ELSEWHERE
+        raise DownloadError(f"{url}: {error}{hint}") from error
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # the part is as long as the file, or longer
@@ -47,8 +61,7 @@ def download(url: str, folder: Path) -> Path:
         raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise DownloadError(
-            f"{url}: cannot be reached ({error.reason}). Is this machine online? A file brought "
-            "from elsewhere can be given instead: --url FILE"
+            f"{url}: cannot be reached ({error.reason}). Is this machine online?{_ELSEWHERE}"
         ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -61,11 +74,14 @@ def download(url: str, folder: Path) -> Path:
         raise _broken(url, repr(error)) from error
 
 
+_ELSEWHERE = " A file brought from elsewhere can be given instead: --url FILE"
+
+
 def _broken(url: str, reason: str) -> DownloadError:
     return DownloadError(f"{url}: broke off ({reason}); the same command continues")
 
 
-def _from_server(url: str, path: Path) -> Path:
+def _from_server(url: str, path: Path, progress: Progress) -> None:
     part, mark = path.with_suffix(".part"), path.with_suffix(".mark")
     request = urllib.request.Request(url)  # noqa: S310 (http or https, checked above)
     if part.exists() and mark.exists():
@@ -76,15 +92,28 @@ def _from_server(url: str, path: Path) -> Path:
         mark.write_text(_version(answer), encoding="utf-8")
         if not mark.read_text(encoding="utf-8"):
             mark.unlink()
+        start = _start(answer) if going_on else 0
+        expected = answer.headers.get("Content-Length")
+        total = None if expected is None else start + int(expected)
         with part.open("ab" if going_on else "wb") as file:
-            shutil.copyfileobj(answer, file, _BLOCK)
-            expected = answer.headers.get("Content-Length")
-            got = file.tell() - (_start(answer) if going_on else 0)
+            shutil.copyfileobj(answer, _Told(file, total, progress), _BLOCK)
+            got = file.tell() - start
     if expected is not None and got != int(expected):
         raise _broken(url, f"{got} of {expected} bytes came")
     part.replace(path)
     mark.unlink(missing_ok=True)
-    return path
+
+
+class _Told:
+    """A file whose length is told after every block."""
+
+    def __init__(self, file: BinaryIO, total: int | None, progress: Progress) -> None:
+        self._file, self._total, self._progress = file, total, progress
+
+    def write(self, block: bytes) -> int:
+        written = self._file.write(block)
+        self._progress(self._file.tell(), self._total)
+        return written
 
 
 def _version(answer: HTTPResponse) -> str:
@@ -96,21 +125,3 @@ def _version(answer: HTTPResponse) -> str:
 def _start(answer: HTTPResponse) -> int:
     """The first byte of `Content-Range: bytes 100-199/200`."""
     return int((answer.headers.get("Content-Range") or "bytes 0-").split()[1].split("-")[0])
-
-
-def _from_drive(url: str, path: Path) -> Path:
-    if importlib.util.find_spec("gdown") is None:
-        raise DownloadError(
-            f"{url}: Google Drive needs gdown: make remotes, or pip install 'ggn[fetch]'"
-        )
-    gdown = importlib.import_module("gdown")
-    try:
-        found = gdown.download(url, str(path), quiet=True, resume=True)
-    except Exception as error:  # gdown's own classes differ from version to version
-        raise DownloadError(
-            f"{url}: Google Drive did not give the file ({error}). A file brought from elsewhere "
-            "can be given instead: --url FILE"
-        ) from error
-    if found is None:
-        raise DownloadError(f"{url}: Google Drive did not give the file; is the link still public?")
-    return path

@@ -7,10 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
-from ggn.core.coco import read_coco, read_json, write_json
+from ggn.core.coco import read_json, write_json
 from ggn.zoo import versioned
-from ggn.zoo.download import download
-from ggn.zoo.rows import ReferenceFile, Row
+from ggn.zoo.conversion import convert, converted_name
+from ggn.zoo.download import DownloadError, Progress, download, silent
+from ggn.zoo.rows import LICENCE, ReferenceFile, Row
 
 
 class FetchError(ValueError):
@@ -24,111 +25,116 @@ def wanted_files(row: Row, name: str | None, source: str | None) -> tuple[Refere
     """
     if name is not None:
         return (row.file(name),)
-    names = ", ".join(file.name for file in row.files) or "nothing"
+    names = ", ".join(file.name for file in row.files)
+    if not names:
+        raise FetchError(f"{row.split}: nothing was released of this row")
     if source is not None:
         raise FetchError(f"{row.split}: --file says what is there; released were: {names}")
     known = tuple(file for file in row.files if file.url is not None)
     if not known:
         raise FetchError(
-            f"{row.split}: released were: {names}. We know no address of them; with one, or with a "
-            f"file on disk: ggn zoo fetch {row.split} --file NAME --url ADDRESS"
+            f"{row.split}: the authors' link to {names} is empty; with the file on disk or another "
+            f"address: ggn zoo fetch {row.split} --file {row.files[0].name} --url ADDRESS"
         )
     return known
 
 
-def fetch(root: Path, row: Row, file: ReferenceFile, source: str | None = None) -> Path:
+def place(root: Path, row: Row, file: ReferenceFile) -> Path:
+    """Return the path that a fetched file has."""
+    return root / "releases" / row.split / converted_name(file)
+
+
+def is_there(root: Path, row: Row, file: ReferenceFile, source: str | None = None) -> bool:
+    """Tell whether a file was fetched from this address, or from any if none is given."""
+    target = place(root, row, file)
+    record = _record(target.parent, file)
+    if not (target.exists() and record.exists()):
+        return False
+    return source is None or read_json(record)["source"] == source
+
+
+def fetch(
+    root: Path,
+    row: Row,
+    file: ReferenceFile,
+    source: str | None = None,
+    progress: Progress = silent,
+) -> Path:
     """Bring one released file and convert it to `releases/ROW/NAME`, under DVC.
 
-    What was brought is recorded in `releases/ROW/NAME.source.json`: address, size, SHA-256. A later
-    fetch must bring the same. Nothing of the file is executed; a conversion appears whole or not at
-    all.
+    What was brought is recorded in `releases/ROW/NAME.source.json`: address, size, SHA-256 and
+    licence. A later fetch must bring the same. Nothing of the file is executed; a conversion
+    appears whole or not at all. What was fetched from this address already stays as it is.
 
     Args:
         root: the checkout.
         row: the row of the published zoo.
         file: one of its files.
         source: an address or a file on disk; by default the address that `file` states.
+        progress: is told how far the download is.
 
     Raises:
-        FetchError: no address is known, or the file is not the one that it should be.
-        DownloadError: the address does not answer, or the connection broke.
-        WeightsError, CocoError: the file is not what the row says it is.
+        FetchError: naming row, file and address: there is none, it does not answer, the connection
+            broke, or what came is not what it should be.
     """
+    target = place(root, row, file)
+    if is_there(root, row, file, source):
+        if not target.with_name(f"{target.name}.dvc").exists():  # killed before
+            versioned.add(root, [target])
+        return target
     source = source or file.url
     if source is None:
         raise FetchError(
-            f"{row.split}: no address is known of {file.name}; say it: "
-            f"`ggn zoo fetch {row.split} --file {file.name} --url ADDRESS` (or a file on disk)"
+            f"{row.split}: the authors' link to {file.name} is empty; with the file on disk or "
+            f"another address: ggn zoo fetch {row.split} --file {file.name} --url ADDRESS"
         )
-    folder = root / "releases" / row.split
-    record = folder / f"{file.name}.source.json"
+    try:
+        said = _bring(root, row, file, source, target, progress)
+    except (DownloadError, FetchError) as error:
+        raise FetchError(f"{row.split}: {file.name}: {error}") from error
+    except ValueError as error:  # of the conversion, which names the file on disk
+        raise FetchError(
+            f"{row.split}: {file.name}: {source} gave what is not {file.name}, or damaged: {error}"
+        ) from error
+    write_json(_record(target.parent, file), said, indent=1)
+    versioned.add(root, [target])
+    return target
+
+
+def _bring(
+    root: Path, row: Row, file: ReferenceFile, source: str, target: Path, progress: Progress
+) -> dict[str, object]:
+    """Write the converted file and return what its record says."""
     scratch = root / ".scratch" / "fetch" / f"{row.split}-{file.name}"
     scratch.mkdir(parents=True, exist_ok=True)
-    brought = Path(source) if _is_local(source) else download(source, scratch)
+    brought = Path(source) if _is_local(source) else download(source, scratch, progress)
     if not brought.is_file():
         raise FetchError(f"{source}: no such file")
-    said = {"source": source, "size": brought.stat().st_size, "sha256": _sha256(brought)}
-    target = folder / _name(file)
-    fresh = folder / f".{target.name}.{os.getpid()}"
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        _refuse_another(file, record, said)
-        folder.mkdir(parents=True, exist_ok=True)
-        convert(file, brought, fresh, {"row": row.split, **said})
+        said = {
+            "source": source,
+            "size": brought.stat().st_size,
+            "sha256": _sha256(brought),
+            "licence": LICENCE,
+        }
+        _refuse_page(brought, source)
+        _refuse_another(file, _record(target.parent, file), said)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        convert(file, brought, scratch, fresh, {"row": row.split, **said})
         _remove(target)
         fresh.rename(target)
     finally:
         _remove(fresh)
         shutil.rmtree(scratch)
-    write_json(record, said, indent=1)
-    versioned.add(root, [target])
-    return target
+    return said
 
 
-def convert(file: ReferenceFile, brought: Path, target: Path, origin: dict[str, object]) -> None:
-    """Write what a released file holds in our form: a folder of weights, or a COCO-style file."""
-    if file.kind in {"affinity", "detector"}:
-        _convert_weights(file, brought, target, origin)
-    elif file.kind == "pseudo_gt":
-        write_json(target, pseudo_gt_dataset(brought))
-    else:
-        write_json(target, read_coco(brought))
-
-
-def pseudo_gt_dataset(path: Path) -> dict[str, object]:
-    """Return the pseudo ground truth of an interchange file as a COCO-style dataset.
-
-    Its images are those with a mask, named as COCO names them (`000000000042.jpg`); their order is
-    the file's.
-
-    Raises CocoError, naming the list, the object and the key at fault.
-    """
-    import numpy as np
-
-    from ggn.pseudo_gt.merge import from_interchange, merge, pseudo_category, records
-
-    images, lists = [], []
-    category = pseudo_category({"categories": []})
-    for image_id, masks in from_interchange(read_json(path), str(path)):
-        height, width = masks.image_size_hw
-        name = f"{image_id:012d}.jpg"
-        images.append({"id": image_id, "file_name": name, "height": height, "width": width})
-        found = records(image_id, masks, np.zeros(len(masks)), category["id"])
-        lists.append([{k: v for k, v in entry.items() if k != "gt_iou"} for entry in found])
-    return merge({"images": images, "annotations": [], "categories": []}, lists, category)
-
-
-def _convert_weights(
-    file: ReferenceFile, brought: Path, target: Path, origin: dict[str, object]
-) -> None:
-    from ggn.engine.weights import save_weights
-    from ggn.openmmlab import build_model, load_weights
-    from ggn.openmmlab.models import model_params
-
-    kind = file.model or ""
-    model, params = build_model(kind), model_params(kind)
-    load_weights(model, brought)
-    card = {"kind": file.kind, "params": params.model_dump(), "converted_from": origin}
-    save_weights(model, target, card)
+def _refuse_page(brought: Path, source: str) -> None:
+    with brought.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise FetchError(f"{source}: a web page came instead of the file")
 
 
 def _refuse_another(file: ReferenceFile, record: Path, said: dict[str, object]) -> None:
@@ -145,8 +151,8 @@ def _refuse_another(file: ReferenceFile, record: Path, said: dict[str, object]) 
             )
 
 
-def _name(file: ReferenceFile) -> str:
-    return file.name if file.kind in {"affinity", "detector"} else f"{file.name}.json"
+def _record(folder: Path, file: ReferenceFile) -> Path:
+    return folder / f"{file.name}.source.json"
 
 
 def _is_local(source: str) -> bool:

@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ggn.core.coco import read_json
+from ggn.zoo.fetch import is_there
+from ggn.zoo.numbers import published
 from ggn.zoo.release import CARD
-from ggn.zoo.rows import METRICS, ROWS, published
+from ggn.zoo.rows import ROWS, Row
 from ggn.zoo.versioned import RECIPES
+
+_ROWS = {row.split: row for row in ROWS}
 
 
 @dataclass(frozen=True)
 class Overview:
-    """One row; a number is a mask AR@100 on the unseen categories in 0..1, or None."""
+    """One row; a number is the mask AR@100 of its partition in 0..1, or None."""
 
     split: str
+    partition: str
+    """Whose recall: `unseen` or `all`."""
     published_baseline: float | None
     published_ggn: float | None
     own_baseline: float | None
@@ -24,39 +30,63 @@ class Overview:
     protocol: str | None
     """Of our own numbers."""
     released: dict[str, bool]
-    """By name, what `releases/SPLIT` holds, and whether it has been pulled."""
+    """By name, what our release in `releases/SPLIT` holds, and whether it has been pulled."""
+    fetched: dict[str, bool]
+    """By name, the files of the reference that have an address, and whether they are here."""
 
 
 def overview(root: Path) -> Iterator[Overview]:
     """Yield the published rows, then the other rows that have results or a release here."""
-    names = [row.split for row in ROWS]
     own = {path.parent.name for path in root.glob("reports/*/comparison.json")}
     kept = {path.parent.name for path in root.glob("releases/*/*.dvc")}
-    for split in [*names, *sorted((own | kept) - set(names))]:
+    for split in [*_ROWS, *sorted((own | kept) - set(_ROWS))]:
+        row = _ROWS.get(split)
         protocol, numbers = _own_numbers(root, split)
-        folder = root / "releases" / split
-        pointers = sorted(path.name.removesuffix(".dvc") for path in folder.glob("*.dvc"))
         yield Overview(
             split,
-            published(split, "baseline"),
-            published(split, "GGN"),
+            partition_of(split),
+            published(split, ("baseline", "Mask R-CNN")),
+            published(split, ("GGN",)),
             numbers.get("baseline"),
             numbers.get("ggn"),
             protocol,
-            {name: (folder / name).exists() for name in pointers},
+            _released(root, split),
+            {} if row is None else _fetched(root, row),
         )
+
+
+def partition_of(split: str) -> str:
+    """Return whose recall counts: what is published of a row, `unseen` of any other split."""
+    return _ROWS[split].partition if split in _ROWS else "unseen"
+
+
+def _fetched(root: Path, row: Row) -> dict[str, bool]:
+    return {file.name: is_there(root, row, file) for file in row.files if file.url is not None}
+
+
+def _released(root: Path, split: str) -> dict[str, bool]:
+    """Names under DVC, but for those that `ggn zoo fetch` has brought."""
+    folder = root / "releases" / split
+    names = sorted(path.name.removesuffix(".dvc") for path in folder.glob("*.dvc"))
+    return {
+        name: (folder / name).exists()
+        for name in names
+        if not (folder / f"{name.removesuffix('.json')}.source.json").exists()
+    }
 
 
 def _own_numbers(root: Path, split: str) -> tuple[str | None, dict[str, float]]:
     """Protocol and numbers of the last comparison in reports/, otherwise of the release."""
-    report, card = root / "reports" / split / "comparison.json", root / "releases" / split / CARD
+    report = root / "reports" / split / "comparison.json"
+    card = root / "releases" / split / CARD
     if report.exists():
         path, numbers = report, read_json(report)
     elif card.exists():
         path, numbers = card, read_json(card).get("numbers")
     else:
         return None, {}
+    metric = f"{partition_of(split)}/mask_AR_100"
     try:
-        return numbers["protocol"], {name: float(numbers[name][METRICS[0]]) for name in RECIPES}
+        return numbers["protocol"], {name: float(numbers[name][metric]) for name in RECIPES}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: no comparison of {' and '.join(RECIPES)}: {error}") from error

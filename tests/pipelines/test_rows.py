@@ -8,15 +8,19 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from ggn.affinity.params import AffinityParams
+from ggn.core import Instances
+from ggn.core.masks import encode
 from ggn.data.conversion import convert_parts
+from ggn.data.mask_store import MaskStoreWriter
 from ggn.data.params import DataParams
 from ggn.detector.params import DetectorParams
 from ggn.pseudo_gt.params import PseudoGtParams
@@ -32,6 +36,7 @@ ROWS = (
     "lvis_noncoco",
     "coco_uvo",
     "coco_ade20k",
+    "coco_lvis",
     "imagenet",
     "coco_uvo_imagenet",
 )
@@ -61,10 +66,10 @@ TINY: dict[str, dict[str, Any]] = {
     "evaluation": {},
 }
 LINKS = {
-    "imagenet": [("imagenet", "coco_uvo/affinity")],
+    "imagenet": [("imagenet", "affinity", "models/coco_uvo/affinity")],
     "coco_uvo_imagenet": [
-        ("coco_uvo_imagenet", "coco_uvo/affinity"),
-        ("coco_uvo_imagenet", "imagenet/ggn"),
+        ("coco_uvo_imagenet", "affinity", "models/coco_uvo/affinity"),
+        ("coco_uvo_imagenet", "detector", "models/imagenet/ggn"),
     ],
 }
 RECIPES = ("baseline", "ggn")
@@ -74,9 +79,12 @@ def stage(name: str, *words: str) -> None:
     importlib.import_module(f"pipelines.{name}").main(*words)
 
 
-def write_params(row: str) -> None:
+def write_params(row: str, changed: Mapping[str, Any] | None = None) -> None:
     """Write params.yaml of one shipped row made tiny: reading it is most of a tiny stage's time."""
-    document = {**PARAMS, "active": [row], "splits": {row: tiny(PARAMS["splits"][row])}}
+    sections = tiny(PARAMS["splits"][row])
+    for section, values in (changed or {}).items():
+        sections[section] = {**sections[section], **values}
+    document = {**PARAMS, "active": [row], "splits": {row: sections}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(document, file)
 
@@ -121,8 +129,8 @@ def built(inside: Path) -> Callable[[str], Path]:
         done = Path("reports") / row / "comparison.json"
         if done.exists():
             return done.parent
-        for _, weights in LINKS.get(row, []):
-            build(weights.partition("/")[0])
+        for _, _, source in LINKS.get(row, []):
+            build(source.split("/")[1])
         write_params(row)
         stage("prepare", row)
         for link in LINKS.get(row, []):
@@ -200,17 +208,66 @@ def test_what_is_special_about_some_rows(built: Callable[[str], Path], inside: P
 
 
 @pytest.mark.slow
+def test_fetched_pseudo_ground_truth_stands_in_for_the_stages_before(
+    built: Callable[[str], Path], inside: Path
+) -> None:
+    """Of two masks of each image the one on the annotation goes; nothing is grouped."""
+    built("coco_voc")
+    store = Path("releases/coco_voc/pseudo_gt")
+    seen, other = np.zeros((2, 1, 48, 64), dtype=bool)
+    seen[:, 8:20, 8:24] = other[:, 26:38, 36:52] = True
+    masks = [*encode(seen), *encode(other)]
+    with MaskStoreWriter(store) as writer:
+        for image_id in (1, 2, 3):  # and none of image 4
+            scores = np.array([0.9, 0.8], dtype=np.float32)
+            writer.add(image_id, Instances(masks, scores, (48, 64)), [1.0, 0.0])
+    name = store.as_posix()
+    given = {"grouping": {"candidates_from": name}}
+    write_params("coco_voc", given)
+    with pytest.raises(ParamsError, match=f"section: grouping, from: {name}}}"):
+        stage("extract_regions", "coco_voc")
+    stage("inherit", "coco_voc", "grouping", name)
+    stage("extract_regions", "coco_voc")
+    counts = json.loads(Path("reports/coco_voc/extraction.json").read_text())
+    assert (counts["images"], counts["candidates"]) == (4, 6)
+    stage("score_candidates", "coco_voc")
+    stage("select_pseudo_gt", "coco_voc")
+    merged = json.loads(Path("data/coco_voc/training/ggn.json").read_text())
+    pseudo = [a for a in merged["annotations"] if a["source"] == "pseudo"]
+    boxes = [(a["image_id"], a["bbox"]) for a in pseudo]
+    on_empty = [(1, [8, 8, 16, 12]), (1, [36, 26, 16, 12])]
+    assert boxes == [*on_empty, (2, [36, 26, 16, 12]), (3, [36, 26, 16, 12])]
+    write_params("coco_voc", {**given, "pseudo_gt": {"rank": "learned"}})
+    with pytest.raises(ValueError, match="learned needs features, which fetched masks lack"):
+        stage("select_pseudo_gt", "coco_voc")
+    shutil.rmtree("reports/coco_voc")  # the next test builds it anew
+
+
+@pytest.mark.slow
+def test_what_is_inherited_has_a_section(built: Callable[[str], Path], inside: Path) -> None:
+    built("coco_uvo")
+    write_params("coco_uvo")
+    with pytest.raises(
+        ValueError, match="section must be one of affinity, detector, grouping, got"
+    ):
+        stage("inherit", "coco_uvo", "evaluation", "models/coco_uvo/affinity")
+
+
+@pytest.mark.slow
 def test_weights_that_no_link_brings_are_asked_for(
     built: Callable[[str], Path], inside: Path
 ) -> None:
     built("imagenet")
     write_params("imagenet")
-    shutil.move("data/imagenet/inherited/coco_uvo", "kept")
+    brought = "data/imagenet/inherited/affinity/models"
+    shutil.move(brought, "kept")
     try:
-        with pytest.raises(ParamsError, match=r"must have {split: imagenet, weights: coco_uvo/af"):
+        with pytest.raises(
+            ParamsError, match=r"have {split: imagenet, section: affinity, from: mod"
+        ):
             stage("train_affinity", "imagenet")
     finally:
-        shutil.move("kept", "data/imagenet/inherited/coco_uvo")
+        shutil.move("kept", brought)
 
 
 @pytest.mark.slow
@@ -224,7 +281,8 @@ def test_dvc_resolves_every_row_and_orders_rows_by_their_weights(tmp_path: Path)
         [sys.executable, "-m", "dvc", "init", "--quiet"], cwd=tmp_path, check=True, timeout=120
     )
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    links = [{"split": to, "weights": weights} for all_ in LINKS.values() for to, weights in all_]
+    keys = ("split", "section", "from")
+    links = [dict(zip(keys, link, strict=True)) for all_ in LINKS.values() for link in all_]
     document = {**PARAMS, "active": list(ROWS), "inherited": links}
     with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(document, file)

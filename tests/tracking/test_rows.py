@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,9 @@ class Number:
     value: float
     protocol: str = "budget"
     source: str = "Somebody et al."
+    measured_on: str = "COCO val2017"
     lowest: float | None = None
+    note: str = ""
 
 
 MASK, BOX = "unseen/mask_AR_100", "unseen/box_AR_100"
@@ -114,11 +117,14 @@ NUMBERS = [
 ]
 
 
-def published_runs(store: str) -> dict[str, Any]:
+def every_published_run(store: str) -> list[Any]:
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name(ZOO)
-    found = client.search_runs([experiment.experiment_id], "tags.source = 'published'")
-    return {run.info.run_name: run for run in found}
+    return list(client.search_runs([experiment.experiment_id], "tags.source = 'published'"))
+
+
+def published_runs(store: str) -> dict[str, Any]:
+    return {run.info.run_name: run for run in every_published_run(store)}
 
 
 def test_importing_published_numbers_twice_is_importing_them_once(local_store: str) -> None:
@@ -132,6 +138,8 @@ def test_importing_published_numbers_twice_is_importing_them_once(local_store: s
     assert udos.data.params == {"protocol": "budget"}
     assert udos.data.tags.items() >= {"split": "coco_voc", "recipe": "UDOS"}.items()
     assert udos.data.tags["paper"] == "Somebody et al."
+    assert udos.data.tags["measured_on"] == "COCO val2017"
+    assert "note" not in udos.data.tags
     assert udos.info.status == "FINISHED"
     runs, deleted, page = import_published(NUMBERS)
     assert (runs, deleted) == (3, 0)
@@ -160,16 +168,34 @@ def test_a_corrected_number_replaces_the_old_one_and_leaves_our_runs(local_store
 def test_the_command_imports_the_zoos_numbers(
     local_store: str, ggn: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ggn.zoo.rows import PUBLISHED
+    from ggn.zoo.numbers import PUBLISHED
 
     assert ggn("track", "published") == 0
-    runs = published_runs(local_store)
+    runs = every_published_run(local_store)
     said = capsys.readouterr().out
     assert f"{len(runs)} published runs; 0 outdated ones deleted" in said
-    assert sum(len(r.data.metrics.keys() & {MASK, BOX}) for r in runs.values()) == len(
-        {(n.split, n.method, n.metric) for n in PUBLISHED}
-    )
-    assert all(0 < v < 1 for r in runs.values() for v in r.data.metrics.values())
+    values = {key: value for r in runs for key, value in r.data.metrics.items()}
+    assert all(0 < value < 1 for value in values.values())
+    names = [key for r in runs for key in r.data.metrics if not key.endswith("_lowest")]
+    assert len(names) == len(PUBLISHED)
+    assert {r.data.tags["measured_on"] for r in runs} == {n.measured_on for n in PUBLISHED}
+
+
+def test_sources_that_contradict_each_other_are_runs_of_their_own(local_store: str) -> None:
+    low = Number("coco_voc", "Mask R-CNN", MASK, 0.082, "per_class", "one README", note="as it was")
+    high = replace(low, value=0.177, source="another README", note="")
+    assert import_published([low, high])[:2] == (2, 0)
+    found = {run.data.tags["paper"]: run for run in every_published_run(local_store)}
+    assert found["one README"].data.metrics == {MASK: 0.082}
+    assert found["one README"].data.tags["note"] == "as it was"
+    assert found["another README"].data.metrics == {MASK: 0.177}
+
+
+def test_the_page_groups_runs_by_row(local_store: str) -> None:
+    import_published(NUMBERS)
+    experiment = mlflow.MlflowClient(local_store).get_experiment_by_name(ZOO)
+    view = json.loads(experiment.tags["mlflow.sharedViewState.recall"])
+    assert view["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "split"}]
 
 
 def test_the_command_says_what_is_kept_and_where(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.server
-import inspect
 import json
 import shutil
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from ggn.affinity import load_affinity
 from ggn.core.coco import read_coco
+from ggn.data.mask_store import MaskStore
 from ggn.detector import load_detector
 from ggn.zoo import fetch as fetching
 from ggn.zoo.download import DownloadError, download
@@ -29,7 +29,7 @@ from ggn.zoo.rows import ReferenceFile, Row, row
 CONTENT = bytes(range(256)) * 4000
 RLE = {"size": [4, 6], "counts": [0, 8, 16]}  # the two columns on the left
 RECORD = {"segmentation": RLE, "image_id": 42, "score": 0.5, "orig_shape": [8, 12], "rank": 0}
-ROW = Row("coco_voc", "", "", 3)
+ROW = Row("coco_voc", "", "", "unseen", 3)
 PSEUDO_GT = ReferenceFile("pseudo_gt", "pseudo_gt")
 
 
@@ -117,41 +117,6 @@ def test_a_full_disk_is_told_and_leaves_what_can_be_continued(
     assert server.ranges[1] == "bytes=1000-"
 
 
-def test_google_drive_is_asked_by_gdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = "https://drive.google.com/file/d/abc/view"
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DownloadError, match=r"pip install 'ggn\[fetch\]'"):
-        download(url, tmp_path)
-    monkeypatch.undo()
-    asked: list[Any] = []
-
-    def answer(*words: Any, **options: Any) -> str | None:
-        asked.append((words, options))
-        return words[1] if len(asked) == 1 else None
-
-    module = SimpleNamespace(download=answer, __spec__=SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "gdown", module)
-    assert download(url, tmp_path) == tmp_path / "download"
-    assert asked[0] == (
-        (url, str(tmp_path / "download")),
-        {"quiet": True, "resume": True},
-    )
-    with pytest.raises(DownloadError, match="is the link still public"):
-        download(url, tmp_path)
-
-
-def test_gdown_knows_the_options_that_it_is_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A major release of it took an option away; and a link as one shares it must do."""
-    gdown = pytest.importorskip("gdown", reason="needs gdown: make remotes")
-    url = "https://drive.google.com/file/d/abc/view?usp=sharing"
-    assert gdown.parse_url.parse_url(url)[0] == "abc"
-    known = inspect.signature(gdown.download)
-    monkeypatch.setattr(gdown, "download", lambda *a, **k: known.bind(*a, **k).arguments["output"])
-    assert download(url, tmp_path) == tmp_path / "download"
-
-
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which `dvc add` only notes what it is given."""
@@ -159,33 +124,86 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_pseudo_ground_truth_becomes_a_coco_file_and_a_record(server: Any, root: Path) -> None:
+def test_pseudo_ground_truth_becomes_a_store_and_a_record(server: Any, root: Path) -> None:
     """Extracted at half size: 2 of 6 columns of a 4x6 mask are 4 of 12 columns at 8x12."""
     server.content = json.dumps([[RECORD], []]).encode()
     path = fetch(root, ROW, PSEUDO_GT, server.url)
-    assert path == root / "releases/coco_voc/pseudo_gt.json"
-    dataset = read_coco(path)
-    (image,) = dataset["images"]
-    assert image == {"id": 42, "file_name": "000000000042.jpg", "height": 8, "width": 12}
-    (mask,) = dataset["annotations"]
-    assert (mask["area"], mask["bbox"], mask["score"]) == (32, [0, 0, 4, 8], 0.5)
+    assert path == root / "releases/coco_voc/pseudo_gt"
+    ((image_id, masks, overlap),) = MaskStore(path)
+    assert (image_id, masks.image_size_hw, overlap) == (42, (8, 12), [0.0])
+    assert (masks.areas.tolist(), masks.scores.tolist()) == ([32], [0.5])
+    assert masks.boxes_xyxy.tolist() == [[0, 0, 4, 8]]
     record = json.loads((root / "releases/coco_voc/pseudo_gt.source.json").read_text())
     assert record == {
         "source": server.url,
         "size": len(server.content),
         "sha256": hashlib.sha256(server.content).hexdigest(),
+        "licence": "CC BY-NC 4.0",
     }
     assert not (root / ".scratch/fetch/coco_voc-pseudo_gt").exists()
-    server.content = json.dumps([[{**RECORD, "score": 0.6}]]).encode()
-    with pytest.raises(FetchError, match=r"size is 124, not 128.*remove pseudo_gt\.source\.json"):
+
+
+def test_what_is_there_is_not_fetched_again_and_must_stay_the_same(server: Any, root: Path) -> None:
+    server.content = json.dumps([[RECORD]]).encode()
+    path = fetch(root, ROW, PSEUDO_GT, server.url)
+    digest = MaskStore(path).digest
+    server.content = json.dumps([[{**RECORD, "score": 0.25}]]).encode()
+    fetch(root, ROW, PSEUDO_GT, server.url)
+    assert len(server.ranges) == 1
+    shutil.rmtree(path)
+    message = r"coco_voc: pseudo_gt: http.* size is 125, not 124.*remove pseudo_gt\.source\.json"
+    with pytest.raises(FetchError, match=message):
         fetch(root, ROW, PSEUDO_GT, server.url)
-    assert read_coco(path) == dataset, "nothing was changed"
+    (root / "releases/coco_voc/pseudo_gt.source.json").unlink()
+    assert MaskStore(fetch(root, ROW, PSEUDO_GT, server.url)).digest != digest
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_pseudo_ground_truth_may_be_an_archive_of_a_file_per_image(
+    root: Path, tmp_path: Path, form: str
+) -> None:
+    folder = tmp_path / "lists"
+    for key in (42, 7):
+        path = folder / "masks" / f"{key}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([{**RECORD, "image_id": key}]))
+    archive = shutil.make_archive(str(tmp_path / "masks"), form, folder)
+    path = fetch(root, ROW, PSEUDO_GT, archive)
+    assert [image_id for image_id, _, _ in MaskStore(path)] == [7, 42]
+
+
+def test_annotations_become_a_coco_file_without_the_faulty_ones(server: Any, root: Path) -> None:
+    """In LVIS's form: no file_name, no iscrowd."""
+    image = {"id": 1, "coco_url": "http://x/val2017/000000000001.jpg", "height": 48, "width": 64}
+    good = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 3,
+        "bbox": [8, 8, 16, 12],
+        "area": 192.0,
+        "segmentation": [[8, 8, 24, 8, 24, 20, 8, 20]],
+    }
+    faulty = {**good, "id": 2, "bbox": [8, 8, 0, 12]}
+    dataset = {
+        "images": [image],
+        "annotations": [good, faulty],
+        "categories": [{"id": 3, "name": "ox"}],
+    }
+    server.content = json.dumps(dataset).encode()
+    file = row("lvis_coco").file("val_annotations")
+    path = fetch(root, row("lvis_coco"), file, server.url)
+    assert path == root / "releases/lvis_coco/val_annotations.json"
+    converted = read_coco(path)
+    assert converted["images"][0]["file_name"] == "val2017/000000000001.jpg"
+    assert [annotation["id"] for annotation in converted["annotations"]] == [1]
+    assert converted["info"]["dropped"] == {"bbox": 1}
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"<html>quota exceeded</html>", "not JSON"),
+        (b"<!DOCTYPE html><html>quota</html>", "a web page came instead of the file"),
+        (b"[[{", "gave what is not pseudo_gt, or damaged: .*not JSON"),
         (b'[[{"image_id": 42}]]', r"\[0\]\[0\].*misses segmentation"),
     ],
 )
@@ -193,9 +211,9 @@ def test_what_is_no_pseudo_ground_truth_leaves_nothing(
     server: Any, root: Path, content: bytes, message: str
 ) -> None:
     server.content = content
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(FetchError, match=f"coco_voc: pseudo_gt: {server.url}.*{message}"):
         fetch(root, ROW, PSEUDO_GT, server.url)
-    assert not list((root / "releases" / "coco_voc").iterdir())
+    assert not list((root / "releases").rglob("*.*"))
 
 
 def test_a_hash_that_the_row_states_must_hold(server: Any, root: Path) -> None:
@@ -208,26 +226,44 @@ def test_a_hash_that_the_row_states_must_hold(server: Any, root: Path) -> None:
 def test_a_checkpoint_of_the_reference_becomes_our_weights(
     server: Any, root: Path, recorded_weights: Callable[[str], dict[str, Any]]
 ) -> None:
-    state = recorded_weights("maskrcnn")
-    torch.save({"meta": {"epoch": 8}, "state_dict": state}, root / "epoch_8.pth")
+    checkpoint = {
+        "meta": {"epoch": 8, "env_info": "text", "hook_msgs": {"best_score": np.float64(0.5)}},
+        "state_dict": recorded_weights("maskrcnn"),
+    }
+    torch.save(checkpoint, root / "epoch_8.pth")
     server.content = (root / "epoch_8.pth").read_bytes()
     folder = fetch(root, ROW, ReferenceFile("ggn", "detector", "maskrcnn"), server.url)
     assert folder == root / "releases/coco_voc/ggn"
     card = json.loads((folder / "card.json").read_text())
     assert card["converted_from"]["row"] == "coco_voc"
+    assert card["licence"].startswith("CC BY-NC 4.0")
     load_detector(folder)
 
 
 def test_weights_of_another_network_leave_nothing(root: Path) -> None:
     torch.save({"state_dict": {"x": torch.zeros(1)}}, root / "x.pth")
-    with pytest.raises(ValueError, match=r"x\.pth: does not fit the model"):
+    with pytest.raises(FetchError, match=r"(?s)coco_voc: ggn: .*x\.pth: does not fit the model"):
         fetch(root, ROW, ReferenceFile("ggn", "detector", "maskrcnn"), str(root / "x.pth"))
     assert not list((root / "releases" / "coco_voc").iterdir())
 
 
-def test_without_an_address_the_message_says_what_to_type() -> None:
-    with pytest.raises(FetchError, match=r"released were: affinity, pseudo_gt, ggn.*--url ADDRESS"):
-        wanted_files(row("coco_person"), None, None)
+def test_a_truncated_checkpoint_is_named_and_leaves_nothing(root: Path) -> None:
+    torch.save({"state_dict": {"x": torch.zeros(1000)}}, root / "x.pth")
+    whole = (root / "x.pth").read_bytes()
+    (root / "x.pth").write_bytes(whole[: len(whole) // 2])
+    message = r"coco_voc: ggn: .*x\.pth gave what is not ggn, or damaged: .*damaged"
+    with pytest.raises(FetchError, match=message):
+        fetch(root, ROW, ReferenceFile("ggn", "detector", "maskrcnn"), str(root / "x.pth"))
+    assert not list((root / "releases" / "coco_voc").iterdir())
+
+
+def test_what_can_be_fetched_is_what_has_an_address() -> None:
+    names = [file.name for file in wanted_files(row("coco_person"), None, None)]
+    assert names == ["affinity", "pseudo_gt", "ggn"]
+    with pytest.raises(FetchError, match=r"link to ggn is empty;.*--file ggn --url ADDRESS"):
+        wanted_files(row("coco_voc_oln"), None, None)
+    with pytest.raises(FetchError, match="coco_lvis: nothing was released of this row"):
+        wanted_files(row("coco_lvis"), None, None)
     with pytest.raises(FetchError, match="--file says what is there"):
         wanted_files(row("coco_person"), None, "http://x/y")
     assert wanted_files(row("coco_person"), "ggn", None) == (row("coco_person").file("ggn"),)
@@ -239,14 +275,62 @@ def test_the_command_puts_the_file_under_dvc_and_the_zoo_shows_it(
     (checkout.root / "masks.json").write_text(json.dumps([[RECORD]]))
     words = ("zoo", "fetch", "coco_voc", "--file", "pseudo_gt", "--url", "masks.json")
     assert ggn(*words) == 0
-    assert (checkout.root / "releases/coco_voc/pseudo_gt.json.dvc").exists()
+    said = capsys.readouterr().out
+    assert "CC BY-NC 4.0, no commercial use (https://creativecommons.org/" in said
+    assert "releases/coco_voc/pseudo_gt: pseudo_gt" in said
+    assert (checkout.root / "releases/coco_voc/pseudo_gt.dvc").exists()
+    assert ggn(*words) == 0
+    assert "releases/coco_voc/pseudo_gt: here already" in capsys.readouterr().out
     assert ggn("zoo") == 0
-    (checkout.root / "releases/coco_voc/pseudo_gt.json").unlink()
-    assert ggn("zoo", "list") == 0
     shown = capsys.readouterr().out
     assert "19.9 -> 28.7" in shown
     assert "25.0 -> 25.0" in shown, "the own numbers of the row tiny"
-    assert "releases/coco_voc: pseudo_gt.json (here)" in shown
-    assert "releases/coco_voc: pseudo_gt.json (not here yet: dvc pull -R releases)" in shown
-    assert ggn("zoo", "fetch", "coco_voc", "--file", "ggn") == 1
+    assert "releases/coco_voc: pseudo_gt (of GGN's authors, CC BY-NC 4.0; here)" in shown
+    assert "; not here yet: ggn zoo fetch coco_voc)" in shown
+    assert "24.8-27.4" in shown
+    assert "UVO sparse val: README of chwilms/SOS" in shown
+    assert ggn("zoo", "list", "coco_lvis") == 0
+    shown = capsys.readouterr().out
+    assert "27.0" in shown
+    assert "coco_voc" not in shown
+    assert ggn("zoo", "list", "coco") == 1
+    assert "no row 'coco'; there are coco_person, " in capsys.readouterr().err
+    assert ggn("zoo", "fetch", "coco_voc_oln") == 1
     assert "--url ADDRESS" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_whole_row_comes_from_its_real_addresses(
+    checkout: Any,
+    drive: Any,
+    recorded_weights: Callable[[str], dict[str, Any]],
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of three files one is refused for its quota; the others come, and the next time all."""
+    keys = {file.name: (file.url or "").split("/")[-2] for file in row("coco_person").files}
+    masks = [[{**RECORD, "image_id": key}] for key in range(100)]
+    drive.files[keys["pseudo_gt"]] = json.dumps(masks).encode()
+    for name, kind in (("affinity", "pa"), ("ggn", "maskrcnn")):
+        path = checkout.root / f"{kind}.pth"
+        torch.save({"meta": {"epoch": 8}, "state_dict": recorded_weights(kind)}, path)
+        drive.files[keys[name]] = path
+    kept, drive.files[keys["affinity"]] = drive.files[keys["affinity"]], "quota"
+    assert ggn("zoo", "fetch", "coco_person") == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(
+        f"ggn: coco_person: affinity: https://drive.google.com/file/d/{keys['affinity']}/view: "
+        "Google Drive gave a page instead of the file: Too many users have viewed or downloaded"
+    )
+    assert "releases/coco_person/ggn: detector" in said.out
+    assert not (checkout.root / "releases/coco_person/affinity").exists()
+    drive.files[keys["affinity"]] = kept
+    assert ggn("zoo", "fetch", "coco_person") == 0
+    said = capsys.readouterr()
+    assert "releases/coco_person/affinity: affinity" in said.out
+    assert said.out.count("here already") == 2
+    folder = checkout.root / "releases/coco_person"
+    assert {p.name for p in folder.glob("*.dvc")} == {"affinity.dvc", "pseudo_gt.dvc", "ggn.dvc"}
+    load_detector(folder / "ggn")
+    load_affinity(folder / "affinity")
+    assert len(MaskStore(folder / "pseudo_gt")) == 100

@@ -1,0 +1,99 @@
+"""One file from Google Drive, by gdown, with its ways of not giving a file in one sentence each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gdown
+import requests
+from gdown.exceptions import FileURLRetrievalError
+
+HOSTS = ("drive.google.com", "docs.google.com")
+
+
+class DriveError(ValueError):
+    """Why the Drive did not give a file; `kept` are the bytes that the next call continues from."""
+
+    def __init__(self, reason: str, kept: int = 0) -> None:
+        self.kept = kept
+        super().__init__(reason)
+
+
+def from_drive(
+    url: str, path: Path, timeout: float, progress: Callable[[int, int | None], None]
+) -> None:
+    """Download to `path`; what an earlier call left beside it is continued.
+
+    Raises:
+        DriveError: saying what is the matter and what to do, without the address.
+        OSError: of the disk.
+    """
+    before = _kept(path)
+    try:
+        gdown.download(
+            url,
+            str(path),
+            quiet=True,
+            use_cookies=False,  # they would be kept in the home folder
+            resume=True,
+            progress=progress,
+            timeout=timeout,
+        )
+    except FileURLRetrievalError as error:
+        raise DriveError(
+            f"Google Drive gave a page instead of the file: {_said(error)}."
+        ) from error
+    except requests.HTTPError as error:
+        raise DriveError(f"Google Drive answered: {error}.") from error
+    except (requests.RequestException, gdown.exceptions.DownloadError) as error:
+        raise _interrupted(path, before, error) from error
+
+
+def _kept(path: Path) -> int:
+    """Bytes that an earlier call left."""
+    return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*.part"))
+
+
+def _interrupted(path: Path, before: int, error: Exception) -> DriveError:
+    """What became of a transfer that didn't end, told by what is kept of it."""
+    offline = any(
+        isinstance(cause, requests.ConnectionError | requests.Timeout) for cause in _causes(error)
+    )
+    kept = _kept(path)
+    if kept > before:
+        return DriveError(f"broke off after {kept} bytes.", kept)
+    if offline:
+        reason = f"Google Drive cannot be reached ({_reason(error)}). Is this machine online?"
+        return DriveError(reason, kept)
+    for part in path.parent.glob(f"{path.name}*.part"):
+        part.unlink()
+    if kept:
+        return DriveError(
+            "cannot be continued, perhaps another file by now; the same command starts anew."
+        )
+    return DriveError(f"Google Drive did not give the file ({_reason(error)}).")
+
+
+def _reason(error: Exception) -> str:
+    """The innermost words of what requests and urllib3 wrap in each other."""
+    found = re.search(r"([^()'\":>]+)['\")]*$", str(error))
+    return found[1].strip() if found else type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _said(error: FileURLRetrievalError) -> str:
+    """The Drive's own words, without what gdown says around them."""
+    text = " ".join(str(error).split())
+    if "Cannot retrieve the public link" in text:
+        return (
+            "there is no file any more, it is not shared with everybody, or too many asked for it"
+        )
+    found = re.search(r"Failed to retrieve file url: (.*) You may still be able", text)
+    return re.sub(r"<[^>]+>", "", found[1] if found else text).removesuffix(".")
