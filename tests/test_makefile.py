@@ -270,7 +270,8 @@ def test_any_failure_fails_ci_and_no_linter_hides_another(ready: Checkout, broke
 
 
 def test_a_port_that_is_taken_is_said_to_be(ready: Checkout) -> None:
-    ready.program(ready.root / ".venv" / "bin" / "mlflow")
+    for name in ("ggn", "mlflow"):
+        ready.program(ready.root / ".venv" / "bin" / name)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         answer = ready.run("make", "ui", f"PORT={port}")
@@ -283,13 +284,15 @@ def test_a_port_that_is_taken_is_said_to_be(ready: Checkout) -> None:
 @pytest.mark.parametrize("how", ["argument", "environment"])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_that_a_person_gives_is_run(ready: Checkout, text: str, how: str) -> None:
-    ready.program(ready.root / ".venv" / "bin" / "mlflow")
+    for name in ("ggn", "mlflow"):
+        ready.program(ready.root / ".venv" / "bin" / name)
     given = dict.fromkeys(("PORT", "MMCV_WHEEL"), text)
     arguments = [f"{name}={text}" for name in given] if how == "argument" else []
     environment = given if how == "environment" else {}
     answer = ready.run("make", "ui", *arguments, **environment)
     assert answer.returncode == 0, answer.stderr
-    (call,) = ready.calls()
+    recorded, call = ready.calls()
+    assert recorded == "ggn [track] [recorded]"
     assert f"[--host] [127.0.0.1] [--port] [{text}]" in call
     assert "[sqlite:///mlruns/mlflow.db] [--default-artifact-root] [mlruns/artifacts]" in call
     answer = ready.run("make", "openmmlab", *arguments, **environment)
