@@ -2,6 +2,7 @@
 
 import os
 
-# Threads that wait sleep instead of spinning: on a machine that others use too, spinning makes a
-# training of small networks several times slower. Read when torch is loaded, hence here.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Results must not depend on the number of cores: each process computes with one thread, and where
+# there is more to do, there are more processes. Read when NumPy and torch are loaded, hence here.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{_library}_NUM_THREADS"] = "1"

@@ -282,3 +282,16 @@ def test_light_packages_and_all_params_import_without_torch() -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
+
+
+WITHOUT_LIGHTNING = """
+import sys
+for name in ("pipelines.predict", "ggn.detector.predict", "ggn.affinity.predict"):
+    __import__(name)
+sys.exit("lightning" in sys.modules)
+"""
+
+
+def test_what_does_not_train_imports_no_lightning() -> None:
+    command = [sys.executable, "-c", WITHOUT_LIGHTNING]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0

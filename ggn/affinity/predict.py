@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
 from ggn.engine.backbone import normalise
-from ggn.engine.trainer import choose_precision
+from ggn.engine.inference import image_tensor, inference
+from ggn.engine.precision import half_dtype
 from ggn.engine.weights import load_weights
 
 
@@ -22,24 +23,18 @@ class AffinityPredictor:
     def __init__(self, network: AffinityNet, device: str = "cpu", precision: str = "auto") -> None:
         self._device = torch.device(device)
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
-        self._half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
-            choose_precision(precision)
-        )
+        self._half = half_dtype(precision)
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the affinity (H, W), float32 in [0, 1], of an RGB image uint8 (H, W, 3).
 
         1 is inside an object, 0 on a boundary; any size from 1×1 on, as it is, without padding.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None),
-        ):
+        pixels = image_tensor(image).unsqueeze(0)
+        with inference(self._device, self._half):
             logits = self._network(normalise(pixels.to(self._device)))
-        affinity: NDArray[np.float32] = logits[0, 0].float().sigmoid().cpu().numpy()
+            probability = logits[0, 0].float().sigmoid()
+        affinity: NDArray[np.float32] = probability.cpu().numpy()
         return affinity
 
 

@@ -36,8 +36,7 @@ def train_affinity(
     the same, and ends with the weights of an undisturbed one.
 
     Returns:
-        `loss` (mean of the last 100 steps), `images`, `images_without_objects`, `steps` and
-        `images_per_second` (since the last start).
+        `loss` (mean of the last 100 steps), `images`, `images_without_objects` and `steps`.
 
     Raises:
         FloatingPointError: the loss is not finite; the message has the ids of the batch's images.

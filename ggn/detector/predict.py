@@ -1,7 +1,5 @@
 """Detections in images, from trained weights."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,8 @@ from ggn.data.transforms import ResizeToFit
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_boxes, encode_masks
-from ggn.engine.trainer import choose_precision
+from ggn.engine.inference import image_tensor, inference
+from ggn.engine.precision import half_dtype
 from ggn.engine.weights import WeightsError, load_weights
 
 
@@ -31,9 +30,7 @@ class Detector:
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
         longest, shortest = network.params.max_size
         self._resize = ResizeToFit((longest, shortest))
-        self._half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
-            choose_precision(precision)
-        )
+        self._half = half_dtype(precision)
 
     def predict(self, image: NDArray[np.uint8], resize: bool = True) -> Instances:
         """Return the objects found in an RGB image uint8 (H, W, 3), best first, at its own size.
@@ -43,7 +40,7 @@ class Detector:
         is left out. A detector without mask head gives whole boxes as masks.
         """
         seen, size_hw = self._seen(image, resize)
-        with self._arithmetic():
+        with inference(self._device, self._half):
             found, probabilities = self._network.detect(seen, size_hw)
         threshold = self._network.params.detection.mask_threshold
         boxes = found.boxes_xyxy.cpu().numpy()
@@ -74,7 +71,7 @@ class Detector:
             raise ValueError(f"boxes_xyxy must be (N, 4), got {boxes_xyxy.shape}")
         seen, size_hw = self._seen(image)
         boxes = torch.from_numpy(np.ascontiguousarray(boxes_xyxy, dtype=np.float32))
-        with self._arithmetic():
+        with inference(self._device, self._half):
             ratings = self._network.rate_boxes(seen, boxes.to(self._device), size_hw)
         iou, centerness = (rating.cpu().numpy() for rating in ratings)
         return iou, centerness
@@ -83,21 +80,9 @@ class Detector:
         self, image: NDArray[np.uint8], resize: bool = True
     ) -> tuple[Tensor, tuple[int, int]]:
         """The image for the network, uint8 (3, H, W) on the device, and its own size."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        pixels = image_tensor(image)
         seen = self._resize(pixels, {})[0] if resize else pixels
         return seen.to(self._device), (image.shape[0], image.shape[1])
-
-    @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        """No gradients, and half precision where it was asked for."""
-        half = self._half
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=half, enabled=half is not None),
-        ):
-            yield
 
 
 def load_detector(path: str | Path, device: str = "cpu", precision: str = "auto") -> Detector:

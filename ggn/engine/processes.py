@@ -1,23 +1,8 @@
 """What the processes of one training tell each other; alone, each function is the identity."""
 
-import os
-
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
-
-
-def processes_and_machines(devices: int) -> tuple[int, int]:
-    """Return (processes of each machine, machines): what torchrun or SLURM says, or `devices`."""
-    if TorchElasticEnvironment.detect():
-        local, world = (int(os.environ[key]) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-        return local, world // local
-    if SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1:
-        machines = int(os.environ.get("SLURM_NNODES", "1"))
-        return int(os.environ["SLURM_NTASKS"]) // machines, machines
-    return devices, 1
 
 
 def _alone() -> bool:

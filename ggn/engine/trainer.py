@@ -14,6 +14,8 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -21,19 +23,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ggn.engine.params import TrainingParams
-from ggn.engine.processes import processes_and_machines, raise_together, require_same
-
-
-def choose_precision(precision: str = "auto") -> str:
-    """Return Lightning's name of the precision; `auto`: bf16-mixed where it is fast.
-
-    That is a CUDA device with bf16, or a CPU with matrix tiles (AMX); else 32-true.
-    """
-    if precision != "auto":
-        return precision
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() else "32-true"
+from ggn.engine.precision import choose_precision
+from ggn.engine.processes import raise_together, require_same
+from ggn.engine.threads import one_thread
 
 
 def sample_generator(seed: int, key: int) -> torch.Generator:
@@ -229,6 +221,17 @@ def clear_scratch(scratch_dir: str | Path) -> None:
         (Path(scratch_dir) / name).unlink(missing_ok=True)
 
 
+def processes_and_machines(devices: int) -> tuple[int, int]:
+    """Return (processes of each machine, machines): what torchrun or SLURM says, or `devices`."""
+    if TorchElasticEnvironment.detect():
+        local, world = (int(os.environ[key]) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+        return local, world // local
+    if SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1:
+        machines = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // machines, machines
+    return devices, 1
+
+
 def make_trainer(
     params: TrainingParams,
     *,
@@ -269,7 +272,7 @@ def fit(
     Raises:
         SystemExit: with status 143 if the process is terminated (SIGTERM), as by a cluster.
     """
-    with warnings.catch_warnings(), _quiet(), _deterministic():
+    with warnings.catch_warnings(), _quiet(), _deterministic(), one_thread():
         # Lightning's own use of deprecated torch calls, and advice that our choices answer.
         for message in (
             ".*LeafSpec.*",

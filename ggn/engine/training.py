@@ -103,8 +103,8 @@ def train(
         logger: gets what the module logs.
 
     Returns:
-        `loss` (mean of the last 100 steps), `images`, `images_without_objects` of the dataset,
-        `steps` and `images_per_second` (since the last start).
+        `loss` (mean of the last 100 steps), `images`, `images_without_objects` of the dataset and
+        `steps`. The images per second go to the log and to `logger`: they are no result.
 
     Raises:
         FloatingPointError: the loss is not finite; the message has the ids of the batch's images.
@@ -138,13 +138,16 @@ def train(
     started = time.monotonic()
     fit(module, data, trainer, resume)
     seconds = time.monotonic() - started
+    rate = module.images_seen / seconds
+    _log.info("%s: %.1f images/s", kind, rate)
+    if logger is not None and trainer.is_global_zero:
+        logger.log_metrics({"train/images_per_second": rate}, steps)
     objects = {a["image_id"] for a in dataset["annotations"] if not a.get("iscrowd", 0)}
     metrics = {
         "loss": sum(module.recent_losses) / len(module.recent_losses),
         "images": module.images,
         "images_without_objects": len(dataset["images"]) - len(objects),
         "steps": steps,
-        "images_per_second": module.images_seen / seconds,
     }
     if trainer.is_global_zero:
         card = {"kind": kind, "params": params.model_dump(), "seed": seed, "training": metrics}

@@ -31,7 +31,7 @@ def test_what_a_training_writes_and_reports(
     # 4 images, one without annotation; 3 at 2 a step are 2 steps an epoch.
     assert (metrics["images"], metrics["images_without_objects"], metrics["steps"]) == (3, 1, 4)
     assert 0 < metrics["loss"] < 1
-    assert metrics["images_per_second"] > 0
+    assert "images_per_second" not in metrics, "a rate is no result: it differs between two runs"
     assert sorted(p.name for p in out.iterdir()) == ["card.json", "weights.safetensors"]
     assert not list(scratch.iterdir())
     card = json.loads((out / "card.json").read_text())

@@ -20,10 +20,10 @@ from ggn.detector.params import DetectorParams
 from ggn.engine.processes import (
     loss_divisor,
     mean_over_processes,
-    processes_and_machines,
     raise_together,
     require_same,
 )
+from ggn.engine.trainer import processes_and_machines
 
 LIGHTNING = [sys.executable, __file__]
 TORCHRUN = [
