@@ -53,8 +53,7 @@ def main(
             counts = extraction.run(mine, extract, partial(bar.advance, task))
         if shard is None:
             extraction.assemble(run.data / "candidates")
-            facts = {"images": len(files), "candidates": counts.candidates}
-            run.report(run.reports / "extraction.json", facts)
+            run.report(run.reports / "extraction.json", {"images": len(files), **vars(counts)})
 
 
 def load_predictor(weights: Path, longest_side: int | None) -> Callable[[Path], Affinity]:

@@ -117,7 +117,7 @@ class Extraction:
             sealed = json.loads(seal.read_text("ascii"))
             if sealed["sha256"] == _sha256(path):
                 counts.candidates += sealed["candidates"]
-                counts.resumed_images += len(ids)
+                _say_resumed(path, len(ids))
                 advance(len(ids))
                 return
             logger.warning("%s: damaged, its checksum is wrong; it is made again", path)
@@ -125,7 +125,7 @@ class Extraction:
             logger.warning("%s: missing; it is made again", path)
         writer = ShardWriter(self.folder / f"{path.stem}.log", path, ids, self.names)
         try:
-            counts.resumed_images += len(writer.finished)
+            _say_resumed(path, len(writer.finished))
             advance(len(writer.finished))
             for item in extract([image_id for image_id in ids if image_id not in writer.finished]):
                 writer.append(item)
@@ -140,6 +140,11 @@ class Extraction:
         return shard_path(self.folder / "shards", index, len(self.plan))
 
 
+def _say_resumed(shard: Path, images: int) -> None:
+    if images:
+        logger.info("%s: %d images were done before", shard.stem, images)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -147,10 +152,9 @@ def _sha256(path: Path) -> str:
 
 @dataclass
 class Counts:
-    """What one process found, and how many of its images were done before it started."""
+    """What the shards hold: a result, the same however often the extraction was interrupted."""
 
     candidates: int = 0
-    resumed_images: int = 0
 
 
 @contextmanager
