@@ -1,6 +1,5 @@
 """What both predictors do with an image and around a network."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,14 +14,17 @@ from ggn.engine.threads import one_thread
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:
     """Return an RGB image uint8 (H, W, 3) as a tensor uint8 (3, H, W), which nobody may write to.
 
+    It shares the image's memory where that is contiguous and may be written to.
+
     Raises:
         ValueError: the image has another shape or type, or no pixel.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-    with warnings.catch_warnings():  # np.asarray of a Pillow image is read-only; we only read
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    pixels = np.require(
+        image, requirements=["C", "W"]
+    )  # a copy, if need be: torch has no read-only
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 @contextmanager

@@ -14,14 +14,18 @@ def test_channels_come_first() -> None:
     assert image_tensor(image).numpy().tolist() == image.transpose(2, 0, 1).tolist()
 
 
-def test_a_read_only_array_is_taken_without_a_warning_or_a_copy() -> None:
-    """What `np.asarray(Image.open(...))` gives, and everybody passes."""
-    image = np.asarray(Image.new("RGB", (4, 2)))
+def test_an_image_in_memory_is_not_copied() -> None:
+    image = np.zeros((2, 4, 3), np.uint8)
+    assert image_tensor(image).data_ptr() == image.ctypes.data
+
+
+def test_a_read_only_array_is_taken_without_a_warning() -> None:
+    """What `np.asarray(Image.open(...))` gives, and everybody passes; on any thread."""
+    image = np.asarray(Image.new("RGB", (4, 2), (1, 2, 3)))
     assert not image.flags.writeable
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tensor = image_tensor(image)
-    assert tensor.data_ptr() == image.ctypes.data
+        assert image_tensor(image).numpy()[:, 0, 0].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
