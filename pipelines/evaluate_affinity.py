@@ -1,7 +1,10 @@
 """Stage `evaluate_affinity`: errors of the affinity map, recall of the segments grouped from it."""
 
+from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.progress import track
 
 from ggn.affinity import AffinityErrors, load_affinity
@@ -10,11 +13,13 @@ from ggn.data.prepare import read_prepared
 from ggn.data.samples import AffinitySamples
 from ggn.data.splits import split_annotations
 from ggn.evaluation import evaluate_partitions
+from ggn.evaluation.order import in_order
 from ggn.evaluation.params import EvaluationParams
 from ggn.grouping import GroupingParams, group
-from pipelines.stage import open_stage, run_stage
+from pipelines.stage import on_one_thread, open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/affinity")
+Found = tuple[NDArray[np.float32], NDArray[np.int32], list[dict[str, Any]]]
 
 
 def main(split: str) -> None:
@@ -26,13 +31,21 @@ def main(split: str) -> None:
         chosen = prepared.partitions[partition]
         kept = val if chosen is None else split_annotations(val, chosen)[0]
         network = load_affinity(run.models / "affinity", run.device)
-        samples, errors = AffinitySamples(kept, prepared.val_images), AffinityErrors()
+        samples, grouping = AffinitySamples(kept, prepared.val_images), run.params(GroupingParams)
+        errors = AffinityErrors()
         segments: list[dict[str, Any]] = []
-        for index in track(range(len(samples)), "evaluate", console=run.console):
+
+        def find(index: int) -> Found:
             image, labels, image_id = samples[index]
             affinity = network.predict(image.permute(1, 2, 0).numpy())
-            errors.add(affinity, labels.numpy())
-            segments += group(affinity, run.params(GroupingParams)).to_coco_results(image_id)
+            return affinity, labels.numpy(), group(affinity, grouping).to_coco_results(image_id)
+
+        found = in_order(partial(on_one_thread(find), index) for index in range(len(samples)))
+        for affinity, labels, of_image in track(
+            found, "evaluate", total=len(samples), console=run.console
+        ):
+            errors.add(affinity, labels)
+            segments += of_image
         recall = evaluate_partitions(val, segments, {partition: chosen}, protocol=params.protocol)
         grouped = {name: value for name, value in recall.items() if "_AR_" in name}
         facts = {"partition": partition, "protocol": params.protocol}
