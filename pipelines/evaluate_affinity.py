@@ -3,8 +3,6 @@
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
 from ggn.affinity import AffinityErrors, load_affinity
@@ -19,7 +17,7 @@ from ggn.grouping import GroupingParams, group
 from pipelines.stage import on_one_thread, open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/affinity")
-Found = tuple[NDArray[np.float32], NDArray[np.int32], list[dict[str, Any]]]
+Found = tuple[AffinityErrors, list[dict[str, Any]]]
 
 
 def main(split: str) -> None:
@@ -38,13 +36,13 @@ def main(split: str) -> None:
         def find(index: int) -> Found:
             image, labels, image_id = samples[index]
             affinity = network.predict(image.permute(1, 2, 0).numpy())
-            return affinity, labels.numpy(), group(affinity, grouping).to_coco_results(image_id)
+            own = AffinityErrors()
+            own.add(affinity, labels.numpy())
+            return own, group(affinity, grouping).to_coco_results(image_id)
 
         found = in_order(partial(on_one_thread(find), index) for index in range(len(samples)))
-        for affinity, labels, of_image in track(
-            found, "evaluate", total=len(samples), console=run.console
-        ):
-            errors.add(affinity, labels)
+        for own, of_image in track(found, "evaluate", len(samples), console=run.console):
+            errors.merge(own)
             segments += of_image
         recall = evaluate_partitions(val, segments, {partition: chosen}, protocol=params.protocol)
         grouped = {name: value for name, value in recall.items() if "_AR_" in name}
