@@ -80,9 +80,9 @@ class Store:
         Raises:
             StoreError: there is no such image, or its shard is damaged.
         """
-        place = bisect_right(self._first_ids, image_id) - 1
+        place = bisect_right(self._index, image_id, key=lambda entry: entry[0]) - 1
         if place >= 0:
-            path, group = self._groups[place]
+            _, path, group = self._index[place]
             for row in _rows(path, _open(path), group):
                 if row["image_id"] == image_id:
                     return self._item(path, row)
@@ -95,17 +95,13 @@ class Store:
             raise StoreError(f"{path}: image {row['image_id']}: {error}") from error
 
     @cached_property
-    def _groups(self) -> list[tuple[Path, int]]:
-        """Where each row group is."""
+    def _index(self) -> list[tuple[int, Path, int]]:
+        """The first image of each row group, the file that it is in, and its place there."""
         files = ((path, _open(path)) for path in self._shards)
-        return [(path, group) for path, file in files for group in range(file.num_row_groups)]
-
-    @cached_property
-    def _first_ids(self) -> list[int]:
-        """The first image of each row group."""
         return [
-            _rows(path, _open(path), group, ["image_id"])[0]["image_id"]
-            for path, group in self._groups
+            (_rows(path, file, group, ["image_id"])[0]["image_id"], path, group)
+            for path, file in files
+            for group in range(file.num_row_groups)
         ]
 
 

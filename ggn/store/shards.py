@@ -53,9 +53,8 @@ class ShardWriter:
     """Writes one shard: each image is appended to a log, the finished log becomes the shard.
 
     The log survives `kill -9`: every line carries a checksum, and a torn last line is cut off when
-    the log is opened again. It stays when the shard is written, so that whoever loses the shards
-    (DVC deletes a stage's outputs before it runs again) needs not repeat their images; delete the
-    logs once all shards are safe. The bytes of a shard do not depend on interruptions.
+    the log is opened again. It stays when the shard is written; delete it once the shard is safe.
+    The bytes of a shard do not depend on interruptions.
     """
 
     def __init__(self, log: Path, path: Path, image_ids: Sequence[int], names: Sequence[str]):

@@ -73,8 +73,7 @@ class Work:
         """Make every one of `shards` whole: those that others work on are waited for.
 
         A shard whose checksum holds is left as it is. One that was whole and is now damaged or
-        missing is named in the log and made again, from the images in its scratch log where that
-        is left. `advance` is told how many images are done.
+        missing is named in the log and made again. `advance` is told how many images are done.
         """
         counts, waiting = Counts(), list(shards)
         for wait in (False, True):
@@ -89,21 +88,30 @@ class Work:
         return counts
 
     def assemble(self, out: Path) -> None:
-        """Move the shards, all of them whole, into `out` instead of what is there."""
+        """Put the shards, all of them whole, into `out` instead of what is there.
+
+        They stay here, too: whoever loses `out` (DVC deletes a stage's outputs before it runs
+        again) needs not repeat them.
+        """
         out.mkdir(parents=True, exist_ok=True)
         for path in out.glob("shard-*"):
             path.unlink()
         for index in range(len(self.plan)):
-            shutil.move(self._path(index), out)
+            source = self._path(index)
+            try:
+                (out / source.name).hardlink_to(source)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(source, out / source.name)
 
     def _make_whole(
         self, index: int, find: Find, advance: Callable[[int], object], counts: Counts
     ) -> None:
         ids, path = self.plan[index], self._path(index)
-        seal = self.folder / f"{path.stem}.json"
+        seal, log = (self.folder / f"{path.stem}{suffix}" for suffix in (".json", ".log"))
         if path.exists() and seal.exists():
             sealed = json.loads(seal.read_text("ascii"))
             if sealed["sha256"] == _sha256(path):
+                log.unlink(missing_ok=True)
                 counts.instances += sealed["instances"]
                 counts.resumed_images += len(ids)
                 advance(len(ids))
@@ -111,7 +119,7 @@ class Work:
             logger.warning("%s: damaged, its checksum is wrong; it is made again", path)
         elif seal.exists():
             logger.warning("%s: missing; it is made again", path)
-        writer = ShardWriter(self.folder / f"{path.stem}.log", path, ids, self.names)
+        writer = ShardWriter(log, path, ids, self.names)
         try:
             counts.resumed_images += len(writer.finished)
             advance(len(writer.finished))
@@ -123,6 +131,7 @@ class Work:
             writer.close()
         counts.instances += writer.instances
         write_json(seal, {"sha256": _sha256(path), "instances": writer.instances})
+        log.unlink()  # which is several times as large
 
     def _path(self, index: int) -> Path:
         return shard_path(self.folder / "shards", index, len(self.plan))
