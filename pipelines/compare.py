@@ -13,7 +13,7 @@ from ggn.grouping import GroupingParams, group
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.select import select
 from ggn.store.read import Store
-from pipelines.stage import Stage, on_one_thread, open_stage, run_stage
+from pipelines.stage import Stage, open_stage, run_stage
 
 RECIPES = ("baseline", "ggn")
 INPUTS = (
@@ -44,8 +44,7 @@ def main(split: str) -> None:
 
 def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
     """Return pictures by file name and title of the first validation images with unseen objects."""
-    prepared = read_prepared(run.data / "prepared")
-    predict = on_one_thread(load_affinity(run.models / "affinity").predict)
+    prepared, network = read_prepared(run.data / "prepared"), load_affinity(run.models / "affinity")
     val, unseen = read_coco(run.data / "prepared" / "val.json"), set(prepared.unseen)
     stores = {recipe: Store(run.data / "predictions" / recipe) for recipe in RECIPES}
     objects, pictures = annotations_by_image(val), {}
@@ -55,7 +54,7 @@ def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
         pixels = read_image(Path(prepared.val_images) / image["file_name"])
         masks = [from_segmentation(record["segmentation"], size_hw) for record in truth]
         seen = [m for m, r in zip(masks, truth, strict=True) if r["category_id"] not in unseen]
-        affinity = predict(pixels)
+        affinity = network.predict(pixels)
         pseudo = select(
             group(affinity, run.params(GroupingParams)), seen, run.params(PseudoGtParams)
         )

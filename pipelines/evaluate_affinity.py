@@ -14,7 +14,7 @@ from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.order import in_order
 from ggn.evaluation.params import EvaluationParams
 from ggn.grouping import GroupingParams, group
-from pipelines.stage import on_one_thread, open_stage, run_stage
+from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/affinity")
 Found = tuple[AffinityErrors, list[dict[str, Any]]]
@@ -40,7 +40,7 @@ def main(split: str) -> None:
             own.add(affinity, labels.numpy())
             return own, group(affinity, grouping).to_coco_results(image_id)
 
-        found = in_order(partial(on_one_thread(find), index) for index in range(len(samples)))
+        found = in_order(partial(find, index) for index in range(len(samples)))
         for own, of_image in track(found, "evaluate", len(samples), console=run.console):
             errors.merge(own)
             segments += of_image

@@ -18,7 +18,6 @@ from pipelines.stage import (
     Shard,
     Shards,
     count_gpus,
-    on_one_thread,
     open_stage,
     predicting_device,
     run_stage,
@@ -56,7 +55,7 @@ def main(split: str, shards: Shards = None, shard: Shard = None, runner: Runner 
 def load_predictor(weights: Path, longest_side: int | None) -> Callable[[Path], Any]:
     """Load the network on the device of this process: file -> affinity."""
     network = load_affinity(weights, predicting_device())
-    return on_one_thread(lambda file: network.predict(shrink(read_image(file), longest_side)))
+    return lambda file: network.predict(shrink(read_image(file), longest_side))
 
 
 def group(params: GroupingParams, image_id: int, affinity: Any) -> ImageInstances:

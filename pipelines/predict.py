@@ -17,7 +17,6 @@ from pipelines.stage import (
     Shard,
     Shards,
     count_gpus,
-    on_one_thread,
     open_stage,
     predicting_device,
     run_stage,
@@ -52,7 +51,7 @@ def main(
 def load_predictor(weights: Path) -> Callable[[Path], Instances]:
     """Load the detector on the device of this process: file -> objects."""
     detector = load_detector(weights, device=predicting_device())
-    return on_one_thread(lambda file: detector.predict(read_image(file)))
+    return lambda file: detector.predict(read_image(file))
 
 
 if __name__ == "__main__":

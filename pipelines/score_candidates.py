@@ -9,7 +9,7 @@ from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import oln_scores, write_scores
 from ggn.pseudo_gt.select import resized
 from ggn.store.read import Store
-from pipelines.stage import on_one_thread, open_stage, run_stage
+from pipelines.stage import open_stage, run_stage
 
 INPUTS = (
     "data/{split}/prepared",
@@ -25,13 +25,12 @@ def main(split: str) -> None:
         scores = {}
         if run.params(PseudoGtParams).rank == "oln":
             oln = detector.load_detector(run.models / "baseline", device=run.device)
-            rate_boxes = on_one_thread(oln.rate_boxes)
             _, files = training_images(run.data)
             items = Store(run.data / "candidates").read_all(list(files))
             for item in track(items, "score", total=len(files), console=run.console):
                 image = read_image(files[item.image_id])
                 found = resized(item.instances, image.shape[:2])
-                ratings = rate_boxes(image, found.boxes_xyxy)
+                ratings = oln.rate_boxes(image, found.boxes_xyxy)
                 scores[item.image_id] = oln_scores(item, *ratings)
         write_scores(run.data / "candidate_scores.json", scores)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -30,8 +30,6 @@ SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation
 PARAMS_FILE = Path("params.yaml")
 
 Model = TypeVar("Model", bound=BaseModel)
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 Shards = Annotated[int | None, typer.Option(min=1, help="Workers; one per GPU if unset.")]
 Shard = Annotated[int | None, typer.Option(help="Be worker K of them, from 0 on.")]
@@ -239,20 +237,6 @@ def run_stage(main: Callable[..., None]) -> None:
 def predicting_device() -> str:
     """Return the device that this process predicts on: the GPU where there is one."""
     return "cuda" if count_gpus() else "cpu"
-
-
-def on_one_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Return the function with torch computing on the thread that calls it alone.
-
-    The last digits depend on how many threads share a sum, and a thread for each image is faster.
-    """
-    import torch
-
-    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        torch.set_num_threads(1)  # which counts for the calling thread
-        return function(*args, **kwargs)
-
-    return call
 
 
 def count_gpus() -> int:

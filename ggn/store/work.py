@@ -144,7 +144,7 @@ def _sha256(path: Path) -> str:
 
 @dataclass
 class Counts:
-    """What one process found, and how many of its images were done before it started."""
+    """What the shards of one process hold, and how many of their images were there before it."""
 
     instances: int = 0
     resumed_images: int = 0

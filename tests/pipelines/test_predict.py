@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +95,6 @@ def done() -> int:
     return logged + sum(1 for _ in Path(".scratch").rglob("*.json"))
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """With which the stage computes, whatever this process is set to."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_the_store_holds_what_the_detector_finds(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
