@@ -10,6 +10,7 @@ best. Prints Markdown: seconds, bytes, and hours and disk for larger datasets.
 """
 
 import argparse
+import json
 import shutil
 import tempfile
 import time
@@ -53,12 +54,13 @@ AFFINITY = AffinityParams.model_validate({"backbone": {"weights": None}, "precis
 DETECTOR = {"backbone": BACKBONE, "precision": "32-true"}
 MANY = GroupingParams(max_candidates=1500, nms_iou=0.95, union_share=1.0)
 """What gives as many segments as a detector gives detections."""
-DATASETS = {  # training and validation images
-    "COCO": (118_287, 5_000),
-    "LVIS": (100_170, 19_809),
-    "1.2 million": (1_200_000, 50_000),
-    "100 million": (100_000_000, 50_000),
+DATASETS = {  # training and validation images; whether the training images are annotated
+    "COCO": (118_287, 5_000, True),
+    "LVIS": (100_170, 19_809, True),
+    "1.2 million": (1_200_000, 5_000, False),
+    "100 million": (100_000_000, 5_000, False),
 }
+"""Without annotations as the row `imagenet`: the affinity network is that of another dataset."""
 
 Seconds = dict[str, float]
 
@@ -107,8 +109,8 @@ def write(
     path, log = shard_path(folder, 0, 1), folder.with_suffix(".log")
     writer = ShardWriter(log, path, [item.image_id for item in items], names)
     for item in items:
-        clock(f"{stage}: writing", len(items), writer.append, item)
-    clock(f"{stage}: writing", len(items), writer.finish)
+        clock(f"{stage}: log", len(items), writer.append, item)
+    clock(f"{stage}: shard", len(items), writer.finish)
     return log.stat().st_size, path.stat().st_size
 
 
@@ -166,7 +168,9 @@ def first(dataset: dict[str, Any], images: int) -> dict[str, Any]:
     return {**dataset, "images": chosen, "annotations": kept}
 
 
-def prepared_dataset(clock: Clock, source: Path, work: Path) -> tuple[dict[str, Any], Path, float]:
+def prepared_dataset(
+    clock: Clock, source: Path, work: Path
+) -> tuple[dict[str, Any], Path, Seconds]:
     """Prepare a dataset; return its training part, the images' folder and bytes per image."""
     params = DataParams(root=str(source), drop_faulty=True)
     split = clock("prepare", 1, prepare, params, work / "prepared", work / "training.json")
@@ -174,7 +178,11 @@ def prepared_dataset(clock: Clock, source: Path, work: Path) -> tuple[dict[str, 
     count = len(whole["images"]) + split.counts["val_images"]
     clock.seconds["prepare"] /= count
     files = [work / "training.json", *work.glob("prepared/*.json")]
-    size = sum(path.stat().st_size for path in files) / count
+    records = len(json.dumps(whole["images"])) / len(whole["images"])
+    size = {
+        "prepared and training/baseline.json": sum(path.stat().st_size for path in files) / count,
+        "of it the image's record alone": records,
+    }
     return whole, Path(split.train_images), size
 
 
@@ -203,40 +211,47 @@ def measure(arguments: argparse.Namespace, work: Path) -> tuple[Seconds, dict[st
         "their log, while a shard is at work ": many_log,
     }
     per_image = {name: value / images for name, value in sizes.items()}
-    return clock.seconds, {"prepared and training/baseline.json": records, **per_image}
+    return clock.seconds, {**records, **per_image}
 
 
-def capacity(per_image: Seconds, sizes: dict[str, float]) -> None:
+def capacity(seconds: Seconds, sizes: dict[str, float]) -> None:
     """Print core hours and disk for each dataset."""
-    epochs = {"affinity": AFFINITY.epochs, "detector": DetectorParams().epochs}
-    extract = sum(value for name, value in per_image.items() if name.startswith("extract_regions"))
-    predict = sum(value for name, value in per_image.items() if name.startswith("predict"))
-    hours = {
-        "prepare": (per_image["prepare"], per_image["prepare"]),
-        f"train_affinity, {epochs['affinity']} epochs": (
-            epochs["affinity"] * per_image["train_affinity, per epoch"],
-            0.0,
-        ),
-        "extract_regions": (extract, 0.0),
-        "select_pseudo_gt": (per_image["select_pseudo_gt"], 0.0),
-        f"train_detector, {epochs['detector']} epochs, two of them": (
-            2 * epochs["detector"] * per_image["train_detector, per epoch"],
-            0.0,
-        ),
-        "predict, two of them": (0.0, 2 * predict),
-        "evaluate, two of them": (0.0, 2 * per_image["evaluate"]),
+    affinity, detector = AFFINITY.epochs, DetectorParams().epochs
+    sums = {
+        stage: sum(value for name, value in seconds.items() if name.startswith(stage))
+        for stage in ("extract_regions", "predict:")
     }
-    print("\n| core hours | " + " | ".join(DATASETS) + " |\n|---" + "|---:" * len(DATASETS) + "|")
-    for name, (training, validation) in hours.items():
-        cells = [(training * t + validation * v) / 3600 for t, v in DATASETS.values()]
-        print(f"| {name} | " + " | ".join(f"{cell:,.1f}" for cell in cells) + " |")
-    print("\n| GB | " + " | ".join(DATASETS) + " |\n|---" + "|---:" * len(DATASETS) + "|")
-    for name, value in sizes.items():
-        if name.startswith("their log"):
-            continue
+    train_affinity, train_detector = (
+        seconds[f"{stage}, per epoch"] for stage in ("train_affinity", "train_detector")
+    )
+    both = seconds["prepare"]
+    rows = {  # seconds per training image, if annotated and otherwise, and per validation image
+        "prepare": (both, both, both),
+        f"train_affinity, {affinity} epochs": (affinity * train_affinity, 0, 0),
+        "extract_regions": (sums["extract_regions"],) * 2 + (0,),
+        "select_pseudo_gt": (seconds["select_pseudo_gt"],) * 2 + (0,),
+        f"train_detector, {detector} epochs": (detector * train_detector,) * 2 + (0,),
+        "predict": (0, 0, sums["predict:"]),
+        "evaluate": (0, 0, seconds["evaluate"]),
+    }
+    table("core hours", rows, 3600)
+    prepared, record, candidates_, _, pseudo, predictions, _ = sizes.values()
+    outputs = {
+        "prepared and training/baseline.json": (prepared, record, prepared),
+        "candidates": (candidates_,) * 2 + (0,),
+        "pseudo_gt": (pseudo,) * 2 + (0,),
+        "predictions": (0, 0, predictions),
+    }
+    table("GB", outputs, 1e9)
+
+
+def table(title: str, rows: dict[str, tuple[float, float, float]], unit: float) -> None:
+    """Print what each dataset needs, in a unit, given what its images need."""
+    print(f"\n| {title} | " + " | ".join(DATASETS) + " |\n|---" + "|---:" * len(DATASETS) + "|")
+    for name, (annotated, other, validation) in rows.items():
         cells = [
-            value * (2 * v if name.startswith("predictions") else t) / 1e9
-            for t, v in DATASETS.values()
+            ((annotated if known else other) * images + validation * more) / unit
+            for images, more, known in DATASETS.values()
         ]
         print(f"| {name} | " + " | ".join(f"{cell:,.1f}" for cell in cells) + " |")
 

@@ -31,12 +31,12 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._shards = _shards(folder)
-        names = {path: _names(path, _open(path)) for path in self._shards}
-        self.feature_names: list[str] = names[self._shards[0]]
-        """Names of the feature columns."""
-        self.images = sum(_open(path).metadata.num_rows for path in self._shards)
+        heads = {path: _head(path) for path in self._shards}
+        self.images = sum(rows for rows, _ in heads.values())
         """How many there are."""
-        for path, own in names.items():
+        self.feature_names: list[str] = heads[self._shards[0]][1]
+        """Names of the feature columns."""
+        for path, (_, own) in heads.items():
             if own != self.feature_names:
                 first = self._shards[0].name
                 raise StoreError(f"{path}: its features {own} differ from those of {first}")
@@ -139,7 +139,9 @@ def _open(path: Path) -> pq.ParquetFile:
     return file
 
 
-def _names(path: Path, file: pq.ParquetFile) -> list[str]:
+def _head(path: Path) -> tuple[int, list[str]]:
+    """Return the number of images of a shard and the names of its features."""
+    file = _open(path)
     metadata = file.schema_arrow.metadata or {}
     if b"feature_names" not in metadata:
         raise StoreError(f"{path}: not a shard of instances: it does not name its features")
@@ -149,4 +151,4 @@ def _names(path: Path, file: pq.ParquetFile) -> list[str]:
         raise StoreError(f"{path}: damaged: its features' names: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise StoreError(f"{path}: damaged: its features' names are {names!r}")
-    return names
+    return file.metadata.num_rows, names

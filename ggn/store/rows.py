@@ -29,6 +29,8 @@ SCHEMA = pa.schema(
 The schema's metadata holds the names of the feature columns as a JSON list, `feature_names`.
 """
 
+_PLAIN = ("image_id", "height", "width")
+
 
 class StoreError(ValueError):
     """A shard is missing, damaged or of another run; the message names it."""
@@ -50,7 +52,7 @@ class ImageInstances:
 
 
 def to_row(item: ImageInstances, names: Sequence[str]) -> dict[str, Any]:
-    """Return the row of an image as plain data.
+    """Return the row of an image: numbers, the list of counts, scores and features float32.
 
     Raises:
         ValueError: the features are not (N, number of names), or not finite.
@@ -70,8 +72,8 @@ def to_row(item: ImageInstances, names: Sequence[str]) -> dict[str, Any]:
         "height": height,
         "width": width,
         "counts": [mask["counts"] for mask in item.instances.masks],
-        "scores": item.instances.scores.tolist(),
-        "features": item.features.tolist(),
+        "scores": item.instances.scores,
+        "features": np.asarray(item.features, dtype=np.float32),
     }
 
 
@@ -91,3 +93,18 @@ def from_row(row: Mapping[str, Any], columns: int) -> ImageInstances:
 def schema_of(names: Sequence[str]) -> pa.Schema:
     """Return the schema of a shard whose features have these names."""
     return SCHEMA.with_metadata({"feature_names": json.dumps(list(names))})
+
+
+def to_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pa.Table:
+    """Return the table of one row or more of `to_row`."""
+    starts = np.cumsum([0, *(len(row["counts"]) for row in rows)], dtype=np.int32)
+    within = np.arange(starts[-1] + 1, dtype=np.int32) * len(names)
+    features = np.concatenate([row["features"].ravel() for row in rows])
+    lists = {
+        "counts": pa.array([counts for row in rows for counts in row["counts"]], pa.string()),
+        "scores": pa.array(np.concatenate([row["scores"] for row in rows])),
+        "features": pa.ListArray.from_arrays(within, features),
+    }
+    plain = [pa.array([row[name] for row in rows], SCHEMA.field(name).type) for name in _PLAIN]
+    columns = [*plain, *(pa.ListArray.from_arrays(starts, values) for values in lists.values())]
+    return pa.Table.from_arrays(columns, schema=schema_of(names))

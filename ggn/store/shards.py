@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, KeysView, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.parquet as pq
 
-from ggn.store.rows import ImageInstances, StoreError, schema_of, to_row
+from ggn.store.rows import ImageInstances, StoreError, schema_of, to_row, to_table
 
 ROWS_PER_GROUP = 64
 """What a writer and a reader hold in memory at a time; a reader of one image decodes as many."""
 
+_FLOATS = ("scores", "features")  # which a log holds as base64 of float32, little-endian
+
 # Masks never repeat, so dictionaries only cost; measured on predictions and candidates of `shapes`.
 _ENCODING: dict[str, Any] = {
     "compression": "zstd",
-    "compression_level": 12,
+    "compression_level": 9,
     "use_dictionary": False,
     "column_encoding": {
         "counts.list.element": "DELTA_LENGTH_BYTE_ARRAY",
@@ -121,7 +124,7 @@ class ShardWriter:
             with pq.ParquetWriter(temporary, schema, **_ENCODING) as parquet:
                 for first in range(0, len(ordered), ROWS_PER_GROUP):
                     rows = [self._row(i) for i in ordered[first : first + ROWS_PER_GROUP]]
-                    parquet.write_table(pa.Table.from_pylist(rows, schema=schema))
+                    parquet.write_table(to_table(rows, self._names))
             temporary.replace(self._path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -130,20 +133,28 @@ class ShardWriter:
     def _row(self, image_id: int) -> dict[str, Any]:
         start, end = self._places[image_id]
         self._file.seek(start)
-        row: dict[str, Any] = json.loads(self._file.read(end - start).partition(b" ")[2])
-        return row
+        return _unpacked(self._file.read(end - start).partition(b" ")[2])
 
     def _require_fit(self, row: dict[str, Any]) -> None:
         if row["image_id"] not in self._wanted:
             raise StoreError(f"{self._log}: image {row['image_id']} belongs to another shard")
-        if any(len(values) != len(self._names) for values in row["features"]):
+        if row["features"].shape[1] != len(self._names):
             raise StoreError(f"{self._log}: image {row['image_id']} has other features")
 
 
 def _log_line(item: ImageInstances, names: Sequence[str]) -> bytes:
     """Return the checksum and the row of one image as a line of the log."""
-    body = json.dumps(to_row(item, names)).encode()
+    row = to_row(item, names)
+    packed = {name: b64encode(row[name].astype("<f4").tobytes()).decode() for name in _FLOATS}
+    body = json.dumps({**row, **packed, "columns": len(names)}).encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def _unpacked(body: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(body)
+    scores, features = (np.frombuffer(b64decode(row[name]), "<f4") for name in _FLOATS)
+    shape = (len(row["counts"]), row.pop("columns"))
+    return {**row, "scores": scores, "features": features.reshape(shape)}
 
 
 def _log_rows(log: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
@@ -156,5 +167,5 @@ def _log_rows(log: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
             checksum, _, body = line.rstrip(b"\n").partition(b" ")
             if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(body):
                 return
-            yield json.loads(body), start, start + len(line)
+            yield _unpacked(body), start, start + len(line)
             start += len(line)
