@@ -160,12 +160,23 @@ ONE_IMAGE_PER_SHARD = """
 from ggn.store import work
 from pipelines import predict
 work.LEAST_IMAGES_PER_SHARD = 1
+load = predict.load_predictor
+def counting(weights):
+    find = load(weights)
+    def counted(file):
+        found = find(file)
+        with open("predicted", "a") as names:
+            print(file.name, file=names)
+        return found
+    return counted
+predict.load_predictor = counting
 predict.main("mine", "ggn", 2, {})
 """
 
 
 @pytest.mark.slow
 def test_two_workers_killed_ten_times_predict_no_image_twice(project: Path, made: Path) -> None:
+    """But for the one that each kill catches between its prediction and its line in the log."""
     processes = multiprocessing.get_context("forkserver")  # which imports torch once
     processes.set_forkserver_preload(["pipelines.predict"])
 
@@ -188,5 +199,8 @@ def test_two_workers_killed_ten_times_predict_no_image_twice(project: Path, made
         worker.join()
         assert worker.exitcode == 0
     assert done() == IMAGES
+    predicted = Path("predicted").read_text().splitlines()
+    assert len(set(predicted)) == IMAGES
+    assert len(predicted) <= IMAGES + kills
     predict.main("mine", "ggn")
     assert contents(PREDICTIONS) == contents(made / PREDICTIONS)
