@@ -16,7 +16,7 @@ from ggn.pseudo_gt.learn import learn_scores
 from ggn.pseudo_gt.params import PseudoGtParams, RankName
 from ggn.pseudo_gt.rank import rank_candidates, read_scores
 from ggn.pseudo_gt.select import Quality, resized, select
-from ggn.pseudo_gt.store import feature_names, read_candidates
+from ggn.store.read import Store
 from pipelines.select_pseudo_gt import objects
 
 COUNTS = (1, 3, 5, 10)
@@ -40,8 +40,8 @@ def main() -> None:
             annotations_by_image, (dataset, read_coco(data / "prepared" / "hidden.json"))
         )
     )
-    names = feature_names(data / "candidates")
-    items = list(read_candidates(data / "candidates", list(sizes)))
+    stored = Store(data / "candidates")
+    items = list(stored.read_all(list(sizes)))
     given = {
         "learned": learn_scores((item, annotated[item.image_id]) for item in items),
         "oln": read_scores(data / "candidate_scores.json"),
@@ -53,7 +53,7 @@ def main() -> None:
         scores = given.get(rank)
         if rank == "oln" and not scores:
             continue
-        ranked = {i.image_id: rank_candidates(i, names, rank, scores) for i in items}
+        ranked = {i.image_id: rank_candidates(i, stored.feature_names, rank, scores) for i in items}
         cells = []
         for top_k in COUNTS:
             quality, params = Quality(), PseudoGtParams(top_k=top_k)

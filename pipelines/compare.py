@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ggn.affinity import load_affinity
 from ggn.core.coco import annotations_by_image, read_coco, read_json, write_json
-from ggn.core.instances import Instances
 from ggn.core.masks import from_segmentation
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
@@ -13,13 +12,14 @@ from ggn.evaluation.report import comparison_rows, comparison_table, headline_me
 from ggn.grouping import GroupingParams, group
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.select import select
+from ggn.store.read import Store
 from pipelines.stage import Stage, open_stage, run_stage
 
 RECIPES = ("baseline", "ggn")
 INPUTS = (
     "data/{split}/prepared",
     "models/{split}/affinity",
-    *(f"data/{{split}}/predictions/{recipe}.json" for recipe in RECIPES),
+    *(f"data/{{split}}/predictions/{recipe}" for recipe in RECIPES),
     *(f"reports/{{split}}/{recipe}/evaluation.json" for recipe in RECIPES),
 )
 GALLERY_IMAGES = 6
@@ -46,7 +46,7 @@ def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
     """Return pictures by file name and title of the first validation images with unseen objects."""
     prepared, network = read_prepared(run.data / "prepared"), load_affinity(run.models / "affinity")
     val, unseen = read_coco(run.data / "prepared" / "val.json"), set(prepared.unseen)
-    results = {r: read_json(run.data / "predictions" / f"{r}.json") for r in RECIPES}
+    stores = {recipe: Store(run.data / "predictions" / recipe) for recipe in RECIPES}
     objects, pictures = annotations_by_image(val), {}
     with_unseen = {a["image_id"] for a in val["annotations"] if a["category_id"] in unseen}
     for image in [i for i in val["images"] if i["id"] in with_unseen][:GALLERY_IMAGES]:
@@ -58,12 +58,7 @@ def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
         pseudo = select(
             group(affinity, run.params(GroupingParams)), seen, run.params(PseudoGtParams)
         )
-        found = {
-            r: Instances.from_coco_results(
-                [x for x in results[r] if x["image_id"] == image["id"]], size_hw
-            )
-            for r in RECIPES
-        }
+        found = {r: store.read(image["id"]).instances for r, store in stores.items()}
         pictures[image["file_name"]] = gallery_row(pixels, masks, affinity, pseudo[0], found)
     return pictures
 

@@ -5,7 +5,7 @@ from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.params import EvaluationParams
 from pipelines.stage import open_stage, run_stage
 
-INPUTS = ("data/{split}/prepared", "data/{split}/predictions/{recipe}.json")
+INPUTS = ("data/{split}/prepared", "data/{split}/predictions/{recipe}")
 
 
 def main(split: str, recipe: str) -> None:
@@ -14,7 +14,7 @@ def main(split: str, recipe: str) -> None:
         params = run.params(EvaluationParams)
         metrics = evaluate_partitions(
             run.data / "prepared" / "val.json",
-            run.data / "predictions" / f"{recipe}.json",
+            run.data / "predictions" / recipe,
             partitions=read_prepared(run.data / "prepared").partitions,
             protocol=params.protocol,
             iou_types=params.iou_types,

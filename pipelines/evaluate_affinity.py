@@ -1,5 +1,6 @@
 """Stage `evaluate_affinity`: errors of the affinity map, recall of the segments grouped from it."""
 
+from functools import partial
 from typing import Any
 
 from rich.progress import track
@@ -10,11 +11,13 @@ from ggn.data.prepare import read_prepared
 from ggn.data.samples import AffinitySamples
 from ggn.data.splits import split_annotations
 from ggn.evaluation import evaluate_partitions
+from ggn.evaluation.order import in_order
 from ggn.evaluation.params import EvaluationParams
 from ggn.grouping import GroupingParams, group
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/affinity")
+Found = tuple[AffinityErrors, list[dict[str, Any]]]
 
 
 def main(split: str) -> None:
@@ -26,13 +29,21 @@ def main(split: str) -> None:
         chosen = prepared.partitions[partition]
         kept = val if chosen is None else split_annotations(val, chosen)[0]
         network = load_affinity(run.models / "affinity", run.device)
-        samples, errors = AffinitySamples(kept, prepared.val_images), AffinityErrors()
+        samples, grouping = AffinitySamples(kept, prepared.val_images), run.params(GroupingParams)
+        errors = AffinityErrors()
         segments: list[dict[str, Any]] = []
-        for index in track(range(len(samples)), "evaluate", console=run.console):
+
+        def find(index: int) -> Found:
             image, labels, image_id = samples[index]
             affinity = network.predict(image.permute(1, 2, 0).numpy())
-            errors.add(affinity, labels.numpy())
-            segments += group(affinity, run.params(GroupingParams)).to_coco_results(image_id)
+            own = AffinityErrors()
+            own.add(affinity, labels.numpy())
+            return own, group(affinity, grouping).to_coco_results(image_id)
+
+        found = in_order(partial(find, index) for index in range(len(samples)))
+        for own, of_image in track(found, "evaluate", len(samples), console=run.console):
+            errors.merge(own)
+            segments += of_image
         recall = evaluate_partitions(val, segments, {partition: chosen}, protocol=params.protocol)
         grouped = {name: value for name, value in recall.items() if "_AR_" in name}
         facts = {"partition": partition, "protocol": params.protocol}

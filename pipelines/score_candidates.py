@@ -8,7 +8,7 @@ from ggn.data.prepare import training_images
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import oln_scores, write_scores
 from ggn.pseudo_gt.select import resized
-from ggn.pseudo_gt.store import read_candidates
+from ggn.store.read import Store
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = (
@@ -26,7 +26,7 @@ def main(split: str) -> None:
         if run.params(PseudoGtParams).rank == "oln":
             oln = detector.load_detector(run.models / "baseline", device=run.device)
             _, files = training_images(run.data)
-            items = read_candidates(run.data / "candidates", list(files))
+            items = Store(run.data / "candidates").read_all(list(files))
             for item in track(items, "score", total=len(files), console=run.console):
                 image = read_image(files[item.image_id])
                 found = resized(item.instances, image.shape[:2])

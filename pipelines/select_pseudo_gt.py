@@ -14,7 +14,7 @@ from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.publish import write_as_json, write_as_store
 from ggn.pseudo_gt.rank import rank_candidates, read_scores
 from ggn.pseudo_gt.select import Quality, resized, select
-from ggn.pseudo_gt.store import feature_names, read_candidates
+from ggn.store.read import Store
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = (
@@ -34,19 +34,20 @@ def main(split: str) -> None:
         hidden = annotations_by_image(read_coco(run.data / "prepared" / "hidden.json"))
         annotated = annotations_by_image(dataset)
         sizes = {image["id"]: (image["height"], image["width"]) for image in dataset["images"]}
-        names = feature_names(run.data / "candidates")
+        stored = Store(run.data / "candidates")
+        names = stored.feature_names
         given = read_scores(run.data / "candidate_scores.json")
         if params.rank == "learned" and not names:
             raise ValueError("pseudo_gt.rank: learned needs features, which fetched masks lack")
         if params.rank == "learned":
-            items = read_candidates(run.data / "candidates", list(sizes))
             given = learn_scores(
-                (item, objects(annotated[item.image_id], sizes[item.image_id])) for item in items
+                (item, objects(annotated[item.image_id], sizes[item.image_id]))
+                for item in stored.read_all(list(sizes))
             )
         quality = Quality()
 
         def selected() -> Iterator[tuple[int, Instances, NDArray[np.float64]]]:
-            for item in read_candidates(run.data / "candidates", list(sizes)):
+            for item in stored.read_all(list(sizes)):
                 image_id, size_hw = item.image_id, sizes[item.image_id]
                 masks = [from_segmentation(r["segmentation"], size_hw) for r in annotated[image_id]]
                 ranked = resized(rank_candidates(item, names, params.rank, given), size_hw)

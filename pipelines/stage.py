@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -30,6 +30,10 @@ SECTIONS = ("data", "affinity", "grouping", "pseudo_gt", "detector", "evaluation
 PARAMS_FILE = Path("params.yaml")
 
 Model = TypeVar("Model", bound=BaseModel)
+
+Shards = Annotated[int | None, typer.Option(min=1, help="Workers; one per GPU if unset.")]
+Shard = Annotated[int | None, typer.Option(help="Be worker K of them, from 0 on.")]
+Runner = Annotated[Literal["local", "ray"], typer.Option(help="What runs them.")]
 
 
 class ParamsError(ValueError):

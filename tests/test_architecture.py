@@ -272,7 +272,7 @@ for package in {packages!r}:
 
 
 def test_light_packages_and_all_params_import_without_torch() -> None:
-    packages = [f"ggn.{name}" for name in ("core", "grouping", "pseudo_gt", "evaluation")]
+    packages = [f"ggn.{name}" for name in ("core", "store", "grouping", "pseudo_gt", "evaluation")]
     packages += [f"ggn.{path.parent.name}.params" for path in sorted(ROOT.glob("ggn/*/params.py"))]
     answer = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH.format(packages=packages)],

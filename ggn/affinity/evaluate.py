@@ -1,5 +1,7 @@
 """How far affinity maps are from the annotated objects, inside them and on their boundaries."""
 
+from typing import Self
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -44,6 +46,11 @@ class AffinityErrors:
     def add(self, affinity: NDArray[np.float32], labels: NDArray[np.int32]) -> None:
         """Add one image's map and its instance labels, both (H, W)."""
         for name, values in affinity_errors(affinity, labels).items():
+            self._sums[name] += values
+
+    def merge(self, other: Self) -> None:
+        """Add the images that another one has added."""
+        for name, values in other._sums.items():
             self._sums[name] += values
 
     def metrics(self) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The `ggn` command: what a person types outside the pipeline. One module per group of commands."""
 
-from ggn.cli import datasets, evaluation, photographs, pseudo_gt, tracking, zoo
+from ggn.cli import datasets, evaluation, photographs, predictions, pseudo_gt, tracking, zoo
 from ggn.cli.app import app, main
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "evaluation",
     "main",
     "photographs",
+    "predictions",
     "pseudo_gt",
     "tracking",
     "zoo",

@@ -1,1 +1,1 @@
-"""Pseudo ground truth: candidate segments stored, ranked, selected and merged with annotations."""
+"""Pseudo ground truth: candidate segments ranked, selected and merged with annotations."""

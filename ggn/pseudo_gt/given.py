@@ -7,17 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ggn.core.instances import Instances
 from ggn.data.mask_store import MaskStore
-from ggn.pseudo_gt.extract import Extract
-from ggn.pseudo_gt.store import ImageCandidates
+from ggn.store.rows import ImageInstances
+from ggn.store.work import Find
 
 logger = logging.getLogger(__name__)
 
 
-def from_store(folder: Path, images: Sequence[Mapping[str, Any]]) -> Extract:
+def from_store(folder: Path, images: Sequence[Mapping[str, Any]]) -> Find:
     """Return what finds the candidates of images in a store: best first, without features.
 
     An image that the store doesn't have has none.
@@ -37,7 +35,7 @@ def from_store(folder: Path, images: Sequence[Mapping[str, Any]]) -> Extract:
         raise ValueError(f"{folder}: has none of the {len(sizes_hw)} images; is it another set's?")
     logger.info("%s: has masks for %d of %d images", folder, there, len(sizes_hw))
 
-    def extract(image_ids: Iterable[int]) -> Iterator[ImageCandidates]:
+    def find(image_ids: Iterable[int]) -> Iterator[ImageInstances]:
         for image_id in image_ids:
             size_hw = sizes_hw[image_id]
             found = store.read(image_id)
@@ -46,6 +44,6 @@ def from_store(folder: Path, images: Sequence[Mapping[str, Any]]) -> Extract:
                 raise ValueError(
                     f"{folder}: image {image_id} must be {size_hw}, got {masks.image_size_hw}"
                 )
-            yield ImageCandidates(image_id, masks, np.zeros((len(masks), 0), np.float32))
+            yield ImageInstances.without_features(image_id, masks)
 
-    return extract
+    return find

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ggn.core.masks import RLE, mask_iou
 from ggn.pseudo_gt.select import HIT_IOU, resized
-from ggn.pseudo_gt.store import ImageCandidates
+from ggn.store.rows import ImageInstances
 
 KNOWN_IOU = 0.1  # with an annotation, from which on a candidate is known to be of that object
 KNOWN_SHARE = 0.5  # of a candidate's area on annotated objects; the same
@@ -49,7 +49,7 @@ def label(masks: Sequence[RLE], annotated: Sequence[RLE]) -> Labels:
 
 
 def learn_scores(
-    labelled: Iterable[tuple[ImageCandidates, Sequence[RLE]]],
+    labelled: Iterable[tuple[ImageInstances, Sequence[RLE]]],
 ) -> dict[int, NDArray[np.float32]]:
     """Return the IoU with an object, (N,), that is expected of the candidates of each image.
 

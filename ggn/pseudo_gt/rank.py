@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
 from ggn.pseudo_gt.params import RankName
-from ggn.pseudo_gt.store import ImageCandidates
+from ggn.store.rows import ImageInstances
 
 Scores = NDArray[np.float32]
 
 
 def rank_candidates(
-    item: ImageCandidates,
+    item: ImageInstances,
     names: Sequence[str],
     rank: RankName,
     given: Mapping[int, Scores] | None = None,
@@ -45,7 +45,7 @@ def rank_candidates(
     return Instances(ranked.masks, scores[best_first], ranked.image_size_hw)
 
 
-def stored_scores(item: ImageCandidates, names: Sequence[str], rank: RankName) -> Scores:
+def stored_scores(item: ImageInstances, names: Sequence[str], rank: RankName) -> Scores:
     """Return the score of the grouping that was stored with the candidates, (N,)."""
     column = f"score_{rank}"
     if column not in names:
@@ -53,7 +53,7 @@ def stored_scores(item: ImageCandidates, names: Sequence[str], rank: RankName) -
     return item.features[:, list(names).index(column)]
 
 
-def oln_scores(item: ImageCandidates, iou: Scores, centerness: Scores) -> Scores:
+def oln_scores(item: ImageInstances, iou: Scores, centerness: Scores) -> Scores:
     """Return the scores (N,) that rank by affinity and by an OLN (GGN, section 3.3).
 
     Half the score of extraction + s + s·c.

@@ -54,6 +54,11 @@ def test_images_add_up_pixel_by_pixel() -> None:
     both, large = AffinityErrors(), AffinityErrors()
     for part in (MAP[:1], MAP):
         both.add(part, LABELS[: len(part)])
+    merged, second = AffinityErrors(), AffinityErrors()
+    merged.add(MAP[:1], LABELS[:1])
+    second.add(MAP, LABELS)
+    merged.merge(second)
+    assert merged.metrics() == both.metrics()
     large.add(np.full((8, 8), 0.5, np.float32), np.ones((8, 8), np.int32))
     assert both.metrics()["inner_pixels"] == 4
     assert both.metrics()["inner_l1"] == pytest.approx(0.2)

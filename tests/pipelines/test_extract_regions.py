@@ -22,7 +22,8 @@ from ggn.affinity.model import AffinityNet
 from ggn.core.coco import read_coco
 from ggn.data.mask_store import store_of
 from ggn.engine.weights import save_weights
-from ggn.pseudo_gt.store import read_candidates
+from ggn.store import work
+from ggn.store.read import Store
 from pipelines import extract_regions, prepare, select_pseudo_gt
 
 IMAGES = 24
@@ -54,12 +55,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """Work in a folder, with one thread a process and without MLflow."""
+    """Work in a folder, without MLflow; an image is a shard, so that there are some to share."""
     find_spec = importlib.util.find_spec
     without = lambda name, *a: None if name == "mlflow" else find_spec(name, *a)  # noqa: E731
     patch.setattr(importlib.util, "find_spec", without)
-    patch.setenv("OMP_NUM_THREADS", "1")
-    patch.setattr(torch, "set_num_threads", lambda n: None)
+    patch.setattr(work, "LEAST_IMAGES_PER_SHARD", 1)
     patch.chdir(folder)
 
 
@@ -89,21 +89,25 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def lines() -> int:
-    """Number of images in the scratch logs."""
-    return sum(log.read_bytes().count(b"\n") for log in Path(".scratch").rglob("*.log"))
+def done() -> int:
+    """Number of images that need not be done again: in logs, and in shards of one each."""
+    logged = sum(log.read_bytes().count(b"\n") for log in Path(".scratch").rglob("*.log"))
+    return logged + sum(1 for _ in Path(".scratch").rglob("*.json"))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 40])
-def test_the_number_of_workers_changes_no_byte(project: Path, made: Path, workers: int) -> None:
+def test_the_number_of_workers_changes_no_byte(
+    project: Path, made: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
     for worker in range(workers):
         extract_regions.main("mine", shards=workers, shard=worker)
         assert not CANDIDATES.exists()
-    assert lines() == IMAGES
+    assert done() == IMAGES
     extract_regions.main("mine")
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
     counts = json.loads(REPORT.read_text())
     assert counts == json.loads((made / REPORT).read_text())
+    assert f"{IMAGES} images were there already" in caplog.text
     assert counts["candidates"] > IMAGES
     assert not list(Path(".scratch").rglob("*.log"))
 
@@ -132,13 +136,12 @@ def test_only_a_missing_or_damaged_shard_is_made_again(
     else:
         flipped = bytes([content[0] ^ 1, *content[1:]])
         path.write_bytes(content[:100] if damage == "cut" else flipped)
-    next(Path(".scratch").rglob("shard-00007-of-00024.log")).unlink()
     extract_regions.main("mine")
     named = [record.message for record in caplog.records if "made again" in record.message]
     fault = "missing" if damage == "missing" else "damaged, its checksum is wrong"
     assert named == [f"{path}: {fault}; it is made again"]
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
-    assert REPORT.read_bytes() == (made / REPORT).read_bytes()
+    assert f"{IMAGES - 1} images were there already" in caplog.text
 
 
 def test_a_faulty_image_is_named_and_the_others_are_kept(project: Path) -> None:
@@ -147,17 +150,27 @@ def test_a_faulty_image_is_named_and_the_others_are_kept(project: Path) -> None:
     faulty.write_bytes(b"no image")
     with pytest.raises(RuntimeError, match=f"image {images[20]['id']} .*{faulty.name}"):
         extract_regions.main("mine")
-    assert lines() >= 10
+    assert done() >= 10
+
+
+ONE_IMAGE_PER_SHARD = """
+from ggn.store import work
+from pipelines import extract_regions
+work.LEAST_IMAGES_PER_SHARD = 1
+extract_regions.main("mine", 4, {})
+"""
 
 
 @pytest.mark.slow
-def test_four_workers_killed_twenty_times_end_in_the_same_bytes(project: Path, made: Path) -> None:
+def test_four_workers_killed_twenty_times_end_in_the_same_bytes(
+    project: Path, made: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """`kill -9` at random moments: while they start, extract, write a shard, assemble."""
     processes = multiprocessing.get_context("forkserver")  # which imports torch once
     processes.set_forkserver_preload(["pipelines.extract_regions"])
 
     def start(shard: int | None) -> Any:
-        process = processes.Process(target=extract_regions.main, args=("mine", 4, shard))
+        process = processes.Process(target=exec, args=(ONE_IMAGE_PER_SHARD.format(shard), {}))
         process.start()
         return process
 
@@ -174,11 +187,11 @@ def test_four_workers_killed_twenty_times_end_in_the_same_bytes(project: Path, m
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    assert lines() == IMAGES
+    assert done() == IMAGES
     extract_regions.main("mine")
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
-    assert REPORT.read_bytes() == (made / REPORT).read_bytes()
-    assert len(list(read_candidates(CANDIDATES, range(1, IMAGES + 1)))) == IMAGES
+    assert f"{IMAGES} images were there already" in caplog.text
+    assert len(list(Store(CANDIDATES).read_all(range(1, IMAGES + 1)))) == IMAGES
 
 
 @pytest.mark.ray
@@ -209,7 +222,7 @@ def test_a_ray_cluster_that_loses_workers_ends_in_the_same_bytes(project: Path, 
         finally:
             ray.shutdown()
             signal.signal(signal.SIGTERM, on_terminate)  # Ray leaves its own behind
-    assert killed == ["ray::Predictor", "ray::group_image"]
+    assert killed == ["ray::Predictor", "ray::finish_image"]
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
 
 
@@ -217,9 +230,9 @@ def kill_workers(killed: list[str]) -> None:
     """`kill -9` a worker of each kind once two images more are done than before."""
     import psutil  # which comes with DVC
 
-    for title in ("ray::Predictor", "ray::group_image"):
-        wanted, deadline = lines() + 2, time.monotonic() + 120
-        while lines() < wanted and time.monotonic() < deadline:
+    for title in ("ray::Predictor", "ray::finish_image"):
+        wanted, deadline = done() + 2, time.monotonic() + 120
+        while done() < wanted and time.monotonic() < deadline:
             time.sleep(0.01)
         while time.monotonic() < deadline and title not in killed:
             for process in psutil.Process().children(recursive=True):
@@ -235,7 +248,7 @@ def test_masks_of_a_reduced_extraction_come_back_to_the_original_size(project: P
     extract_regions.main("mine")
     images = read_coco(Path("data/mine/training/baseline.json"))["images"]
     sizes = {image["id"]: (image["height"], image["width"]) for image in images}
-    for item in read_candidates(CANDIDATES, list(sizes)):
+    for item in Store(CANDIDATES).read_all(list(sizes)):
         height, width = sizes[item.image_id]
         scale = 40 / max(height, width)
         assert item.instances.image_size_hw == (round(height * scale), round(width * scale))

@@ -17,7 +17,8 @@ from ggn.data.images import read_image
 from ggn.detector import DetectorParams, MaskRCNN, load_detector
 from ggn.engine.weights import save_weights
 from ggn.pseudo_gt.rank import read_scores
-from ggn.pseudo_gt.store import ImageCandidates, ShardWriter, shard_path
+from ggn.store.rows import ImageInstances
+from ggn.store.shards import ShardWriter, shard_path
 from pipelines import prepare, score_candidates, select_pseudo_gt
 
 SPLIT = Path("data/mine")
@@ -56,7 +57,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         masks = [from_segmentation(a["segmentation"], size) for a in hidden[image["id"]]]
         scores = np.linspace(0.9, 0.1, len(masks), dtype=np.float32)
         found = Instances(masks, scores, size)
-        writer.append(ImageCandidates(image["id"], found, found.areas[:, None].astype(np.float32)))
+        writer.append(ImageInstances(image["id"], found, found.areas[:, None].astype(np.float32)))
     writer.finish()
     torch.manual_seed(0)
     network = MaskRCNN(DetectorParams.model_validate(TINY))

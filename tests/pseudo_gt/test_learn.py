@@ -7,7 +7,7 @@ import pytest
 
 from ggn.core import Instances
 from ggn.pseudo_gt.learn import MIN_HITS, Labels, label, learn_scores, predict_iou
-from ggn.pseudo_gt.store import ImageCandidates
+from ggn.store.rows import ImageInstances
 
 Rectangles = Callable[..., Instances]
 
@@ -84,10 +84,10 @@ def test_scores_are_dealt_to_their_images(rectangles: Rectangles) -> None:
     objects = rectangles([(0, 0, 4, 4)]).masks
     pair = [(0, 0, 4, 4), (2, 2, 4, 4)]
     features = np.float32([[1.0], [0.0]])
-    items = [ImageCandidates(i, rectangles(pair), features) for i in range(40, 10, -1)]
-    items.append(ImageCandidates(5, Instances.empty((8, 10)), np.zeros((0, 1), np.float32)))
+    items = [ImageInstances(i, rectangles(pair), features) for i in range(40, 10, -1)]
+    items.append(ImageInstances(5, Instances.empty((8, 10)), np.zeros((0, 1), np.float32)))
     small = rectangles([(0, 0, 2, 2), (1, 1, 2, 2)], size_hw=(4, 5))
-    items.append(ImageCandidates(6, small, features))
+    items.append(ImageInstances(6, small, features))
     scores = learn_scores((item, objects) for item in items)
     assert list(scores) == [*range(40, 10, -1), 5, 6]
     assert scores[5].shape == (0,)

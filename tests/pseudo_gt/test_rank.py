@@ -9,64 +9,64 @@ import pytest
 from ggn.core import Instances
 from ggn.pseudo_gt.params import RankName
 from ggn.pseudo_gt.rank import oln_scores, rank_candidates, read_scores, write_scores
-from ggn.pseudo_gt.store import ImageCandidates
+from ggn.store.rows import ImageInstances
 
 NAMES = ["area_fraction", "score_outline_affinity", "score_normalized_cut"]
 
 
 @pytest.fixture
-def item(rectangles: Callable[..., Instances]) -> ImageCandidates:
+def item(rectangles: Callable[..., Instances]) -> ImageInstances:
     """Three candidates of 1, 2 and 3 pixels, extracted with the scores 0.9, 0.8 and 0.7."""
     boxes = [(0, 0, 1, 1), (2, 0, 1, 2), (4, 0, 1, 3)]
     features = np.array([[0.1, 0.5, 0.2], [0.2, 0.6, 0.4], [0.3, 0.5, 0.3]], dtype=np.float32)
-    return ImageCandidates(7, rectangles(boxes, [0.9, 0.8, 0.7]), features)
+    return ImageInstances(7, rectangles(boxes, [0.9, 0.8, 0.7]), features)
 
 
-def test_extracted_keeps_order_and_scores(item: ImageCandidates) -> None:
+def test_extracted_keeps_order_and_scores(item: ImageInstances) -> None:
     ranked = rank_candidates(item, NAMES, "extracted")
     assert ranked.areas.tolist() == [1, 2, 3]
     np.testing.assert_array_equal(ranked.scores, np.float32([0.9, 0.8, 0.7]))
 
 
-def test_a_score_of_the_grouping_sorts_anew_and_becomes_the_score(item: ImageCandidates) -> None:
+def test_a_score_of_the_grouping_sorts_anew_and_becomes_the_score(item: ImageInstances) -> None:
     ranked = rank_candidates(item, NAMES, "normalized_cut")
     assert ranked.areas.tolist() == [2, 3, 1]
     np.testing.assert_array_equal(ranked.scores, np.float32([0.4, 0.3, 0.2]))
 
 
-def test_ties_keep_the_order_of_extraction(item: ImageCandidates) -> None:
+def test_ties_keep_the_order_of_extraction(item: ImageInstances) -> None:
     assert rank_candidates(item, NAMES, "outline_affinity").areas.tolist() == [2, 1, 3]
 
 
 def test_an_image_without_candidates_has_none_ranked() -> None:
-    nothing = ImageCandidates(7, Instances.empty((8, 10)), np.zeros((0, 3), dtype=np.float32))
+    nothing = ImageInstances(7, Instances.empty((8, 10)), np.zeros((0, 3), dtype=np.float32))
     assert len(rank_candidates(nothing, NAMES, "normalized_cut")) == 0
 
 
-def test_a_score_that_was_not_stored_is_named(item: ImageCandidates) -> None:
+def test_a_score_that_was_not_stored_is_named(item: ImageInstances) -> None:
     message = r"pseudo_gt.rank 'interior_affinity' needs the feature score_interior_affinity"
     with pytest.raises(ValueError, match=message):
         rank_candidates(item, NAMES, "interior_affinity")
 
 
 @pytest.mark.parametrize("rank", ["learned", "oln"])
-def test_given_scores_sort_and_become_the_score(item: ImageCandidates, rank: RankName) -> None:
+def test_given_scores_sort_and_become_the_score(item: ImageInstances, rank: RankName) -> None:
     ranked = rank_candidates(item, NAMES, rank, {7: np.float32([0.1, 0.3, 0.2])})
     assert ranked.areas.tolist() == [2, 3, 1]
     np.testing.assert_array_equal(ranked.scores, np.float32([0.3, 0.2, 0.1]))
 
 
 @pytest.mark.parametrize("rank", ["learned", "oln"])
-def test_an_image_without_given_scores_is_named(item: ImageCandidates, rank: RankName) -> None:
+def test_an_image_without_given_scores_is_named(item: ImageInstances, rank: RankName) -> None:
     for given in (None, {8: np.float32([])}):
         with pytest.raises(ValueError, match=rf"image 7: pseudo_gt\.rank '{rank}' needs {rank} "):
             rank_candidates(item, NAMES, rank, given)
 
 
-def test_scores_of_affinity_and_oln_by_hand(item: ImageCandidates, tmp_path: Path) -> None:
+def test_scores_of_affinity_and_oln_by_hand(item: ImageInstances, tmp_path: Path) -> None:
     scores = oln_scores(item, np.float32([0.2, 0.8, 0.5]), np.float32([0.5, 0.0, 1.0]))
     assert scores.tolist() == pytest.approx([0.45 + 0.3, 0.4 + 0.8, 0.35 + 1.0])
-    nothing = ImageCandidates(8, Instances.empty((8, 10)), np.zeros((0, 3), dtype=np.float32))
+    nothing = ImageInstances(8, Instances.empty((8, 10)), np.zeros((0, 3), dtype=np.float32))
     none = oln_scores(nothing, np.float32([]), np.float32([]))
     write_scores(tmp_path / "scores.json", {7: scores, 8: none})
     read = read_scores(tmp_path / "scores.json")

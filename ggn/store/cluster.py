@@ -1,8 +1,8 @@
-"""Extraction on a Ray cluster: actors predict, on a GPU each where there are any; tasks group.
+"""Work on a Ray cluster: actors predict, on a GPU each where there are any; tasks finish.
 
 Ray sends functions and results between its processes with cloudpickle: whoever reaches the ports of
 a cluster can run code there. Keep them inside a network that you trust. Nothing else of GGN reads
-pickles, and the shards that an extraction leaves hold none.
+pickles, and the shards that it writes hold none.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ggn.pseudo_gt.extract import Affinity, Extract, Group, Load
-from ggn.pseudo_gt.store import ImageCandidates
+from ggn.store.rows import ImageInstances
+from ggn.store.work import Find, Finish, Load
 
 CPUS_PER_PREDICTOR = 4  # where the cluster has no GPU
 RETRIES = 3
@@ -23,8 +23,8 @@ RETRIES = 3
 logger = logging.getLogger(__name__)
 
 
-def on_ray(load: Load, group: Group, files: Mapping[int, Path]) -> Extract:
-    """Return what extracts images on the cluster of RAY_ADDRESS, or on one of this machine's cores.
+def on_ray(load: Load, finish: Finish, files: Mapping[int, Path]) -> Find:
+    """Return what finds instances on the cluster of RAY_ADDRESS, or on this machine's cores.
 
     Images are read by the workers, from `files`, on a disk that all machines have. Work that is
     lost with a worker or a machine is done again.
@@ -38,14 +38,14 @@ def on_ray(load: Load, group: Group, files: Mapping[int, Path]) -> Extract:
     predictors = _predictors(ray, load, gpus, cpus)
 
     @ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
-    def group_image(image_id: int, affinity: Affinity) -> ImageCandidates:
-        return group(image_id, affinity)
+    def finish_image(image_id: int, predicted: Any) -> ImageInstances:
+        return finish(image_id, predicted)
 
     def submit(number: int, image_id: int) -> Any:
         predictor = predictors[number % len(predictors)]
-        return group_image.remote(image_id, predictor.predict.remote(str(files[image_id])))
+        return finish_image.remote(image_id, predictor.predict.remote(str(files[image_id])))
 
-    def extract(image_ids: Iterable[int]) -> Iterator[ImageCandidates]:
+    def find(image_ids: Iterable[int]) -> Iterator[ImageInstances]:
         flying: dict[Any, int] = {}
         losses: dict[int, int] = {}
         todo = enumerate(image_ids)
@@ -67,7 +67,7 @@ def on_ray(load: Load, group: Group, files: Mapping[int, Path]) -> Extract:
                 logger.warning("image %d: lost with its worker, done again", image_id)
                 flying[submit(losses[image_id], image_id)] = image_id
 
-    return extract
+    return find
 
 
 def _connect() -> Any:
@@ -84,13 +84,13 @@ def _connect() -> Any:
 
 
 def _predictors(ray: Any, load: Load, gpus: int, cpus: int) -> list[Any]:
-    """Start an actor per GPU, or some on the CPU; they reserve no core: grouping needs one."""
+    """Start an actor per GPU, or some on the CPU; they reserve no core: finishing needs one."""
 
     class Predictor:
         def __init__(self) -> None:
             self._predict = load()
 
-        def predict(self, file: str) -> Affinity:
+        def predict(self, file: str) -> Any:
             return self._predict(Path(file))
 
     actor = ray.remote(

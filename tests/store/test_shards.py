@@ -1,4 +1,4 @@
-"""Candidates survive kills, and a damaged or incomplete store is refused by name."""
+"""Instances survive kills, and a damaged or incomplete store is refused by name."""
 
 import random
 import subprocess
@@ -15,31 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggn.core import Instances
-from ggn.pseudo_gt import store
-from ggn.pseudo_gt.store import (
-    ImageCandidates,
-    ShardWriter,
-    StoreError,
-    feature_names,
-    plan_shards,
-    read_candidates,
-    shard_path,
-)
+from ggn.store import rows
+from ggn.store.read import Store
+from ggn.store.rows import ImageInstances, StoreError
+from ggn.store.shards import ShardWriter, plan_shards, shard_path
 
 NAMES = ["area", "contrast"]
 
 
-def made_up(image_id: int) -> ImageCandidates:
-    """Return what an extraction may find in an image; every fifth image has no candidate."""
+def made_up(image_id: int) -> ImageInstances:
+    """Return what may be found in an image; in every fifth there is nothing."""
     rng = np.random.default_rng(image_id)
     count = image_id % 5
     height, width = 6 + image_id % 3, 9
     if count == 0:
         nothing = Instances.empty((height, width))
-        return ImageCandidates(image_id, nothing, np.zeros((0, 2), dtype=np.float32))
+        return ImageInstances(image_id, nothing, np.zeros((0, 2), dtype=np.float32))
     bitmaps = rng.random((count, height, width)) < 0.4
     features = rng.standard_normal((count, 2), dtype=np.float32)
-    return ImageCandidates(image_id, Instances.from_bitmaps(bitmaps, rng.random(count)), features)
+    return ImageInstances(image_id, Instances.from_bitmaps(bitmaps, rng.random(count)), features)
 
 
 def write(
@@ -54,7 +48,7 @@ def write(
     return path
 
 
-def assert_same(a: ImageCandidates, b: ImageCandidates) -> None:
+def assert_same(a: ImageInstances, b: ImageInstances) -> None:
     assert a.image_id == b.image_id
     assert a.instances.masks == b.instances.masks
     assert a.instances.image_size_hw == b.instances.image_size_hw
@@ -89,10 +83,10 @@ def test_a_plan_without_shards_or_with_a_repeated_image_is_refused() -> None:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    ids = [40, 3, 7, 15]  # 40 and 15 have no candidates
+    ids = [40, 3, 7, 15]  # 40 and 15 have no instances
     write(tmp_path, ids)
-    assert feature_names(tmp_path / "store") == NAMES
-    read = list(read_candidates(tmp_path / "store", ids))
+    assert Store(tmp_path / "store").feature_names == NAMES
+    read = list(Store(tmp_path / "store").read_all(ids))
     assert [item.image_id for item in read] == [3, 7, 15, 40]
     for item in read:
         assert_same(item, made_up(item.image_id))
@@ -102,7 +96,7 @@ def test_a_store_of_several_shards_holds_every_image_once(tmp_path: Path) -> Non
     ids = list(range(1, 700))  # more than two row groups in each shard
     for index, shard in enumerate(plan_shards(ids, 2)):
         write(tmp_path, shard, shard=(index, 2))
-    read = {item.image_id: item for item in read_candidates(tmp_path / "store", ids)}
+    read = {item.image_id: item for item in Store(tmp_path / "store").read_all(ids)}
     assert sorted(read) == ids
     for image_id in (1, 350, 699):
         assert_same(read[image_id], made_up(image_id))
@@ -111,7 +105,7 @@ def test_a_store_of_several_shards_holds_every_image_once(tmp_path: Path) -> Non
 def test_a_shard_without_images_is_a_shard(tmp_path: Path) -> None:
     for index, shard in enumerate(plan_shards([4], 2)):
         write(tmp_path, shard, shard=(index, 2))
-    assert [item.image_id for item in read_candidates(tmp_path / "store", [4])] == [4]
+    assert [item.image_id for item in Store(tmp_path / "store").read_all([4])] == [4]
 
 
 def test_a_later_writer_goes_on_and_the_bytes_are_the_same(tmp_path: Path) -> None:
@@ -124,11 +118,11 @@ def test_a_later_writer_goes_on_and_the_bytes_are_the_same(tmp_path: Path) -> No
     assert not path.exists()
     second = ShardWriter(tmp_path / "log", path, [1, 2, 3, 4], NAMES)
     assert second.finished == {2, 4}
-    assert second.candidates == first.candidates
+    assert second.instances == first.instances
     second.append(made_up(1))
     second.append(made_up(3))
     second.finish()
-    assert second.candidates == sum(len(made_up(image_id).instances) for image_id in (1, 2, 3, 4))
+    assert second.instances == sum(len(made_up(image_id).instances) for image_id in (1, 2, 3, 4))
     assert path.read_bytes() == whole
 
 
@@ -184,14 +178,14 @@ def test_a_crash_while_the_shard_is_written_leaves_none(
     assert list((tmp_path / "store").iterdir()) == []
     path = shard_path(tmp_path / "store", 0, 1)
     ShardWriter(tmp_path / f"{path.stem}.log", path, [1, 2], NAMES).finish()
-    assert len(list(read_candidates(tmp_path / "store", [1, 2]))) == 2
+    assert len(list(Store(tmp_path / "store").read_all([1, 2]))) == 2
 
 
 WRITER = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_store import NAMES, ShardWriter, made_up
+from test_shards import NAMES, ShardWriter, made_up
 writer = ShardWriter(Path("log"), Path("store/shard-00000-of-00001.parquet"), range(1, 81), NAMES)
 print("ready", flush=True)
 for image_id in range(1, 81):
@@ -241,13 +235,11 @@ def test_images_that_do_not_belong_are_refused(tmp_path: Path) -> None:
             writer.append(made_up(image_id))
     good = made_up(2)
     with pytest.raises(ValueError, match=r"image 2: features must be \(2, 2\), got \(2, 1\)"):
-        writer.append(ImageCandidates(2, good.instances, good.features[:, :1]))
+        writer.append(ImageInstances(2, good.instances, good.features[:, :1]))
     bad = good.features.copy()
     bad[1, 1] = np.nan
-    with pytest.raises(
-        ValueError, match=r"image 2: .* finite, but contrast is nan for candidate 1"
-    ):
-        writer.append(ImageCandidates(2, good.instances, bad))
+    with pytest.raises(ValueError, match=r"image 2: .* finite, but contrast is nan for instance 1"):
+        writer.append(ImageInstances(2, good.instances, bad))
     assert writer.finished == {1}
     writer.close()
 
@@ -279,13 +271,6 @@ def truncate(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
-def flip_a_bit(folder: Path) -> None:
-    path = shard_path(folder, 1, 2)
-    content = bytearray(path.read_bytes())
-    content[content.index(b"area") // 2] ^= 1  # well inside the pages, which lie before the footer
-    path.write_bytes(content)
-
-
 def write_another_table(folder: Path) -> None:
     pq.write_table(pa.table({"image_id": [2, 4]}), shard_path(folder, 1, 2))
 
@@ -315,11 +300,10 @@ SECOND = "shard-00001-of-00002.parquet"
         (remove_all, "store: no shards"),
         (add_of_another_plan, r"not of this plan: \['shard-00002-of-00003.parquet'\]"),
         (truncate, f"{SECOND}: damaged: "),
-        (flip_a_bit, f"{SECOND}: damaged: "),
-        (write_another_table, f"{SECOND}: not a shard of candidates: its columns differ"),
-        (drop_the_names, f"{SECOND}: not a shard of candidates: it does not name its features"),
+        (write_another_table, f"{SECOND}: not a shard of instances: its columns differ"),
+        (drop_the_names, f"{SECOND}: not a shard of instances: it does not name its features"),
         (write_other_features, rf"{SECOND}: its features \['area', 'altitude'\] differ from"),
-        (copy_the_first, f"{SECOND}: image 1 is unknown or there twice"),
+        (copy_the_first, f"{SECOND}: damaged: image 1 comes after image 2"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -330,15 +314,15 @@ def test_a_damaged_store_is_refused(
         write(tmp_path, shard, shard=(index, 2))
     damage(tmp_path / "store")
     with pytest.raises(StoreError, match=message):
-        list(read_candidates(tmp_path / "store", [1, 2, 3, 4]))
+        list(Store(tmp_path / "store").read_all([1, 2, 3, 4]))
 
 
 def test_images_missing_from_a_store_or_unknown_to_the_dataset_are_named(tmp_path: Path) -> None:
     write(tmp_path, [1, 2, 3])
     with pytest.raises(StoreError, match=r"store: 2 images missing, such as \[5, 6\]"):
-        list(read_candidates(tmp_path / "store", [1, 2, 3, 5, 6]))
-    with pytest.raises(StoreError, match="image 3 is unknown or there twice"):
-        list(read_candidates(tmp_path / "store", [1, 2]))
+        list(Store(tmp_path / "store").read_all([1, 2, 3, 5, 6]))
+    with pytest.raises(StoreError, match="store: image 3 is unknown"):
+        list(Store(tmp_path / "store").read_all([1, 2]))
 
 
 def test_a_row_that_makes_no_sense_is_named(tmp_path: Path) -> None:
@@ -346,6 +330,45 @@ def test_a_row_that_makes_no_sense_is_named(tmp_path: Path) -> None:
     table = pq.read_table(path)
     scores = pa.array([[0.5], [0.5]], type=pa.list_(pa.float32()))  # image 2 has two masks
     column = table.schema.get_field_index("scores")
-    pq.write_table(table.set_column(column, store.SCHEMA.field("scores"), scores), path)
+    pq.write_table(table.set_column(column, rows.SCHEMA.field("scores"), scores), path)
     with pytest.raises(StoreError, match=r"image 2: scores must be \(2,\), got \(1,\)"):
-        list(read_candidates(tmp_path / "store", [1, 2]))
+        list(Store(tmp_path / "store").read_all([1, 2]))
+
+
+def test_one_image_is_found_among_many(tmp_path: Path) -> None:
+    ids = [3 * number for number in range(1, 300)]
+    for index, shard in enumerate(plan_shards(ids, 2)):
+        write(tmp_path, shard, shard=(index, 2))
+    opened = Store(tmp_path / "store")
+    assert opened.images == 299
+    for image_id in (3, 192, 195, 450, 453, 897):  # beside the ends of row groups and shards
+        assert_same(opened.read(image_id), made_up(image_id))
+    for image_id in (0, 4, 451, 900):
+        with pytest.raises(StoreError, match=f"store: has no image {image_id}"):
+            opened.read(image_id)
+
+
+def test_the_bytes_are_those_of_the_content(tmp_path: Path) -> None:
+    """Other images in another order of time, elsewhere: the same content is the same file."""
+    there = write(tmp_path / "there", [1, 2, 3]).read_bytes()
+    assert write(tmp_path / "here", [3, 1, 2]).read_bytes() == there
+    assert write(tmp_path / "other", [1, 2, 4]).read_bytes() != there
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path) -> None:
+    """Of the statistics and empty fields in the heads some say nothing; all else is noticed."""
+    path = write(tmp_path, [3, 4])
+    content = path.read_bytes()
+    refused = 0
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        try:
+            read = list(Store(tmp_path / "store").read_all([3, 4]))
+        except StoreError:
+            refused += 1
+        else:
+            for item in read:
+                assert_same(item, made_up(item.image_id))
+    assert refused > len(content) / 2

@@ -1,0 +1,1 @@
+"""Stores of instances, a row per image: written by any number of workers, read image by image."""
