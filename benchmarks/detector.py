@@ -35,7 +35,7 @@ from ggn.detector.params import DetectorParams
 from ggn.detector.predict import Detector
 from ggn.detector.train import augment, collate
 from ggn.engine.backbone import normalise
-from ggn.engine.trainer import DrawOrder, Draws
+from ggn.engine.draws import DrawOrder, Draws
 from ggn.engine.weights import save_weights
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

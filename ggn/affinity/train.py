@@ -53,7 +53,6 @@ def train_affinity(
         dataset=dataset,
         prepare=augment,
         collate=partial(collate, crop_size=params.crop_size),
-        image_ids=lambda batch: batch.image_ids,
         out_dir=out_dir,
         scratch_dir=scratch_dir,
         logger=logger,
@@ -76,15 +75,11 @@ class AffinityTraining(Training):
         if params.compile:
             self.network.compile()  # in place: the weights keep their names
 
-    def training_step(self, batch: AffinityBatch, _: int) -> Tensor:
+    def losses(self, batch: AffinityBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
         target, weight = affinity_targets(batch.labels)
         logits = self.network(normalise(batch.images))
-        loss = affinity_loss(logits, target, weight, self._pos_weight)
-        noted = self.note(loss[None], len(batch.images))
-        self.log("train/loss", noted.sum())
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        return loss
+        return {"affinity": affinity_loss(logits, target, weight, self._pos_weight)}
 
 
 def _with_objects(dataset: dict[str, Any]) -> dict[str, Any]:

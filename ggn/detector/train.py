@@ -15,7 +15,7 @@ from ggn.data.transforms import RandomHorizontalFlip, ResizeToFit, Target, drop_
 from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.engine.backbone import load_backbone
-from ggn.engine.trainer import sample_generator
+from ggn.engine.draws import sample_generator
 from ggn.engine.training import Training, initial_weights, train
 from ggn.engine.weights import WeightsError, load_weights, save_weights
 
@@ -65,7 +65,6 @@ def train_detector(
         dataset=dataset,
         prepare=augment,
         collate=collate,
-        image_ids=lambda batch: batch.image_ids,
         out_dir=out_dir,
         scratch_dir=scratch_dir,
         logger=logger,
@@ -108,17 +107,9 @@ class DetectorTraining(Training):
         except RuntimeError as error:
             raise WeightsError(f"{folder}: its layers are not those of params: {error}") from error
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the sum of the losses of a batch."""
-        losses = self.network.losses(batch, self._generator())
-        parts = torch.stack(list(losses.values()))
-        noted = self.note(parts, len(batch.images))
-        if (self.trainer.global_step + 1) % self.params.log_steps == 0:  # handing over takes time
-            self.log("train/loss", noted.sum())
-            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-            names = [f"train/{name}" for name in losses]
-            self.log_dict(dict(zip(names, noted, strict=True)))
-        return parts.sum()
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch by name."""
+        return self.network.losses(batch, self._generator())
 
     def _generator(self) -> torch.Generator:
         """Return the random numbers of this step on this device: which regions are sampled."""

@@ -4,8 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,52 +15,68 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
+from ggn.engine.batches import TrainingData
+from ggn.engine.fit import fit, make_trainer
+from ggn.engine.losses import LossWatch
 from ggn.engine.optimisation import configure_optimizer, scaled_lr, total_steps
 from ggn.engine.params import TrainingParams
-from ggn.engine.processes import mean_over_processes
-from ggn.engine.trainer import (
-    StopOnNonFiniteLoss,
-    TrainingData,
-    clear_scratch,
-    fit,
-    make_trainer,
-    resume_path,
-)
+from ggn.engine.progress import ShowProgress
+from ggn.engine.resuming import clear_scratch, resume_path
 from ggn.engine.weights import save_weights
 
 _log = logging.getLogger(__name__)
-_LOSS_WINDOW = 100  # steps whose mean loss is reported at the end
 
 
 class Training(L.LightningModule):
-    """A network with its optimiser and its recent losses; subclasses add `training_step`."""
+    """A network with its optimiser and its recent losses; subclasses add `losses`.
+
+    On a GPU the losses are looked at every `log_steps` steps, on a CPU at every step: before
+    anything is learned from one that is not finite.
+    """
 
     network: nn.Module
 
     def __init__(self, params: TrainingParams, images: int, seed: int) -> None:
         super().__init__()
         self.params, self.images, self.seed = params, images, seed
-        self.recent_losses: deque[float] = deque(maxlen=_LOSS_WINDOW)
+        self.watch = LossWatch()
         self.images_seen = 0
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Return the parts of the loss of a batch, scalars by name."""
+        raise NotImplementedError
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and the per-step schedule of the params."""
         return configure_optimizer(self.network, self.params, self.images)
 
-    def note(self, losses: Tensor, images: int) -> Tensor:
-        """Remember one step's loss; return its parts (N,), averaged over the processes."""
-        parts = mean_over_processes(losses.detach())
-        self.recent_losses.append(float(parts.sum()))
-        self.images_seen += images * self.trainer.world_size
-        return parts
+    def training_step(self, batch: Any, _: int) -> Tensor:
+        """Return the sum of the losses of a batch; log it, and its parts, every `log_steps`."""
+        losses = self.losses(batch)
+        parts = torch.stack(list(losses.values()))
+        self.watch.add(self.trainer.global_step, parts.detach(), batch.image_ids)
+        self.images_seen += len(batch.images) * self.trainer.world_size
+        is_logged = (self.trainer.global_step + 1) % self.params.log_steps == 0
+        if is_logged or self.device.type == "cpu":
+            values = self.watch.look()
+        if is_logged:
+            self.log("train/loss", sum(values))
+            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+            names = [f"train/{name}" for name in losses]
+            self.log_dict(dict(zip(names, values, strict=True)) if len(names) > 1 else {})
+        return parts.sum()
+
+    def on_train_end(self) -> None:
+        """Look at the last losses."""
+        self.watch.look()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the window of the reported loss."""
-        checkpoint["losses"] = list(self.recent_losses)
+        checkpoint["losses"] = list(self.watch.recent)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the window of the reported loss."""
-        self.recent_losses.extend(checkpoint["losses"])
+        self.watch.recent.extend(checkpoint["losses"])
 
 
 @contextmanager
@@ -80,7 +95,6 @@ def train(
     dataset: dict[str, Any],
     prepare: Callable[..., Any],
     collate: Callable[[list[Any]], Any],
-    image_ids: Callable[[Any], Sequence[Any]],
     out_dir: str | Path,
     scratch_dir: str | Path,
     logger: Logger | None = None,
@@ -96,8 +110,7 @@ def train(
         kind: what the weights are of, for their card.
         dataset: COCO-style, what the samples were read from.
         prepare: `(sample, generator, params=...)` to an augmented sample.
-        collate: list of samples to a batch.
-        image_ids: of a batch, for the message if its loss is not finite.
+        collate: list of samples to a batch, which has `images` and `image_ids`.
         out_dir: folder of the result.
         scratch_dir: folder of the resume state.
         logger: gets what the module logs.
@@ -126,7 +139,7 @@ def train(
         steps=steps,
         scratch_dir=scratch_dir,
         logger=logger,
-        callbacks=[StopOnNonFiniteLoss(image_ids)],
+        callbacks=[ShowProgress(kind, steps, params.batch_size)],
     )
     resume = resume_path(scratch_dir, identity, main=trainer.is_global_zero)
     if logger is not None and trainer.is_global_zero:
@@ -143,8 +156,9 @@ def train(
     if logger is not None and trainer.is_global_zero:
         logger.log_metrics({"train/images_per_second": rate}, steps)
     objects = {a["image_id"] for a in dataset["annotations"] if not a.get("iscrowd", 0)}
+    recent = module.watch.recent
     metrics = {
-        "loss": sum(module.recent_losses) / len(module.recent_losses),
+        "loss": sum(recent) / len(recent),
         "images": module.images,
         "images_without_objects": len(dataset["images"]) - len(objects),
         "steps": steps,

@@ -4,7 +4,7 @@ import torch
 from ggn.affinity.batches import Sample, augment, collate
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.targets import affinity_targets
-from ggn.engine.trainer import sample_generator
+from ggn.engine.draws import sample_generator
 
 RECIPE = AffinityParams(flip=True, scale_range=[0.5, 2.0], crop_size=32)
 

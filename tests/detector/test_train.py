@@ -19,8 +19,8 @@ from ggn.detector import load_detector, train_detector
 from ggn.detector.params import DetectorParams
 from ggn.detector.train import augment, collate
 from ggn.engine.backbone import ResNetFeatures
+from ggn.engine.draws import sample_generator
 from ggn.engine.optimisation import lr_factor
-from ggn.engine.trainer import sample_generator
 
 
 def changed(params: DetectorParams, **changes: Any) -> DetectorParams:

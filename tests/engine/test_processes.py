@@ -17,13 +17,14 @@ from safetensors.torch import load_file
 
 from ggn.detector import train_detector
 from ggn.detector.params import DetectorParams
+from ggn.engine.fit import processes_and_machines
 from ggn.engine.processes import (
+    first_decides,
     loss_divisor,
     mean_over_processes,
     raise_together,
     require_same,
 )
-from ggn.engine.trainer import processes_and_machines
 
 LIGHTNING = [sys.executable, __file__]
 TORCHRUN = [
@@ -174,6 +175,8 @@ def test_alone_every_function_is_the_identity() -> None:
     with pytest.raises(KeyError, match="mine"):
         raise_together(KeyError("mine"))
     require_same(3, "anything")
+    assert first_decides(True)
+    assert not first_decides(False)
 
 
 def test_a_launcher_says_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +193,20 @@ def test_a_launcher_says_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("WORLD_SIZE", "6")
     assert processes_and_machines(1) == (2, 3)
+
+
+def test_a_machine_with_fewer_gpus_trains_on_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row says two processes, so that every CPU gets its numbers; one GPU has to do, too."""
+    for name in ("SLURM_NTASKS", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert processes_and_machines(1) == (1, 1)
+    assert caplog.text == ""
+    assert processes_and_machines(2) == (1, 1)
+    assert "devices is 2, but this machine has 1 GPU: training on that" in caplog.text
 
 
 if __name__ == "__main__":
