@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -22,7 +23,8 @@ Unseen = Annotated[
     str | None,
     typer.Option(
         help="The unseen categories: a partition (nonvoc, nonperson, …) or names and ids, "
-        "separated by commas. The others are seen. Without it all are evaluated together."
+        "separated by commas (id:3 and name:3 say which). The others are seen. Without it all are "
+        "evaluated together."
     ),
 ]
 Protocol = Annotated[str, typer.Option(help=f"One of {', '.join(get_args(ProtocolName))}.")]
@@ -150,7 +152,7 @@ def _evaluated(
     annotations: Path, predictions: Path, unseen: str | None, protocol: str, iou_type: str | None
 ) -> tuple[EvaluationInputs, dict[str, PartitionResult], str]:
     """What was read, the results by partition, and "masks" or "boxes"."""
-    from ggn.data.splits import resolve_categories
+    from ggn.data.splits import resolve_text
     from ggn.evaluation.evaluator import evaluate_inputs
     from ggn.evaluation.inputs import read_inputs
     from ggn.evaluation.predictions import have_masks
@@ -161,7 +163,9 @@ def _evaluated(
     inputs = read_inputs(annotations, predictions, [overlap])
     partitions: dict[str, list[int]] = {}
     if unseen is not None:
-        chosen = resolve_categories(inputs.categories, _spec(unseen))
+        if not unseen.strip(" ,"):
+            raise ValueError("--unseen must name a partition or categories, got an empty string")
+        chosen = resolve_text(inputs.categories, unseen, inputs.used_categories)
         partitions["unseen"] = list(chosen)
         partitions["seen"] = [c["id"] for c in inputs.categories if c["id"] not in chosen]
     partitions["all"] = [category["id"] for category in inputs.categories]
@@ -183,18 +187,6 @@ def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def _spec(unseen: str) -> str | list[str | int]:
-    """A partition as it is, otherwise the names and ids between the commas."""
-    from ggn.data.splits import PARTITIONS
-
-    if unseen in PARTITIONS:
-        return unseen
-    words = [word.strip() for word in unseen.split(",") if word.strip()]
-    if not words:
-        raise ValueError("--unseen must name a partition or categories, got an empty text")
-    return [int(word) if word.isdecimal() else word for word in words]
-
-
 def _iou_type_of(kind: str) -> IouType:
     return "segm" if kind == "masks" else "bbox"
 
@@ -202,10 +194,15 @@ def _iou_type_of(kind: str) -> IouType:
 def _recall_by_category(
     inputs: EvaluationInputs, results: dict[str, PartitionResult]
 ) -> dict[str, dict[str, tuple[int, float]]]:
-    """Partition -> category name -> number of objects and recall; `all` only if it is alone."""
-    names = {category["id"]: category["name"] for category in inputs.categories}
+    """Partition -> category name -> number of objects and recall; `all` only if it is alone.
+
+    A name that several categories with objects have is followed by the id.
+    """
+    names = {c["id"]: c["name"] for c in inputs.categories if c["id"] in inputs.used_categories}
+    count = Counter(names.values())
+    labels = {i: name if count[name] == 1 else f"{name} (id {i})" for i, name in names.items()}
     return {
-        partition: {names[i]: v for i, v in result.objects.category_recall(BUDGET).items()}
+        partition: {labels[i]: v for i, v in result.objects.category_recall(BUDGET).items()}
         for partition, result in results.items()
         if partition != "all" or len(results) == 1
     }

@@ -12,7 +12,7 @@ from rich.progress import track
 from ggn.cli.app import Device, Out, app, err, out
 from ggn.core.coco import write_json
 from ggn.core.instances import Instances
-from ggn.data.images import read_image
+from ggn.data.images import read_photograph
 
 Images = Annotated[list[Path], typer.Argument(help="Photographs, PNG or JPEG.")]
 Top = Annotated[int, typer.Option(min=1, help="How many instances the picture shows.")]
@@ -37,7 +37,7 @@ def predict(
     with fetched_weights(weights) if is_registered(weights) else nullcontext(weights) as folder:
         detector = load_detector(folder, device=device)
     for path in track(images, "predict", console=err):
-        image = read_image(path)
+        image = read_photograph(path)
         instances = detector.predict(image)
         _write_masks(out_dir / f"{path.stem}.json", path, instances)
         write_picture(out_dir / f"{path.stem}.png", overlay(image, instances[:top]))
@@ -68,7 +68,7 @@ def group(
     params = GroupingParams()
     network = load_affinity(affinity_weights, device=device)
     for path in track(images, "group", console=err):
-        image = read_image(path)
+        image = read_photograph(path)
         affinity = network.predict(image)
         segments = group_pixels(affinity, params)
         pictures = {

@@ -64,6 +64,6 @@ def _image_faults(
 def _reason(image: Mapping[str, Any], folder: Path) -> str | None:
     try:
         verify_image(folder / image["file_name"], (image["height"], image["width"]))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return str(error)
     return None

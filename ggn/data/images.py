@@ -2,16 +2,24 @@
 
 import os
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS_VARIABLE: Final = "GGN_MAX_PIXELS"
+"""The environment variable that raises the bound on the pixels of an image."""
+DEFAULT_MAX_PIXELS: Final = 178_956_970
+"""Pillow's own bound: larger images may be small files made to fill the memory."""
 
 _EXIF_ORIENTATION: Final = 0x0112
+_HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 # What Pillow's decoders raise on damaged files, as found by flipping and cutting bytes.
 _DECODER_ERRORS: Final = (
     OSError,
@@ -22,29 +30,59 @@ _DECODER_ERRORS: Final = (
     TypeError,
     struct.error,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
 )
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a look at an image file has shown that may surprise whoever annotated it."""
+
+    orientation: int
+    """EXIF's: 1 if viewers show the pixels as they are stored, 2 to 8 if they turn or mirror."""
+    brightest: int | None
+    """The largest value of a 16-bit image; None for other images."""
+
+
+def read_image(
+    path: str | os.PathLike[str], *, turned: bool = False, bits: int = 16
+) -> NDArray[np.uint8]:
     """Return an image as uint8 (H, W, 3) RGB.
 
-    Pixels keep their stored orientation (an EXIF rotation is not applied), because masks refer to
-    it. Grey, palette and CMYK are converted, transparency is dropped, 16-bit grey is divided by
-    256. Of several frames the first counts.
+    Grey, palette and CMYK are converted, transparency is dropped. Of several frames the first
+    counts.
+
+    Args:
+        path: of the file.
+        turned: apply the EXIF orientation, as viewers do. False keeps the stored orientation, which
+            masks refer to. (Pillow turns TIFF files in either case.)
+        bits: how many bits of 16-bit grey are in use: values are divided by 2^(bits - 8), and those
+            beyond become white.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not an image, is damaged or cut off, or has 32-bit pixels.
+        IsADirectoryError: if it is a folder.
+        ValueError: if it is not an image, is damaged or cut off, has 32-bit pixels, or more pixels
+            than `max_pixels()`.
     """
-    with _opened(Path(path)) as image:
+    with _opened(Path(path)) as opened:
+        image = ImageOps.exif_transpose(opened) if turned else opened
         if image.mode.startswith("I;16"):
-            grey = (np.asarray(image) >> 8).astype(np.uint8)
+            grey = np.minimum(np.asarray(image) >> (bits - 8), 255).astype(np.uint8)
             return np.repeat(grey[:, :, None], 3, axis=2)
         if image.mode in ("I", "F"):
             raise ValueError("has 32-bit pixels; store 8 or 16 bits")
         if image.mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")
         return np.array(image.convert("RGB"))
+
+
+def read_photograph(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Return an image as viewers show it, uint8 (H, W, 3) RGB: turned as its EXIF tag asks.
+
+    For images that no stored masks refer to; otherwise as `read_image`.
+    """
+    return read_image(path, turned=True)
 
 
 def shrink(image: NDArray[np.uint8], longest_side: int | None) -> NDArray[np.uint8]:
@@ -71,13 +109,13 @@ def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
         return image.height, image.width
 
 
-def verify_image(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> None:
+def verify_image(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> ImageFacts:
     """Decode an image as coarsely as its format allows, and compare its size.
 
     All its data is read, so that a cut-off file is found, at a fraction of the cost of reading it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError, IsADirectoryError: as `read_image`.
         ValueError: if it cannot be read by `read_image` or is not of the (height, width) given.
     """
     with _opened(Path(path)) as image:
@@ -85,22 +123,60 @@ def verify_image(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> None
             raise ValueError(_wrong_size(image, size_hw))
         if image.mode in ("I", "F"):
             raise ValueError("has 32-bit pixels; store 8 or 16 bits")
+        orientation = _orientation(image)  # Pillow turns a TIFF and forgets its tag while it loads
+        deep = image.mode.startswith("I;16")
         image.draft("L", (image.width // 8, image.height // 8))
         image.load()
+        return ImageFacts(orientation, int(np.asarray(image).max()) if deep else None)
+
+
+def max_pixels() -> int:
+    """Return how many pixels an image may have: `DEFAULT_MAX_PIXELS` or GGN_MAX_PIXELS.
+
+    Raises:
+        ValueError: if the variable holds anything but an integer >= 1.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE, str(DEFAULT_MAX_PIXELS))
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{MAX_PIXELS_VARIABLE} must be an integer >= 1, got {text!r}")
+    return int(text)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image; whatever goes wrong with its content becomes a ValueError with its path."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder, not an image")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    bound = max_pixels()
+    Image.MAX_IMAGE_PIXELS = bound
     try:
         with Image.open(path) as image:
+            if image.width * image.height > bound:
+                raise Image.DecompressionBombError
             yield image
     except _DECODER_ERRORS as error:
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "is not an image" if unknown else str(error)
-        raise ValueError(f"{path}: {reason}") from error
+        raise ValueError(f"{path}: {_reason(path, error, bound)}") from error
+
+
+def _reason(path: Path, error: Exception, bound: int) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return (
+            f"has more than {bound} pixels, which may be a file made to fill the memory; "
+            f"if you trust it, set {MAX_PIXELS_VARIABLE} in the environment to the number you allow"
+        )
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error)
+    if _is_heic(path):
+        return "is in HEIC format, which is not supported; convert it to JPEG or PNG"
+    return "is not an image"
+
+
+def _is_heic(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in _HEIC_BRANDS
 
 
 def _wrong_size(image: Image.Image, size_hw: tuple[int, int]) -> str:
@@ -109,10 +185,16 @@ def _wrong_size(image: Image.Image, size_hw: tuple[int, int]) -> str:
         f"is {image.width} wide and {image.height} high, "
         f"but its record says {width} wide and {height} high"
     )
-    if (image.width, image.height) == (height, width) and _is_rotated(image):
+    if (image.width, image.height) == (height, width) and _orientation(image) in range(5, 9):
         sentence += "; its EXIF tag asks to rotate it: store it rotated, without the tag"
     return sentence
 
 
-def _is_rotated(image: Image.Image) -> bool:
-    return image.getexif().get(_EXIF_ORIENTATION, 1) in range(5, 9)
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; what is none of them counts as 1, as in viewers."""
+    value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+# Pillow warns above its bound and refuses at twice that many pixels; ours is refused at once.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ggn.core.coco import CocoError, drop_faulty, read_coco, read_json, write_json
+from ggn.data.categories import name_key, used_categories
 from ggn.data.check import image_faults
 from ggn.data.params import DataParams
 from ggn.data.shapes import make_shapes
@@ -110,7 +112,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     train_images, val_images = root / params.train_images, val_root / params.val_images
     train, train_dropped = read_part(train_path, train_images, params, params.max_train_images)
     val, val_dropped = read_part(val_path, val_images, params, params.max_val_images)
-    seen, unseen = _seen_and_unseen(train["categories"], val["categories"], params)
+    seen, unseen = _seen_and_unseen(train, val, params)
     annotated, hidden = split_annotations(train, seen)
     split = PreparedSplit(
         seen=seen,
@@ -175,15 +177,37 @@ def _first_images(dataset: dict[str, Any], limit: int | None) -> dict[str, Any]:
 
 
 def _seen_and_unseen(
-    train: list[dict[str, Any]], val: list[dict[str, Any]], params: DataParams
+    train: dict[str, Any], val: dict[str, Any], params: DataParams
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Resolve both groups, seen among the training categories and unseen among those of val."""
-    seen = resolve_categories(train, params.seen)
-    seen_names = {category["name"] for category in train if category["id"] in seen}
+    """Resolve both groups, seen among the training categories and unseen among those of val.
+
+    The two files may number categories otherwise, so that names tell which are the same.
+    """
+    seen = resolve_categories(
+        train["categories"], params.seen, used_categories(train["annotations"])
+    )
+    same_as_seen = _same_categories(train["categories"], set(seen), val["categories"])
     if params.unseen == "others":
-        return seen, tuple(c["id"] for c in val if c["name"] not in seen_names)
-    unseen = resolve_categories(val, params.unseen)
-    both = [c["name"] for c in val if c["id"] in unseen and c["name"] in seen_names]
+        return seen, tuple(c["id"] for c in val["categories"] if c["id"] not in same_as_seen)
+    unseen = resolve_categories(
+        val["categories"], params.unseen, used_categories(val["annotations"])
+    )
+    both = [c["name"] for c in val["categories"] if c["id"] in same_as_seen.intersection(unseen)]
     if both:
         raise ValueError(f"seen and unseen must not overlap, both have {', '.join(both)}")
     return seen, unseen
+
+
+def _same_categories(
+    train: list[dict[str, Any]], seen: set[int], val: list[dict[str, Any]]
+) -> set[int]:
+    """Ids of the val categories of the same name as a seen one, spelt alike if not exactly."""
+    exact, alike = defaultdict(set), defaultdict(set)
+    for category in train:
+        exact[category["name"]].add(category["id"])
+        alike[name_key(category["name"])].add(category["id"])
+
+    def is_seen(name: str) -> bool:
+        return bool(seen & (exact.get(name) or alike.get(name_key(name), set())))
+
+    return {category["id"] for category in val if is_seen(category["name"])}

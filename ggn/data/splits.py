@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+from ggn.data.categories import CategoryWords
 from ggn.data.synsets import COCO_SYNSETS, STAND_INS
 
 _PERSON: Final = frozenset({"person"})
@@ -58,23 +59,61 @@ is the 80 classes of COCO in LVIS, whose names differ, by synset."""
 
 
 def resolve_categories(
-    categories: Sequence[Mapping[str, Any]], spec: str | Collection[str | int]
+    categories: Sequence[Mapping[str, Any]],
+    spec: str | Collection[str | int],
+    used: Collection[int] | None = None,
 ) -> tuple[int, ...]:
     """Return the ids of the categories that `spec` means, in the order of the dataset.
 
+    This is for what a person types: an integer is a word like any other, and refused where it is
+    also the name of another category.
+
     Args:
         categories: the category records of a COCO-style dataset, of any names and ids.
-        spec: a key of `PARTITIONS`, or a collection of exact category names and ids.
+        spec: a key of `PARTITIONS`, or a collection of the words of `CategoryWords`.
+        used: ids of the categories that annotations use; None: all of them.
 
     Raises:
         ValueError: if the dataset lacks a category that is named, so that a misspelt or foreign
-            name never leaves a category on the wrong side.
+            name never leaves a category on the wrong side; or if a word may mean several.
     """
     if isinstance(spec, str):
         chosen = _resolve_partition(categories, spec)
     else:
-        chosen = _resolve_list({c["name"]: c["id"] for c in categories}, spec)
+        words = CategoryWords(categories, used)
+        chosen = {words.resolve(_word(entry)) for entry in spec}
     return tuple(category["id"] for category in categories if category["id"] in chosen)
+
+
+def resolve_text(
+    categories: Sequence[Mapping[str, Any]], text: str, used: Collection[int] | None = None
+) -> tuple[int, ...]:
+    """Return the ids that a text of the command line means: a partition, or words and commas.
+
+    `partition:all` is the partition and `name:all` the category where a dataset has both.
+
+    Raises:
+        ValueError: as `resolve_categories`, or if the text may mean a partition and a category.
+    """
+    name = text.strip().removeprefix("partition:")
+    if name not in PARTITIONS:
+        words = CategoryWords(categories, used)
+        return resolve_categories(categories, words.split(text), used)
+    partition = resolve_categories(categories, name)
+    if name == text.strip() and any(category["name"] == name for category in categories):
+        category = resolve_categories(categories, [f"name:{name}"], used)
+        if category != partition:
+            raise ValueError(
+                f"{name!r} may mean the partition (say partition:{name}) "
+                f"or the category {category[0]} (say name:{name})"
+            )
+    return partition
+
+
+def _word(entry: Any) -> str:
+    if isinstance(entry, bool) or not isinstance(entry, str | int):
+        raise ValueError(f"a category must be a name or an id, got {entry!r}")
+    return str(entry)
 
 
 def _resolve_partition(categories: Sequence[Mapping[str, Any]], name: str) -> set[int]:
@@ -100,20 +139,6 @@ def _resolve_partition(categories: Sequence[Mapping[str, Any]], name: str) -> se
             "list the names or ids instead"
         )
     return {category["id"] for category in categories if (category[key] in names) == inside}
-
-
-def _resolve_list(id_of_name: Mapping[str, int], spec: Collection[str | int]) -> set[int]:
-    ids = set(id_of_name.values())
-    chosen: set[int] = set()
-    for entry in spec:
-        if isinstance(entry, bool) or not isinstance(entry, str | int):
-            raise ValueError(f"a category must be a name or an id, got {entry!r}")
-        found = id_of_name.get(entry) if isinstance(entry, str) else entry
-        if found is None or found not in ids:
-            known = ", ".join(f"{name} ({id_})" for name, id_ in id_of_name.items())
-            raise ValueError(f"no category is named or numbered {entry!r}; there are {known}")
-        chosen.add(found)
-    return chosen
 
 
 def split_annotations(

@@ -45,8 +45,9 @@ def evaluate(
         annotations: COCO file or its contents, with the objects of *all* categories.
         predictions: COCO results file or its contents; their categories matter
             under "federated" only.
-        unseen: the evaluated categories, by name or id, or a named partition such as "nonvoc"; all
-            others are the seen ones. None evaluates all.
+        unseen: the evaluated categories: ids as integers, names (or any word of
+            `ggn.data.categories`) as strings, or a named partition such as "nonvoc"; all others are
+            the seen ones. None evaluates all.
         protocol: "budget", "per_class", "plain" or "federated", see `ggn.evaluation.protocols`.
         iou_type: overlap of boxes ("bbox") or of masks ("segm").
 
@@ -173,8 +174,15 @@ def _check_choice(key: str, value: str, allowed: Sequence[str]) -> None:
 def _category_ids(inputs: EvaluationInputs, spec: CategorySpec) -> NDArray[np.int64]:
     if spec is None:
         return np.array([category["id"] for category in inputs.categories], np.int64)
-    chosen = spec if isinstance(spec, str) else list(spec)
-    return np.array(resolve_categories(inputs.categories, chosen), np.int64)
+    chosen = spec if isinstance(spec, str) else [_word(entry) for entry in spec]
+    ids = resolve_categories(inputs.categories, chosen, inputs.used_categories)
+    return np.array(ids, np.int64)
+
+
+def _word(entry: Any) -> Any:
+    """An id as the word that nothing but this id is."""
+    is_id = isinstance(entry, int | np.integer) and not isinstance(entry, bool)
+    return f"id:{entry}" if is_id else entry
 
 
 @dataclass

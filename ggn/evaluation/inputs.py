@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,6 +66,11 @@ class EvaluationInputs:
     def image_ids(self) -> Sequence[int]:
         """Of all images, ascending."""
         return sorted(self.images.ids)
+
+    @cached_property
+    def used_categories(self) -> frozenset[int]:
+        """Ids of the categories that some object has."""
+        return frozenset(o["category_id"] for objects in self.objects.values() for o in objects)
 
     def arrays(self, iou_type: IouType, max_detections: int) -> Iterator[Callable[[], ImageArrays]]:
         """What reads and compares each image, also those without objects or detections.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,25 @@ def records(
 
 
 def pseudo_category(dataset: Mapping[str, Any]) -> Record:
-    """Return a category of its own for pseudo masks, with an id that the dataset does not use.
+    """Return a category of its own for pseudo masks, with id and name that the dataset has not.
 
     So no partition of the annotated categories can ever drop them.
     """
-    used = [category["id"] for category in dataset["categories"]]
-    return {"id": max(used, default=0) + 1, "name": PSEUDO_CATEGORY}
+    names = {category["name"] for category in dataset["categories"]}
+    name = next(n for n in _numbered(PSEUDO_CATEGORY) if n not in names)
+    return {"id": next(_free_ids(dataset["categories"])), "name": name}
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name} {number}" for number in count(2))
+
+
+def _free_ids(records: Sequence[Mapping[str, Any]]) -> Iterator[int]:
+    """Ids after those of the records; where the largest id is in use, the gaps from 1 on."""
+    used = {record["id"] for record in records}
+    yield from range(max(used, default=0) + 1, 2**63)
+    yield from (id_ for id_ in count(1) if id_ not in used)
 
 
 def merge(
@@ -58,15 +72,19 @@ def merge(
     """
     sizes = {image["id"]: [image["height"], image["width"]] for image in dataset["images"]}
     annotations = [{**record, "source": "annotation"} for record in dataset["annotations"]]
-    next_id = max((record["id"] for record in annotations), default=0) + 1
+    free_ids = _free_ids(annotations)
     for record in (record for image in pseudo for record in image):
         image_id, size = record["image_id"], list(record["segmentation"]["size"])
         if size != sizes.get(image_id):
             wanted = sizes.get(image_id, "no such image")
             raise ValueError(f"pseudo mask of image {image_id}: size {size}, dataset: {wanted}")
-        fresh = {"id": next_id, "category_id": category["id"], "iscrowd": 0, "source": "pseudo"}
+        fresh = {
+            "id": next(free_ids),
+            "category_id": category["id"],
+            "iscrowd": 0,
+            "source": "pseudo",
+        }
         annotations.append({**record, **fresh})
-        next_id += 1
     categories = [*dataset["categories"], category]
     return {**dataset, "categories": categories, "annotations": annotations}
 

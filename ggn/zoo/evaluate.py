@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ggn.data.categories import used_categories
 from ggn.data.images import read_image
 from ggn.data.params import DataParams
 from ggn.data.prepare import file_hash, read_part, set_facts
@@ -53,12 +54,13 @@ def read_validation(params: DataParams) -> Validation:
 
 
 def _partitions(truth: dict[str, Any], params: DataParams) -> Partitions:
-    categories = truth["categories"]
+    categories, used = truth["categories"], used_categories(truth["annotations"])
     ids = tuple(category["id"] for category in categories)
     if params.unseen != "others":
-        unseen = resolve_categories(categories, params.unseen)
+        unseen = resolve_categories(categories, params.unseen, used)
     elif params.val_root is None:
-        unseen = tuple(sorted(set(ids) - set(resolve_categories(categories, params.seen))))
+        seen = resolve_categories(categories, params.seen, used)
+        unseen = tuple(sorted(set(ids) - set(seen)))
     else:  # seen are categories of another dataset
         return {"all": None}
     return {"seen": tuple(i for i in ids if i not in unseen), "unseen": unseen, "all": None}

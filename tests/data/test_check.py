@@ -56,7 +56,7 @@ def into_folder(path: Path) -> None:
 B = f"{ANNOTATIONS}: images[1] (id 8): train2017/b.jpg: "
 IMAGES = [
     (lambda path: path.unlink(), "no such file"),
-    (into_folder, "no such file"),
+    (into_folder, "is a folder, not an image"),
     (lambda path: path.write_bytes(b""), "is not an image"),
     (lambda path: path.write_text("<html>404</html>"), "is not an image"),
     (lambda path: path.write_bytes(path.read_bytes()[:400]), "Truncated File Read"),

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ggn.data.images import image_size_hw, read_image, shrink, verify_image
+from ggn.data.files import find_image
+from ggn.data.images import (
+    ImageFacts,
+    image_size_hw,
+    read_image,
+    read_photograph,
+    shrink,
+    verify_image,
+)
 
 RED, DARK, WHITE = [200, 40, 40], [16, 16, 16], [255, 255, 255]
 PIXELS = np.array([[RED, RED, DARK], [WHITE, DARK, RED]], dtype=np.uint8)
@@ -75,6 +83,95 @@ def test_an_exif_rotation_is_not_applied_because_masks_refer_to_stored_pixels(
         verify_image(path, (7, 4))
 
 
+EXIF = 0x0112
+# By orientation: where the corner pixel at the top left of the stored 2 x 3 image is shown, (y, x).
+CORNER = {1: (0, 0), 2: (0, 2), 3: (1, 2), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (2, 1), 8: (2, 0)}
+
+
+@pytest.mark.parametrize(("orientation", "corner"), CORNER.items())
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_a_photograph_is_turned_as_viewers_show_it(
+    tmp_path: Path, orientation: int, corner: tuple[int, int], suffix: str
+) -> None:
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[0, 0] = 255
+    exif = Image.Exif()
+    exif[EXIF] = orientation
+    path = saved(tmp_path / f"a.{suffix}", pixels, exif=exif, lossless=True)
+    shown = read_photograph(path)
+    assert shown.shape[:2] == ((3, 2) if orientation > 4 else (2, 3))
+    assert np.argwhere(shown.min(axis=2)).tolist() == [list(corner)]
+    assert verify_image(path, (2, 3)).orientation == orientation
+
+
+def test_an_orientation_that_is_none_of_the_eight_is_ignored(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[EXIF] = 9
+    path = saved(tmp_path / "a.png", PIXELS, exif=exif)
+    assert read_photograph(path).tolist() == PIXELS.tolist()
+    assert verify_image(path, (2, 3)) == ImageFacts(orientation=1, brightest=None)
+
+
+def test_the_brightest_value_of_16_bits_is_told(tmp_path: Path) -> None:
+    grey = np.array([[0, 255, 256], [1000, 5, 9]], dtype=np.uint16)
+    path = saved(tmp_path / "a.png", grey)
+    assert verify_image(path, (2, 3)).brightest == 1000
+    assert read_image(path)[:, :, 0].tolist() == [[0, 0, 1], [3, 0, 0]]
+    # with 10 bits in use, values are divided by 4; beyond 1023 all is white
+    assert read_image(path, bits=10)[:, :, 0].tolist() == [[0, 63, 64], [250, 1, 2]]
+    assert read_image(path, bits=9)[:, :, 0].tolist() == [[0, 127, 128], [255, 2, 4]]
+
+
+def test_heic_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(ValueError, match="is in HEIC format, which is not supported; convert it"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("read", [read_image, image_size_hw, lambda p: verify_image(p, (30, 40))])
+def test_a_large_image_is_read_on_request_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
+    path = saved(tmp_path / "a.png", np.zeros((30, 40, 3), np.uint8))
+    for bound in (1199, 1000, 100):
+        monkeypatch.setenv("GGN_MAX_PIXELS", str(bound))
+        with pytest.raises(ValueError, match=f"has more than {bound} pixels, .* set GGN_MAX"):
+            read(path)
+    monkeypatch.setenv("GGN_MAX_PIXELS", "1200")
+    read(path)
+    monkeypatch.setenv("GGN_MAX_PIXELS", "many")
+    with pytest.raises(ValueError, match="GGN_MAX_PIXELS must be an integer >= 1, got 'many'"):
+        read(path)
+
+
+COMPOSED, DECOMPOSED = "k\u00fcche", "ku\u0308che"
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        ("a.png", "a.png"),
+        (f"{DECOMPOSED}.png", f"{COMPOSED}.png"),
+        (f"{COMPOSED}.png", f"{DECOMPOSED}.png"),
+        (f"{DECOMPOSED}/{COMPOSED}.png", f"{COMPOSED}/{DECOMPOSED}.png"),
+        ("images/b.png", "images\\b.png"),
+        (f"images/{DECOMPOSED}/b.png", f"images\\{COMPOSED}\\b.png"),
+        ("images\\b.png", "images\\b.png"),
+    ],
+)
+def test_an_image_is_found_under_another_spelling(tmp_path: Path, there: str, named: str) -> None:
+    (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / there).touch()
+    assert find_image(tmp_path, named) == there
+
+
+def test_an_image_that_is_not_there_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "A.png").touch()
+    for name in ("a.png", f"{COMPOSED}.png", "x\\A.png", "A.png/b"):
+        assert find_image(tmp_path, name) == name
+
+
 @pytest.fixture
 def jpeg(tmp_path: Path) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
@@ -125,7 +222,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path, read: Any) -> None:
     path = tmp_path / "a.jpg"
     with pytest.raises(FileNotFoundError, match=f"{path}: no such file"):
         read(path)
-    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no such file"):
+    with pytest.raises(IsADirectoryError, match=f"{tmp_path}: is a folder, not an image"):
         read(tmp_path)
     for content in (b"", b"<html>404 not found</html>"):
         path.write_bytes(content)

@@ -1,0 +1,39 @@
+"""Finding the image that a record names, where the disk spells its name otherwise."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+
+def find_image(folder: str | os.PathLike[str], file_name: str) -> str:
+    """Return the name, relative to `folder`, under which an image is there.
+
+    That is `file_name`, or else a name that differs from it in its Unicode normal form alone (a Mac
+    writes them decomposed) or in backslashes for `/` (Windows). If there is none, `file_name`.
+    """
+    folder = Path(folder)
+    if (folder / file_name).is_file():
+        return file_name
+    for name in dict.fromkeys((file_name, file_name.replace("\\", "/"))):
+        found = _respelt(folder, name)
+        if found is not None:
+            return found
+    return file_name
+
+
+def _respelt(folder: Path, file_name: str) -> str | None:
+    """The name with each part as the disk spells it; None if a part is missing or ambiguous."""
+    found = Path()
+    for part in Path(file_name).parts:
+        if (folder / found / part).exists():
+            found /= part
+            continue
+        if not (folder / found).is_dir() or part.isascii():
+            return None
+        wanted = unicodedata.normalize("NFC", part)
+        names = [path.name for path in (folder / found).iterdir()]
+        alike = [name for name in names if unicodedata.normalize("NFC", name) == wanted]
+        if len(alike) != 1:
+            return None
+        found /= alike[0]
+    return found.as_posix() if (folder / found).is_file() else None
