@@ -21,6 +21,7 @@ from PIL import Image
 
 from ggn.core.instances import Instances
 from ggn.detector import load_detector
+from ggn.engine.weights import WEIGHTS_FILES
 from ggn.tracking import registry
 from ggn.tracking.registry import fetched_weights, register
 from ggn.tracking.store import TrackingError
@@ -108,7 +109,7 @@ def test_the_same_weights_are_registered_once(in_store: Path, weights: Path) -> 
 
 def test_weights_from_the_registry_are_those_that_went_in(in_store: Path, weights: Path) -> None:
     with fetched_weights("models:/tiny@ggn") as folder:
-        assert {path.name for path in folder.iterdir()} == set(registry.WEIGHTS_FILES)
+        assert {path.name for path in folder.iterdir()} == set(WEIGHTS_FILES)
         for path in folder.iterdir():
             assert path.read_bytes() == (weights / "detector" / path.name).read_bytes()
     assert not folder.exists()
