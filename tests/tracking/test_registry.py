@@ -46,7 +46,8 @@ def test_a_model_names_all_packages_that_its_code_imports() -> None:
     foreign = tops - set(sys.stdlib_module_names) - {"ggn"}
     distributions = packages_distributions()
     needed = {distributions[top][0].lower() for top in foreign - {"mlflow"}} | {"mlflow"}
-    assert needed - {"pandas", "pyarrow"} == set(registry.REQUIREMENTS)  # these come with mlflow
+    optional = {"pandas", "pyarrow", "supervision"}  # with mlflow, or for `to_supervision`
+    assert needed - optional == set(registry.REQUIREMENTS)
     ours = {
         node.module.split(".")[1]
         for file in files
