@@ -1,1 +1,8 @@
-"""Open-world instance segmentation: pseudo ground truth from a learned pairwise affinity."""
+"""Open-world instance segmentation: pseudo ground truth from a learned pairwise affinity.
+
+The names are imported when they are first used: `import ggn` loads neither torch nor NumPy.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -174,7 +174,7 @@ def test_stage_tracks_exactly_the_params_it_reads(stage: str) -> None:
 
 def test_packages_above_every_stage_import_nothing() -> None:
     """No stage depends on these two files, so nothing in them may decide a result."""
-    allowed = {"ggn/__init__.py": set(), "pipelines/__init__.py": {"os"}}  # os: how threads wait
+    allowed = {"ggn/__init__.py": {"lazy_loader"}, "pipelines/__init__.py": {"os"}}  # os: threads
     for name, names in allowed.items():
         imported = imported_names(ROOT / name)
         assert imported <= names, f"{name}: imports {imported - names}; no stage tracks it"
@@ -282,6 +282,29 @@ def test_light_packages_and_all_params_import_without_torch() -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
+
+
+LAZY = [name for name in ["", *PACKAGES] if (ROOT / "ggn" / name / "__init__.pyi").exists()]
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_package_exports_in_one_way(package: str) -> None:
+    """Its stub says what, for type checkers and for lazy_loader; other packages export nothing."""
+    module = importlib.import_module(f"ggn.{package}".rstrip("."))
+    stub = ast.parse((ROOT / "ggn" / package / "__init__.pyi").read_text("utf-8"))
+    named = [alias for node in stub.body for alias in node.names]  # type: ignore[attr-defined]
+    assert all(alias.name == alias.asname for alias in named), "from .module import Name as Name"
+    assert sorted(alias.name for alias in named) == sorted(module.__all__) == sorted(dir(module))
+    for name in module.__all__:
+        assert getattr(module, name).__doc__
+
+
+def test_no_package_exports_in_another_way() -> None:
+    for package in sorted({*PACKAGES} - {*LAZY, "cli"}):  # importing cli registers its commands
+        assert not imported_names(ROOT / "ggn" / package / "__init__.py"), package
+    for package in LAZY:
+        names = imported_names(ROOT / "ggn" / package / "__init__.py")
+        assert names == {"lazy_loader"}, package
 
 
 WITHOUT_LIGHTNING = """

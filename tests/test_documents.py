@@ -84,7 +84,8 @@ def test_readme_tree_is_the_tree() -> None:
     exists = children(files) | {path for path in listed if (ROOT / path).exists()} | made
     assert not listed - exists, f"README.md lists what is not there: {sorted(listed - exists)}"
     visible = {name for name in children(files) if not name.startswith(".")}
-    packages = children(files, "ggn/") - {"ggn/__init__.py"}
+    packages = children(files, "ggn/") - {f"ggn/{n}" for n in ("__init__.py", "__init__.pyi")}
+    packages -= {"ggn/py.typed"}
     missing = (visible | packages) - listed
     assert not missing, f"README.md's tree lacks {sorted(missing)}"
 

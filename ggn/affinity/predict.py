@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
 from ggn.engine.backbone import normalise
 from ggn.engine.inference import image_tensor, inference
 from ggn.engine.precision import half_dtype
-from ggn.engine.weights import load_weights
+from ggn.engine.weights import WeightsError, load_weights
 
 
 class AffinityPredictor:
@@ -46,6 +47,11 @@ def load_affinity(
     Raises ggn.engine.weights.WeightsError, naming the file, if that is not what the folder holds.
     """
     state, card = load_weights(path, kind="affinity")
-    network = AffinityNet(AffinityParams.model_validate(card["params"]))
-    network.load_state_dict(state)
+    try:
+        network = AffinityNet(AffinityParams.model_validate(card.get("params")))
+        network.load_state_dict(state)
+    except (ValidationError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path}: card and weights do not describe an affinity network: {error}"
+        ) from error
     return AffinityPredictor(network, device, precision)

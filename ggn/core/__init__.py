@@ -1,5 +1,5 @@
 """What a mask, a set of instances and a COCO record is; numpy and pycocotools only."""
 
-from ggn.core.instances import Instances
+import lazy_loader
 
-__all__ = ["Instances"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

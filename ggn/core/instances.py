@@ -1,19 +1,62 @@
 """The one currency between stages: the object instances found in an image."""
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ggn.core import masks as rle_masks
 from ggn.core.masks import RLE
+from ggn.core.polygons import polygons
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from supervision import Detections
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Instance:
+    """One instance of an image."""
+
+    mask: RLE
+    """Run-length coded mask of the image's size."""
+    score: float
+    """Higher is better."""
+    box_xyxy: tuple[float, float, float, float]
+    """Tight box in pixel edges."""
+
+    @property
+    def image_size_hw(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        height, width = self.mask["size"]
+        return height, width
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(rle_masks.areas([self.mask])[0])
+
+    def bitmap(self) -> NDArray[np.uint8]:
+        """Return the mask as a 0/1 bitmap (H, W)."""
+        bitmap: NDArray[np.uint8] = rle_masks.decode([self.mask], self.image_size_hw)[0]
+        return bitmap
+
+    def polygons(self) -> list[NDArray[np.int64]]:
+        """Return the mask as polygons; see `ggn.core.polygons.polygons`."""
+        return polygons(self.bitmap())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Instances:
-    """Masks and scores of the instances of one image; indexing acts on all fields.
+    """Masks and scores of the instances of one image.
+
+    `instances[3]` and iteration give an `Instance`; a slice, an array of indices or a bool array
+    give the `Instances` that it chooses.
 
     Raises:
         ValueError: if the masks are not of the image's size, or the scores are not finite or not
@@ -44,17 +87,38 @@ class Instances:
     def __len__(self) -> int:
         return len(self.masks)
 
-    def __getitem__(self, key: slice | ArrayLike) -> Self:
-        """Return the instances chosen by a slice, an array of indices or a bool array (N,)."""
-        chosen = np.arange(len(self))[key if isinstance(key, slice) else np.asarray(key)]
-        if chosen.ndim != 1:
-            raise TypeError(f"index with a slice or a 1-d array, got {key!r}")
+    def __repr__(self) -> str:
+        height, width = self.image_size_hw
+        masks = f"{len(self)} mask{'' if len(self) == 1 else 's'} of {height}×{width}"
+        if not len(self):
+            return f"Instances({masks})"
+        low, high = f"{self.scores.min():.2f}", f"{self.scores.max():.2f}"
+        return f"Instances({masks}, {f'scores {low}–{high}' if len(self) > 1 else f'score {low}'})"
+
+    def __iter__(self) -> Iterator[Instance]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> Instance: ...
+
+    @overload
+    def __getitem__(self, key: slice | Sequence[int] | NDArray[Any]) -> Self: ...
+
+    def __getitem__(
+        self, key: int | np.integer[Any] | slice | Sequence[int] | NDArray[Any]
+    ) -> Instance | Self:
+        if isinstance(key, int | np.integer) and not isinstance(key, bool):
+            x1, y1, x2, y2 = self.boxes_xyxy[key].tolist()
+            return Instance(self.masks[key], float(self.scores[key]), (x1, y1, x2, y2))
+        chosen = np.arange(len(self))[_selection(key)]
         return type(self)([self.masks[i] for i in chosen], self.scores[chosen], self.image_size_hw)
 
-    @property
+    @cached_property
     def boxes_xyxy(self) -> NDArray[np.float32]:
-        """Tight boxes (N, 4) in pixel edges."""
-        return rle_masks.boxes_xyxy(self.masks)
+        """Tight boxes (N, 4) in pixel edges, read-only."""
+        boxes = rle_masks.boxes_xyxy(self.masks)
+        boxes.flags.writeable = False
+        return boxes
 
     @property
     def areas(self) -> NDArray[np.float64]:
@@ -64,6 +128,10 @@ class Instances:
     def bitmaps(self) -> NDArray[np.uint8]:
         """Return the masks as 0/1 bitmaps (N, H, W)."""
         return rle_masks.decode(self.masks, self.image_size_hw)
+
+    def polygons(self) -> list[list[NDArray[np.int64]]]:
+        """Return the polygons of each mask; see `ggn.core.polygons.polygons`."""
+        return [instance.polygons() for instance in self]
 
     @classmethod
     def empty(cls, size_hw: tuple[int, int]) -> Self:
@@ -79,7 +147,7 @@ class Instances:
 
     def to_coco_results(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
         """Return COCO result records: `bbox` is [x, y, width, height], `area` counts pixels."""
-        boxes = self.boxes_xyxy
+        boxes = self.boxes_xyxy.copy()
         boxes[:, 2:] -= boxes[:, :2]
         return [
             {
@@ -112,3 +180,69 @@ class Instances:
                 raise ValueError(f"record {index}: {error}") from error
             scores.append(record["score"])
         return cls(masks, np.array(scores, dtype=np.float32), size_hw)
+
+    def to_pandas(self) -> DataFrame:
+        """Return a frame with a row per instance: score, area, x_min, y_min, x_max, y_max, mask.
+
+        Coordinates are pixel edges; the mask is the run-length coded one.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        import pandas as pd
+
+        boxes = pd.DataFrame(self.boxes_xyxy.copy(), columns=["x_min", "y_min", "x_max", "y_max"])
+        boxes.insert(0, "score", self.scores)
+        boxes.insert(1, "area", self.areas.astype(np.int64))
+        boxes["mask"] = pd.Series(self.masks, dtype=object)
+        return boxes
+
+    def to_supervision(self) -> Detections:
+        """Return supervision's Detections: `xyxy`, `mask` (bool), `confidence`, `class_id` 0.
+
+        Raises:
+            ModuleNotFoundError: supervision is not installed.
+        """
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes_xyxy.copy(),
+            mask=self.bitmaps().astype(bool),
+            confidence=self.scores.copy(),
+            class_id=np.zeros(len(self), dtype=np.int64),
+        )
+
+    @classmethod
+    def from_supervision(
+        cls, detections: Detections, size_hw: tuple[int, int] | None = None
+    ) -> Self:
+        """Return the instances of supervision's Detections; without `confidence` scores are 1.
+
+        Args:
+            detections: of one image.
+            size_hw: height and width of the image; needed only where there are no masks to tell it.
+
+        Raises:
+            ValueError: the detections have boxes but no masks, or nothing tells the size.
+        """
+        if detections.mask is None or not len(detections):
+            if len(detections):
+                raise ValueError(f"the {len(detections)} detections have no masks, only boxes")
+            if size_hw is None:
+                raise ValueError("there are no detections: size_hw must be given")
+            return cls.empty(size_hw)
+        given = detections.confidence
+        masks = rle_masks.encode(np.asarray(detections.mask))
+        size_hw = size_hw or (masks[0]["size"][0], masks[0]["size"][1])
+        scores = np.ones(len(masks)) if given is None else given
+        return cls(masks, scores.astype(np.float32), size_hw)
+
+
+def _selection(key: Any) -> Any:
+    """A slice, or a 1-d array of indices or of bools."""
+    if isinstance(key, slice):
+        return key
+    array = np.asarray(key)
+    if array.ndim != 1:
+        raise TypeError(f"index with a number, a slice or a 1-d array, got {key!r}")
+    return array if array.size else array.astype(np.int64)

@@ -82,7 +82,7 @@ class DetectionSamples(Dataset[tuple[Tensor, Target]]):
         boxes[:, 2:] += boxes[:, :2]
         rles = _masks(objects, size_hw)
         if self._pseudo is not None and (found := self._pseudo.read(image_id)) is not None:
-            boxes = torch.cat([boxes, torch.from_numpy(found.boxes_xyxy)])
+            boxes = torch.cat([boxes, torch.tensor(found.boxes_xyxy)])
             rles += found.masks
         try:
             masks = decode(rles, size_hw)

@@ -70,7 +70,7 @@ class Detector:
         if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
             raise ValueError(f"boxes_xyxy must be (N, 4), got {boxes_xyxy.shape}")
         seen, size_hw = self._seen(image)
-        boxes = torch.from_numpy(np.ascontiguousarray(boxes_xyxy, dtype=np.float32))
+        boxes = torch.tensor(boxes_xyxy, dtype=torch.float32)
         with inference(self._device, self._half):
             ratings = self._network.rate_boxes(seen, boxes.to(self._device), size_hw)
         iou, centerness = (rating.cpu().numpy() for rating in ratings)

@@ -11,6 +11,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+WEIGHTS_FILES = ("weights.safetensors", "card.json")
+"""What a weights folder holds."""
+
 
 class WeightsError(ValueError):
     """A weights folder that is missing, damaged or of another kind."""
@@ -59,7 +62,7 @@ def load_weights(folder: str | Path, kind: str) -> tuple[dict[str, Tensor], dict
     folder = Path(folder)
     card = _read_card(folder / "card.json")
     if card.get("kind") != kind:
-        raise WeightsError(f"{folder}: holds weights of kind {card.get('kind')!r}, not {kind!r}")
+        raise WeightsError(f"{folder}: holds {_named(card.get('kind'))}, not {_named(kind)}")
     path = folder / "weights.safetensors"
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -79,9 +82,14 @@ def adopt_weights(source: str | Path, folder: str | Path, kind: str) -> dict[str
     _, card = load_weights(source, kind)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("weights.safetensors", "card.json"):
+    for name in WEIGHTS_FILES:
         _replace(folder / name, (Path(source) / name).read_bytes())
     return card
+
+
+def _named(kind: Any) -> str:
+    names = {"affinity": "an affinity network", "detector": "a detector"}
+    return names.get(kind, f"weights of the unknown kind {kind!r}")
 
 
 def _read_card(path: Path) -> dict[str, Any]:

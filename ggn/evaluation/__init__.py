@@ -1,6 +1,5 @@
 """Average recall and precision on seen and unseen categories, under a named protocol."""
 
-from ggn.evaluation.evaluator import evaluate, evaluate_partitions
-from ggn.evaluation.params import EvaluationParams
+import lazy_loader
 
-__all__ = ["EvaluationParams", "evaluate", "evaluate_partitions"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

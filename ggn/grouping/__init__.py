@@ -1,17 +1,5 @@
 """Affinity map to ranked segments: watershed, tree of regions, scores, suppression."""
 
-from ggn.grouping.kernel_build import stale_kernel
-from ggn.grouping.merge import Hierarchy, build_hierarchy
-from ggn.grouping.params import GroupingParams
-from ggn.grouping.regions import FEATURE_NAMES, Candidates, candidates, group
+import lazy_loader
 
-__all__ = [
-    "FEATURE_NAMES",
-    "Candidates",
-    "GroupingParams",
-    "Hierarchy",
-    "build_hierarchy",
-    "candidates",
-    "group",
-    "stale_kernel",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,8 +4,6 @@ A run is written to a journal on disk first (`journal`), and brought to the MLfl
 process (`delivery`), so that neither a slow server nor a dead one holds up or loses anything.
 """
 
-from ggn.tracking.journal import Journal
-from ggn.tracking.runs import open_run
-from ggn.tracking.store import TrackingError
+import lazy_loader
 
-__all__ = ["Journal", "TrackingError", "open_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.models import ModelSignature
 
-WEIGHTS_FILES = ("weights.safetensors", "card.json")
 PACKAGES = ("core", "data", "engine", "detector")
 """Packages of ggn that a detector needs; they travel with the model."""
 REQUIREMENTS = (
+    "lazy-loader",
     "lightning",
     "mlflow",
     "numpy",
@@ -131,12 +131,15 @@ def _row_run(client: MlflowClient, split: str, recipe: str, tags: Mapping[str, s
 @contextmanager
 def _laid_out(weights: Path) -> Iterator[tuple[Path, Path]]:
     """Yield a folder `ggn` with the code that a detector needs, and one `weights` of two files."""
+    from ggn.engine.weights import WEIGHTS_FILES
+
     home = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
         code, data = Path(folder) / "ggn", Path(folder) / "weights"
         for path in (code, data):
             path.mkdir()
-        shutil.copy(home / "__init__.py", code)
+        for name in ("__init__.py", "__init__.pyi"):
+            shutil.copy(home / name, code)
         for name in PACKAGES:
             left_out = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.so")
             shutil.copytree(home / name, code / name, ignore=left_out)
@@ -210,6 +213,8 @@ def fetched_weights(address: str) -> Iterator[Path]:
     uri = tracking_uri()
     connect(uri)
     import mlflow
+
+    from ggn.engine.weights import WEIGHTS_FILES
 
     mlflow.set_tracking_uri(uri)
     with tempfile.TemporaryDirectory() as folder:

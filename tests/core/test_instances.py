@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ggn.core import Instances
-from ggn.core.masks import encode
+from ggn.core.masks import encode, from_segmentation
 
 SIZE = (6, 8)
 
@@ -37,6 +37,7 @@ def test_fields_by_hand(three: Instances) -> None:
         ([2, 0], [3, 1]),
         (np.array([1, 1]), [2, 2]),
         ([True, False, True], [1, 3]),
+        ([], []),
         (np.zeros(3, dtype=bool), []),
         (np.zeros(0, dtype=np.int64), []),
     ],
@@ -50,12 +51,82 @@ def test_indexing_acts_on_all_fields(three: Instances, key: Any, areas: list[int
 
 
 def test_indexing_refuses_what_is_no_selection(three: Instances) -> None:
-    with pytest.raises(TypeError, match="index with a slice or a 1-d array, got 1"):
-        three[1]
+    with pytest.raises(TypeError, match="index with a number, a slice or a 1-d array, got True"):
+        three[True]
     with pytest.raises(IndexError):
         three[[True, False]]
     with pytest.raises(IndexError):
         three[[3]]
+
+
+def test_a_number_gives_one_instance_and_so_does_iteration(three: Instances) -> None:
+    last = three[-1]
+    assert (last.area, last.score, last.box_xyxy) == (3, 0.25, (5, 2, 6, 5))
+    assert last.image_size_hw == SIZE
+    assert (last.bitmap() == three.bitmaps()[2]).all()
+    assert last.polygons()[0].tolist() == [[5, 2], [6, 2], [6, 5], [5, 5]]
+    assert list(three) == [three[0], three[np.int64(1)], three[2]]
+    with pytest.raises(IndexError):
+        three[3]
+    assert list(Instances.empty(SIZE)) == []
+
+
+def test_one_line_says_what_there_is(three: Instances) -> None:
+    assert repr(three) == "Instances(3 masks of 6×8, scores 0.25–0.90)"
+    assert repr(three[1:2]) == "Instances(1 mask of 6×8, score 0.50)"
+    assert repr(three[:0]) == "Instances(0 masks of 6×8)"
+
+
+def test_boxes_are_computed_once_and_cannot_be_spoilt(three: Instances) -> None:
+    assert three.boxes_xyxy is three.boxes_xyxy
+    three.to_coco_results(1)
+    assert three.boxes_xyxy[2].tolist() == [5, 2, 6, 5]
+    with pytest.raises(ValueError, match="read-only"):
+        three.boxes_xyxy[0] = 0
+
+
+def test_polygons_are_those_of_each_mask(three: Instances) -> None:
+    drawn = [
+        from_segmentation([p.ravel().tolist() for p in polygons], SIZE)
+        for polygons in three.polygons()
+    ]
+    assert drawn == three.masks
+
+
+def test_pandas_frame_by_hand(three: Instances) -> None:
+    frame = three.to_pandas()
+    assert list(frame.columns) == ["score", "area", "x_min", "y_min", "x_max", "y_max", "mask"]
+    assert frame.loc[2].to_list() == [0.25, 3, 5, 2, 6, 5, three.masks[2]]
+    assert len(Instances.empty(SIZE).to_pandas()) == 0
+
+
+NO_OPENCV = pytest.mark.filterwarnings("ignore:OpenCV")  # supervision's own, at its import
+
+
+@NO_OPENCV
+def test_to_supervision_and_back(three: Instances) -> None:
+    detections = three.to_supervision()
+    assert detections.xyxy.tolist() == three.boxes_xyxy.tolist()
+    assert detections.area.tolist() == [1, 2, 3]
+    again = Instances.from_supervision(detections[detections.confidence < 0.6])
+    assert again.masks == three.masks[1:]
+    assert again.scores.tolist() == three.scores[1:].tolist()
+    none = Instances.empty(SIZE)
+    assert len(Instances.from_supervision(none.to_supervision(), SIZE)) == 0
+
+
+@NO_OPENCV
+def test_from_supervision_of_annotations_and_of_boxes(three: Instances) -> None:
+    detections = three.to_supervision()
+    detections.confidence = None
+    assert Instances.from_supervision(detections).scores.tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match=r"must have the size .* \(8, 6\), got \(6, 8\)"):
+        Instances.from_supervision(detections, (8, 6))
+    detections.mask = None
+    with pytest.raises(ValueError, match="the 3 detections have no masks, only boxes"):
+        Instances.from_supervision(detections)
+    with pytest.raises(ValueError, match="size_hw must be given"):
+        Instances.from_supervision(detections[:0])
 
 
 def test_empty() -> None:

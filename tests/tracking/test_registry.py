@@ -21,6 +21,7 @@ from PIL import Image
 
 from ggn.core.instances import Instances
 from ggn.detector import load_detector
+from ggn.engine.weights import WEIGHTS_FILES
 from ggn.tracking import registry
 from ggn.tracking.registry import fetched_weights, register
 from ggn.tracking.store import TrackingError
@@ -45,7 +46,8 @@ def test_a_model_names_all_packages_that_its_code_imports() -> None:
     foreign = tops - set(sys.stdlib_module_names) - {"ggn"}
     distributions = packages_distributions()
     needed = {distributions[top][0].lower() for top in foreign - {"mlflow"}} | {"mlflow"}
-    assert needed - {"pandas", "pyarrow"} == set(registry.REQUIREMENTS)  # these come with mlflow
+    optional = {"pandas", "pyarrow", "supervision"}  # with mlflow, or for `to_supervision`
+    assert needed - optional == set(registry.REQUIREMENTS)
     ours = {
         node.module.split(".")[1]
         for file in files
@@ -108,7 +110,7 @@ def test_the_same_weights_are_registered_once(in_store: Path, weights: Path) -> 
 
 def test_weights_from_the_registry_are_those_that_went_in(in_store: Path, weights: Path) -> None:
     with fetched_weights("models:/tiny@ggn") as folder:
-        assert {path.name for path in folder.iterdir()} == set(registry.WEIGHTS_FILES)
+        assert {path.name for path in folder.iterdir()} == set(WEIGHTS_FILES)
         for path in folder.iterdir():
             assert path.read_bytes() == (weights / "detector" / path.name).read_bytes()
     assert not folder.exists()

@@ -1,0 +1,2 @@
+from .instances import Instance as Instance
+from .instances import Instances as Instances
