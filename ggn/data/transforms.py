@@ -167,7 +167,7 @@ class RandomCrop:
         if self.object_share == 0 or self._choose(1.0) >= self.object_share:
             return None, None
         labels: Tensor = target["labels"]
-        objects = torch.unique(labels[labels > 0])  # type: ignore[no-untyped-call]
+        objects = torch.unique(labels[labels > 0])
         if not len(objects):
             return None, None
         pixels = (labels == objects[int(self._choose(len(objects)))]).nonzero()
