@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.targets import OUTSIDE
+from ggn.data.colours import RandomColours
 from ggn.data.transforms import Compose, RandomCrop, RandomHorizontalFlip, RandomScale, Transform
 from ggn.engine.backbone import IMAGE_MEAN
 
@@ -28,15 +29,21 @@ class AffinityBatch(NamedTuple):
 
 
 def augment(sample: Sample, generator: Generator, params: AffinityParams) -> Sample:
-    """Resize, crop and mirror at random, image and labels alike; the generator decides all."""
+    """Resize, crop and mirror at random, image and labels alike, and change the image's colours.
+
+    The generator decides all.
+    """
     image, labels, image_id = sample
     transforms: list[Transform] = []
     if params.scale_range != [1.0, 1.0]:
         transforms.append(RandomScale(generator, *params.scale_range))
     if params.crop_size is not None:
-        transforms.append(RandomCrop(generator, (params.crop_size, params.crop_size)))
+        size_hw = (params.crop_size, params.crop_size)
+        transforms.append(RandomCrop(generator, size_hw, params.object_crop_share))
     if params.flip:
         transforms.append(RandomHorizontalFlip(generator))
+    if params.colour_jitter > 0:
+        transforms.append(RandomColours(generator, params.colour_jitter))
     image, target = Compose(transforms)(image, {"labels": labels})
     return image, target["labels"], image_id
 

@@ -1,4 +1,4 @@
-"""The loss that trains the affinity network."""
+"""The losses that train the affinity network."""
 
 import torch
 import torch.nn.functional as F
@@ -22,3 +22,28 @@ def affinity_loss(logits: Tensor, target: Tensor, weight: Tensor, pos_weight: fl
     )
     pixels = weight.sum(dim=(1, 2, 3)).clamp(min=1)
     return (entropy.sum(dim=(1, 2, 3)) / pixels).mean()
+
+
+INTERIOR_FACTOR = 1.1
+"""Of the weight of interior pixels in the balanced loss (HED's lambda)."""
+
+
+def balanced_affinity_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the cross-entropy on hard labels with edges and interior in balance, a scalar.
+
+    All are (B, 1, H, W), target and weight those of `affinity_targets`; the sum is in float32
+    whatever the logits are. Of the pixels that count, those whose soft target is 1 are interior
+    (hard label 1); the others, which have a neighbour of another label, are edges (0), on both
+    sides of an outline. With n interior pixels and e edges in the batch, an edge weighs
+    n / (n + e) and an interior pixel 1.1 * e / (n + e); the sum is divided by n + e. The balance
+    is that of Xie and Tu (Holistically-nested edge detection, ICCV 2015), which labels the edges 1.
+    A batch that has no edge or no interior has a loss of exactly 0.
+    """
+    interior = (target == 1).float() * weight
+    edge = weight - interior
+    inside, edges, counted = interior.sum(), edge.sum(), weight.sum().clamp(min=1)
+    balance = (edge * inside + interior * INTERIOR_FACTOR * edges) / counted
+    entropy = F.binary_cross_entropy_with_logits(
+        logits.float(), interior, weight=balance, reduction="sum"
+    )
+    return entropy / counted

@@ -1,4 +1,7 @@
-"""The affinity network: UPerNet (Xiao et al., ECCV 2018) on a ResNet, one output channel."""
+"""The affinity network: a ResNet and a head with one output channel.
+
+The head is UPerNet's (Xiao et al., ECCV 2018) or a feature pyramid (Lin et al., CVPR 2017).
+"""
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +23,26 @@ def _conv_norm_relu(inputs: int, outputs: int, kernel: int, norm: Norm) -> nn.Se
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _initialise(head: nn.Module) -> None:
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    nn.init.normal_(head.get_parameter("logits.weight"), std=0.01)
+
+
+def _fuse(fusion: nn.Module, levels: list[Tensor]) -> Tensor:
+    finest = levels[0]
+    fused: Tensor = fusion(torch.cat([finest, *(_resize(x, finest) for x in levels[1:])], dim=1))
+    return fused
+
+
+def _logits(layer: nn.Module, fused: Tensor) -> Tensor:
+    # Half precision would leave plateaus of equal logits, whose maxima seed the grouping.
+    with torch.autocast(fused.device.type, enabled=False):
+        logits: Tensor = layer(fused.float())
+    return logits
 
 
 class UPerHead(nn.Module):
@@ -45,10 +68,7 @@ class UPerHead(nn.Module):
         self.smooth = nn.ModuleList(_conv_norm_relu(width, width, 3, norm) for _ in finer)
         self.fusion = _conv_norm_relu(len(channels) * width, width, 3, norm)
         self.logits = nn.Conv2d(width, 1, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.normal_(self.logits.weight, std=0.01)
+        _initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return float32 logits (B, 1, H/4, W/4)."""
@@ -57,13 +77,7 @@ class UPerHead(nn.Module):
             lateral = self.lateral[index](features[index])
             levels.insert(0, lateral + _resize(levels[0], lateral))
         levels = [smooth(x) for smooth, x in zip(self.smooth, levels, strict=False)] + levels[-1:]
-        fused = self.fusion(
-            torch.cat([levels[0], *(_resize(x, levels[0]) for x in levels[1:])], dim=1)
-        )
-        # Half precision would leave plateaus of equal logits, whose maxima seed the grouping.
-        with torch.autocast(fused.device.type, enabled=False):
-            logits: Tensor = self.logits(fused.float())
-        return logits
+        return _logits(self.logits, _fuse(self.fusion, levels))
 
     def _pool(self, c5: Tensor) -> Tensor:
         branches = [
@@ -74,25 +88,51 @@ class UPerHead(nn.Module):
         return pooled
 
 
+class FPNHead(nn.Module):
+    """Feature pyramid and fusion: [C2, C3, C4] to logits at stride 4."""
+
+    def __init__(self, channels: tuple[int, ...], head_channels: int, norm: Norm) -> None:
+        super().__init__()
+        width = head_channels
+        self.lateral = nn.ModuleList(_conv_norm_relu(c, width, 1, norm) for c in channels)
+        self.smooth = nn.ModuleList(_conv_norm_relu(width, width, 3, norm) for _ in channels)
+        self.fusion = _conv_norm_relu(len(channels) * width, width, 3, norm)
+        self.logits = nn.Conv2d(width, 1, 1)
+        _initialise(self)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return float32 logits (B, 1, H/4, W/4)."""
+        levels = [lateral(x) for lateral, x in zip(self.lateral, features, strict=True)]
+        for index in reversed(range(len(levels) - 1)):
+            levels[index] = levels[index] + _resize(levels[index + 1], levels[index])
+        levels = [smooth(x) for smooth, x in zip(self.smooth, levels, strict=True)]
+        return _logits(self.logits, _fuse(self.fusion, levels))
+
+
 class AffinityNet(nn.Module):
     """Normalised images in, affinity logits at the images' size out."""
 
     def __init__(self, params: AffinityParams) -> None:
         super().__init__()
         self.image_scale = params.image_scale
-        self.backbone = build_backbone(params.backbone)
-        self.head = UPerHead(
-            self.backbone.channels,
-            params.pool_channels,
-            params.head_channels,
-            params.pool_norm,
-            params.head_norm,
-        )
+        self.backbone = build_backbone(params.backbone, stages=3 if params.head == "fpn" else 4)
+        self.head = _build_head(params, self.backbone.channels)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return float32 logits (B, 1, H, W) of normalised images (B, 3, H, W) of any size."""
-        enlarged = images
-        if self.image_scale != 1:
-            size = [max(1, round(side * self.image_scale)) for side in images.shape[2:]]
+    def forward(self, images: Tensor, scale: float = 1.0) -> Tensor:
+        """Return float32 logits (B, 1, H, W) of normalised images (B, 3, H, W) of any size.
+
+        `scale` times `image_scale` is the factor by which they are enlarged for the backbone.
+        """
+        enlarged, scale = images, scale * self.image_scale
+        if scale != 1:
+            size = [max(1, round(side * scale)) for side in images.shape[2:]]
             enlarged = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
         return _resize(self.head(self.backbone(enlarged)), images)
+
+
+def _build_head(params: AffinityParams, channels: tuple[int, ...]) -> nn.Module:
+    if params.head == "fpn":
+        return FPNHead(channels, params.head_channels, params.head_norm)
+    return UPerHead(
+        channels, params.pool_channels, params.head_channels, params.pool_norm, params.head_norm
+    )

@@ -1,19 +1,55 @@
 """Settings of the affinity network, by default the reference recipe; imports only pydantic."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from ggn.engine.params import BackboneParams, TrainingParams
 
+RECIPES: dict[str, dict[str, Any]] = {
+    "reference": {},
+    "photographs": {
+        "backbone": {"norm": "frozen_batch"},
+        "head": "upernet",
+        "pool_channels": 64,
+        "head_channels": 64,
+        "head_norm": "group",
+        "loss": "balanced",
+        "epochs": 9,
+        "batch_size": 8,
+        "optimizer": "adamw",
+        "lr": 0.001,
+        "backbone_lr_share": 0.2,
+        "weight_decay": 0.0001,
+        "warmup_steps": 50,
+        "schedule": "cosine",
+        "gradient_clip": 1.0,
+        "flip": True,
+        "scale_range": [0.5, 1.0],
+        "crop_size": 256,
+        "object_crop_share": 0.8,
+        "colour_jitter": 0.2,
+        "prediction_scales": [1.0, 1.5],
+        "prediction_mirrored": True,
+    },
+}
+"""What each recipe sets; a key that is left out has the default of its field."""
+
 
 class AffinityParams(TrainingParams):
-    """UPerNet on a ResNet: architecture, loss, augmentation and training."""
+    """Architecture, loss, augmentation, training and prediction of the affinity network."""
 
+    recipe: Literal["reference", "photographs"] = "reference"
+    """Where the settings come from that are not given: `reference` is GGN's recipe, the defaults of
+    the fields; `photographs` is ours, which learns more from a few hundred photographs."""
     backbone: BackboneParams = BackboneParams()
     """The residual network."""
+    head: Literal["upernet", "fpn"] = "upernet"
+    """`upernet` pools and fuses all four stages of the backbone; `fpn` is a feature pyramid on the
+    first three, which leaves the fourth out."""
     pool_channels: int = Field(512, ge=4, multiple_of=4)
-    """Channels of each of the four branches (1, 2, 3 and 6 cells a side) of pyramid pooling."""
+    """Channels of each of the four branches (1, 2, 3 and 6 cells a side) of pyramid pooling
+    (head `upernet`)."""
     pool_norm: Literal["group", "batch"] = "group"
     """Normalisation of these branches; `batch` fails with few images a batch: bin 1 is constant."""
     head_channels: int = Field(256, ge=4, multiple_of=4)
@@ -29,14 +65,32 @@ class AffinityParams(TrainingParams):
     """Factor by which the network enlarges an image before it looks at it. Its map has a quarter of
     the resolution it sees: where objects are a few dozen pixels wide, 2 gives sharper outlines for
     four times the work."""
+    loss: Literal["soft", "balanced"] = "soft"
+    """Cross-entropy on soft targets, or on hard ones with edges and interior in balance."""
     pos_weight: float = Field(0.05, gt=0)
-    """Weight of the affine part of the soft target in the cross-entropy (not of a class)."""
+    """Weight of the affine part of the soft target in the cross-entropy, not of a class (loss
+    `soft`)."""
     flip: bool = False
     """Whether half of the training images are mirrored."""
     scale_range: list[float] = Field([1.0, 1.0], min_length=2, max_length=2)
     """Smallest and largest factor of a random resize, drawn uniformly in the logarithm."""
     crop_size: int | None = Field(None, ge=32)
     """Largest side of a random crop in pixels after the resize; `null` trains on whole images."""
+    object_crop_share: float = Field(0.0, ge=0, le=1)
+    """Share of the crops that must contain a random pixel of a random object."""
+    colour_jitter: float = Field(0.0, ge=0, lt=1)
+    """Largest change, as a share, of brightness, contrast, saturation and of each colour's part."""
+    prediction_scales: list[float] = Field([1.0], min_length=1, max_length=8)
+    """Scales at which a trained network looks at an image; its map is the sigmoid of the mean of
+    their logits. The time of a map goes with the sum of their squares."""
+    prediction_mirrored: bool = False
+    """Whether it looks at each scale at the mirrored image, too, in twice the time."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_the_recipe(cls, given: Any) -> Any:
+        name = given.get("recipe") if isinstance(given, dict) else None
+        return _filled(given, RECIPES[name]) if name in RECIPES else given
 
     @model_validator(mode="after")
     def _scales_in_order(self) -> "AffinityParams":
@@ -46,3 +100,25 @@ class AffinityParams(TrainingParams):
                 f"scale_range must be [smallest, largest], both > 0, got [{low}, {high}]"
             )
         return self
+
+    @model_validator(mode="after")
+    def _prediction_scales_differ(self) -> "AffinityParams":
+        scales = self.prediction_scales
+        if len(set(scales)) < len(scales) or not all(0.1 <= scale <= 8 for scale in scales):
+            raise ValueError(f"prediction_scales must be different, each 0.1 to 8, got {scales}")
+        return self
+
+    @model_validator(mode="after")
+    def _object_crops_are_crops(self) -> "AffinityParams":
+        if self.object_crop_share > 0 and self.crop_size is None:
+            raise ValueError("object_crop_share needs a crop_size: whole images are not cropped")
+        return self
+
+
+def _filled(given: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the given settings and, for those left out, the recipe's, mapping by mapping."""
+    filled = {**recipe, **given}
+    for key in recipe.keys() & given.keys():
+        if isinstance(recipe[key], dict) and isinstance(given[key], dict):
+            filled[key] = _filled(given[key], recipe[key])
+    return filled

@@ -1,11 +1,13 @@
 """Affinity maps of images, from trained weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import Tensor
 
 from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
@@ -19,12 +21,22 @@ class AffinityPredictor:
     """A trained affinity network on a device.
 
     `precision` as in `AffinityParams`; the last layer and the upsampling are always float32.
+    `scales` and `mirrored` are `prediction_scales` and `prediction_mirrored` there; without them it
+    looks once at the image as it is.
     """
 
-    def __init__(self, network: AffinityNet, device: str = "cpu", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        network: AffinityNet,
+        device: str = "cpu",
+        precision: str = "auto",
+        scales: Sequence[float] = (1.0,),
+        mirrored: bool = False,
+    ) -> None:
         self._device = torch.device(device)
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
         self._half = half_dtype(precision)
+        self._scales, self._mirrored = scales, mirrored
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the affinity (H, W), float32 in [0, 1], of an RGB image uint8 (H, W, 3).
@@ -33,10 +45,17 @@ class AffinityPredictor:
         """
         pixels = image_tensor(image).unsqueeze(0)
         with inference(self._device, self._half):
-            logits = self._network(normalise(pixels.to(self._device)))
-            probability = logits[0, 0].float().sigmoid()
+            logits = self._logits(normalise(pixels.to(self._device)))
+            probability = logits.sigmoid()
         affinity: NDArray[np.float32] = probability.cpu().numpy()
         return affinity
+
+    def _logits(self, image: Tensor) -> Tensor:
+        """Return the mean of the logits (H, W), float32, over scales and mirror images."""
+        images = torch.cat([image, image.flip(-1)]) if self._mirrored else image
+        seen = [self._network(images, scale)[:, 0].float() for scale in self._scales]
+        mean = seen[0] if len(seen) == 1 else torch.stack(seen).mean(dim=0)
+        return (mean[0] + mean[1].flip(-1)) / 2 if self._mirrored else mean[0]
 
 
 def load_affinity(
@@ -48,10 +67,12 @@ def load_affinity(
     """
     state, card = load_weights(path, kind="affinity")
     try:
-        network = AffinityNet(AffinityParams.model_validate(card.get("params")))
+        params = AffinityParams.model_validate(card.get("params"))
+        network = AffinityNet(params)
         network.load_state_dict(state)
     except (ValidationError, RuntimeError) as error:
         raise WeightsError(
             f"{path}: card and weights do not describe an affinity network: {error}"
         ) from error
-    return AffinityPredictor(network, device, precision)
+    scales, mirrored = params.prediction_scales, params.prediction_mirrored
+    return AffinityPredictor(network, device, precision, scales, mirrored)

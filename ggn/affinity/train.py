@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from ggn.affinity.batches import AffinityBatch, augment, collate
-from ggn.affinity.loss import affinity_loss
+from ggn.affinity.loss import affinity_loss, balanced_affinity_loss
 from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.targets import affinity_targets
@@ -66,7 +66,7 @@ class AffinityTraining(Training):
 
     def __init__(self, params: AffinityParams, images: int, seed: int) -> None:
         super().__init__(params, images, seed)
-        self._pos_weight = params.pos_weight
+        self._balanced, self._pos_weight = params.loss == "balanced", params.pos_weight
         with initial_weights(seed):
             self.network = AffinityNet(params)
         if params.backbone.weights is not None:
@@ -79,6 +79,8 @@ class AffinityTraining(Training):
         """Return the loss of a batch."""
         target, weight = affinity_targets(batch.labels)
         logits = self.network(normalise(batch.images))
+        if self._balanced:
+            return {"affinity": balanced_affinity_loss(logits, target, weight)}
         return {"affinity": affinity_loss(logits, target, weight, self._pos_weight)}
 
 

@@ -138,14 +138,17 @@ class RandomCrop:
 
     generator: torch.Generator
     size_hw: tuple[int, int]
+    object_share: float = 0.0
+    """Share of the windows that contain a random pixel of a random object of `labels`."""
 
     def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
         """Return the window of the sample."""
         height, width = (
             min(side, limit) for side, limit in zip(image.shape[-2:], self.size_hw, strict=True)
         )
-        top = self._draw(image.shape[-2] - height)
-        left = self._draw(image.shape[-1] - width)
+        y, x = self._object_pixel(target)
+        top = self._draw(image.shape[-2], height, y)
+        left = self._draw(image.shape[-1], width, x)
         rows, columns = slice(top, top + height), slice(left, left + width)
         cropped = _on_planes(target, lambda planes: planes[..., rows, columns].clone())
         if "boxes" in target:
@@ -153,8 +156,26 @@ class RandomCrop:
             cropped["boxes"] = clip_boxes(moved, (height, width))
         return image[..., rows, columns].clone(), drop_invisible(cropped)
 
-    def _draw(self, most: int) -> int:
-        return int(torch.randint(most + 1, (), generator=self.generator))
+    def _draw(self, side: int, length: int, inside: int | None) -> int:
+        """Return where a window of this length begins, one that has the place `inside` in it."""
+        first, last = 0, side - length
+        if inside is not None:
+            first, last = max(first, inside - length + 1), min(last, inside)
+        return first + int(torch.randint(last - first + 1, (), generator=self.generator))
+
+    def _object_pixel(self, target: Target) -> tuple[int, int] | tuple[None, None]:
+        if self.object_share == 0 or self._choose(1.0) >= self.object_share:
+            return None, None
+        labels: Tensor = target["labels"]
+        objects = torch.unique(labels[labels > 0])
+        if not len(objects):
+            return None, None
+        pixels = (labels == objects[int(self._choose(len(objects)))]).nonzero()
+        y, x = pixels[int(self._choose(len(pixels)))].tolist()
+        return y, x
+
+    def _choose(self, below: float) -> float:
+        return below * float(torch.rand((), generator=self.generator, dtype=torch.float64))
 
 
 def clip_boxes(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:

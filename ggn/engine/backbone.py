@@ -130,7 +130,7 @@ def _shortcut(
 
 
 class ResNetFeatures(nn.Module):
-    """ResNet without its classifier: images in, the four stages' features out.
+    """ResNet without its classifier: images in, the features of its first `stages` stages out.
 
     Submodules and state-dict keys are torchvision's (`conv1`, `bn1`, `layer1.0.conv1`, …), with
     GroupNorm too. `width` is the number of channels of the stem (64 in the original).
@@ -142,7 +142,12 @@ class ResNetFeatures(nn.Module):
     strides = (4, 8, 16, 32)
 
     def __init__(
-        self, name: str, width: int = 64, norm: Norm = "batch", stride_in_1x1: bool = False
+        self,
+        name: str,
+        width: int = 64,
+        norm: Norm = "batch",
+        stride_in_1x1: bool = False,
+        stages: int = 4,
     ) -> None:
         super().__init__()
         if name not in _LAYOUTS:
@@ -156,14 +161,14 @@ class ResNetFeatures(nn.Module):
         self.bn1 = make_norm(width)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         inputs = width
-        for stage, count in enumerate(blocks):
+        for stage, count in enumerate(blocks[:stages]):
             layers: list[nn.Module] = []
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
                 layers.append(block(inputs, width << stage, stride, make_norm, stride_in_1x1))
                 inputs = (width << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
-        self.channels = tuple((width << stage) * block.expansion for stage in range(4))
+        self.channels = tuple((width << stage) * block.expansion for stage in range(stages))
         self._frozen: tuple[nn.Module, ...] = ()
         self._initialise()
 
@@ -179,7 +184,8 @@ class ResNetFeatures(nn.Module):
         """
         if not 0 <= stages <= 4:
             raise ValueError(f"stages to freeze must be 0 to 4, got {stages}")
-        names = ["conv1", "bn1", *(f"layer{i}" for i in range(1, stages + 1))] if stages else []
+        there = min(stages, len(self.channels))
+        names = ["conv1", "bn1", *(f"layer{i}" for i in range(1, there + 1))] if stages else []
         self._frozen = tuple(self.get_submodule(name) for name in names)
         for module in self._frozen:
             module.requires_grad_(False)
@@ -193,18 +199,21 @@ class ResNetFeatures(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return [C2, C3, C4, C5], strides 4, 8, 16, 32, of normalised images (B, 3, H, W)."""
+        """Return [C2, C3, C4, C5], strides 4, 8, 16, 32, of normalised images (B, 3, H, W).
+
+        Only the first of them, where it has fewer stages.
+        """
         x = self.maxpool(torch.relu_(self.bn1(self.conv1(images))))
         features = []
-        for stage in range(1, 5):
+        for stage in range(1, len(self.channels) + 1):
             x = self.get_submodule(f"layer{stage}")(x)
             features.append(x)
         return features
 
 
-def build_backbone(params: BackboneParams) -> ResNetFeatures:
+def build_backbone(params: BackboneParams, stages: int = 4) -> ResNetFeatures:
     """Return the backbone that `params` describes, its pretrained weights not yet loaded."""
-    module = ResNetFeatures(params.name, params.width, params.norm, params.stride_in_1x1)
+    module = ResNetFeatures(params.name, params.width, params.norm, params.stride_in_1x1, stages)
     module.freeze_stages(params.frozen_stages)
     return module
 
@@ -215,10 +224,11 @@ def load_backbone(module: ResNetFeatures, weights: str | Path) -> list[str]:
     `weights` is `"imagenet"` (torchvision's own, downloaded) or a `.safetensors` or
     `.safetensors.xz` file with torchvision's key names; its classifier is ignored. A stage is there
     completely or not at all; a key or shape that doesn't fit raises ValueError. A file may leave
-    out `num_batches_tracked`.
+    out `num_batches_tracked`. Stages that the module was made without are ignored.
     """
     state = _imagenet(module) if weights == "imagenet" else _read(Path(weights))
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    ignored = ("fc.", *_stages_left_out(module))
+    state = {key: value for key, value in state.items() if not key.startswith(ignored)}
     wanted = module.state_dict()
     stages = {key.split(".")[0] for key in wanted}
     absent = sorted(stages - {key.split(".")[0] for key in state})
@@ -240,6 +250,10 @@ def load_backbone(module: ResNetFeatures, weights: str | Path) -> list[str]:
     return absent
 
 
+def _stages_left_out(module: ResNetFeatures) -> tuple[str, ...]:
+    return tuple(f"layer{stage}." for stage in range(len(module.channels) + 1, 5))
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such backbone weights")
@@ -258,7 +272,11 @@ def _imagenet(module: ResNetFeatures) -> dict[str, Tensor]:
     for name in ("resnet18", "resnet34", "resnet50", "resnet101"):
         reference = getattr(torchvision.models, name)
         with torch.device("meta"):
-            shapes = {k: v.shape for k, v in reference().state_dict().items() if k[:3] != "fc."}
+            shapes = {
+                key: value.shape
+                for key, value in reference().state_dict().items()
+                if not key.startswith(("fc.", *_stages_left_out(module)))
+            }
         if shapes == {k: v.shape for k, v in module.state_dict().items()}:
             weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
             state: dict[str, Tensor] = weights.get_state_dict(

@@ -71,3 +71,46 @@ def test_tiny_images_are_padded_to_what_can_be_trained_on() -> None:
     batch = collate([coded(1, 5)], crop_size=None)
     assert batch.images.shape == (1, 3, 64, 64)
     assert (batch.labels >= 0).sum() == 5
+
+
+def test_object_crops_hold_an_object_however_small() -> None:
+    labels = torch.zeros(200, 200, dtype=torch.int32)
+    labels[150:153, 20:23] = 3
+    labels[:2, 198:] = 7  # in a corner
+    image = torch.zeros(3, 200, 200, dtype=torch.uint8)
+    params = AffinityParams(crop_size=32, object_crop_share=1.0)
+    found = [augment((image, labels, 1), sample_generator(0, key), params)[1] for key in range(60)]
+    assert all(crop.shape == (32, 32) for crop in found)
+    objects = [set(crop.unique().tolist()) - {0} for crop in found]
+    assert all(objects)
+    assert 15 <= sum(3 in seen for seen in objects) <= 45, "each object has its turn"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_other_crops_are_anywhere(share: float) -> None:
+    labels = torch.zeros(400, 400, dtype=torch.int32)
+    labels[200, 200] = 1
+    image = torch.zeros(3, 400, 400, dtype=torch.uint8)
+    params = AffinityParams(crop_size=32, object_crop_share=share)
+    hits = [
+        bool(augment((image, labels, 1), sample_generator(0, key), params)[1].any())
+        for key in range(100)
+    ]
+    assert abs(sum(hits) / 100 - share) < 0.15
+
+
+def test_an_image_without_objects_is_cropped_all_the_same() -> None:
+    labels = torch.zeros(100, 90, dtype=torch.int32)
+    image = torch.zeros(3, 100, 90, dtype=torch.uint8)
+    params = AffinityParams(crop_size=32, object_crop_share=1.0)
+    assert augment((image, labels, 1), sample_generator(0, 0), params)[1].shape == (32, 32)
+
+
+def test_colours_change_after_the_crop_and_labels_do_not() -> None:
+    plain = AffinityParams(crop_size=32, flip=True)
+    coloured = AffinityParams(crop_size=32, flip=True, colour_jitter=0.2)
+    first, second = (
+        augment(coded(60, 44), sample_generator(0, 5), params) for params in (plain, coloured)
+    )
+    assert torch.equal(first[1], second[1])
+    assert not torch.equal(first[0], second[0])

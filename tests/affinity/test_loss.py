@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ggn.affinity.loss import affinity_loss
+from ggn.affinity.loss import affinity_loss, balanced_affinity_loss
 from ggn.affinity.targets import affinity_targets
 from ggn.core.masks import encode
 from ggn.data.samples import instance_map
@@ -77,6 +77,68 @@ def test_half_precision_logits_are_summed_in_float32() -> None:
     loss = affinity_loss(maps(1, 2).bfloat16(), maps(1, 0), maps(1, 1), 0.05)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, affinity_loss(maps(1, 2), maps(1, 0), maps(1, 1), 0.05))
+
+
+# --- the balanced loss ---
+
+
+def test_balanced_by_hand() -> None:
+    # Three interior pixels, one edge, at logit 0 (log 2 each): the edge weighs 3/4, an interior
+    # pixel 1.1 * 1/4, and the sum is divided by the four of them.
+    target, ones = maps(1, 1, 1, 0.5), maps(1, 1, 1, 1)
+    loss = balanced_affinity_loss(maps(0, 0, 0, 0), target, ones)
+    assert loss.item() == pytest.approx((3 / 4 + 3 * 1.1 / 4) / 4 * math.log(2))
+    sure = balanced_affinity_loss(maps(0, 0, 0, -2), target, ones)  # -log(1 - p) of the edge
+    edge = math.log(1 + math.exp(-2))
+    assert sure.item() == pytest.approx((3 / 4 * edge + 3 * 1.1 / 4 * math.log(2)) / 4)
+
+
+def test_balanced_edges_are_both_sides_of_an_outline_and_background_is_nothing() -> None:
+    # A row of 3 background pixels and 3 of an object: interior are two of the object (5, 6), edges
+    # the two beside the outline (3, 4), and nothing is said of the background (1, 2).
+    labels = torch.tensor([[[0, 0, 0, 1, 1, 1]]], dtype=torch.int32)
+    target, weight = affinity_targets(labels)
+    logits = torch.zeros(1, 1, 1, 6, requires_grad=True)
+    balanced_affinity_loss(logits, target, weight).backward()
+    assert logits.grad is not None
+    down, up = 0.5 * 0.5 / 4, -1.1 * 0.5 * 0.5 / 4
+    assert logits.grad.flatten().tolist() == pytest.approx([0, 0, down, down, up, up])
+
+
+def test_balanced_without_edges_or_without_objects_teaches_nothing() -> None:
+    for labels in (torch.ones(1, 4, 4, dtype=torch.int32), torch.zeros(1, 4, 4, dtype=torch.int32)):
+        target, weight = affinity_targets(labels)
+        logits = torch.randn(1, 1, 4, 4, requires_grad=True)
+        loss = balanced_affinity_loss(logits, target, weight)
+        loss.backward()
+        assert loss.item() == 0.0
+        assert logits.grad is not None
+        assert logits.grad.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("edges", [1, 5, 40])
+def test_balanced_optimum_of_an_ignorant_map_does_not_depend_on_how_many_edges_there_are(
+    edges: int,
+) -> None:
+    # Of one value for all pixels the best is p = 1.1 / 2.1, whatever the share of the edges.
+    target = torch.ones(1, 1, 8, 8)
+    target.view(-1)[:edges] = 0
+    logit = torch.tensor(math.log(1.1), requires_grad=True)
+    loss = balanced_affinity_loss(logit.expand(1, 1, 8, 8), target, torch.ones(1, 1, 8, 8))
+    loss.backward()
+    assert logit.grad is not None
+    assert abs(logit.grad.item()) < 1e-7
+
+
+def test_balanced_is_over_the_batch_and_in_float32() -> None:
+    target, weight = maps(1, 1, 0, 1), maps(1, 1, 1, 0)
+    logits = maps(0.5, -1, 2, 3)
+    parted = [x.view(2, 1, 1, 2) for x in (logits, target, weight)]
+    whole = balanced_affinity_loss(logits, target, weight)
+    torch.testing.assert_close(balanced_affinity_loss(*parted), whole)
+    half = balanced_affinity_loss(logits.bfloat16(), target, weight)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, whole)
 
 
 # --- against the reference: golden, section D ---

@@ -51,6 +51,17 @@ def test_a_scale_shows_the_network_a_larger_image_and_nothing_else() -> None:
         assert scaled(torch.randn(1, 3, 1, 3)).shape == (1, 1, 1, 3)
 
 
+def test_a_feature_pyramid_does_without_the_fourth_stage() -> None:
+    net = tiny(head="fpn").train()
+    assert not [key for key in net.state_dict() if key.startswith("backbone.layer4")]
+    assert net.head(net.backbone(torch.randn(1, 3, 50, 70))).shape == (1, 1, 13, 18)
+    logits = net(torch.randn(2, 3, 97, 65))
+    assert logits.shape == (2, 1, 97, 65)
+    logits.square().mean().backward()
+    without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
 def test_half_precision_leaves_no_plateaus() -> None:
     net = tiny().eval()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from ggn.affinity.params import AffinityParams
+from ggn.affinity.params import RECIPES, AffinityParams
 
 
 def test_defaults_are_the_reference_recipe() -> None:
@@ -17,8 +17,36 @@ def test_defaults_are_the_reference_recipe() -> None:
     assert (params.backbone.name, params.backbone.frozen_stages) == ("resnet50", 0)
 
 
-def test_params_survive_json() -> None:
-    params = AffinityParams(crop_size=64, scale_range=[0.5, 2])
+def test_the_reference_recipe_has_none_of_ours() -> None:
+    params = AffinityParams()
+    assert params == AffinityParams(recipe="reference")
+    assert (params.recipe, params.head, params.loss) == ("reference", "upernet", "soft")
+    assert (params.object_crop_share, params.colour_jitter) == (0, 0)
+    assert (params.prediction_scales, params.prediction_mirrored) == ([1.0], False)
+
+
+def test_one_name_selects_our_recipe_and_what_is_given_goes_first() -> None:
+    params = AffinityParams(recipe="photographs")
+    for key, value in RECIPES["photographs"].items():
+        if key != "backbone":
+            assert getattr(params, key) == value, key
+    assert params.backbone.norm == "frozen_batch"
+    assert params.backbone.name == "resnet50", "what the recipe leaves out keeps its default"
+    own = AffinityParams.model_validate(
+        {"recipe": "photographs", "lr": 0.5, "backbone": {"name": "resnet18"}}
+    )
+    assert (own.lr, own.optimizer) == (0.5, "adamw")
+    assert (own.backbone.name, own.backbone.norm) == ("resnet18", "frozen_batch")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        AffinityParams(crop_size=64, scale_range=[0.5, 2]),
+        AffinityParams(recipe="photographs", lr=0.5),
+    ],
+)
+def test_params_survive_json(params: AffinityParams) -> None:
     assert AffinityParams.model_validate(json.loads(json.dumps(params.model_dump()))) == params
 
 
@@ -37,6 +65,15 @@ def test_params_survive_json() -> None:
         ({"backbone": {"name": "vgg16"}}, "'resnet10'"),
         ({"backbone": {"depth": 18}}, "Extra inputs"),
         ({"class_weight": 0.05}, "Extra inputs"),
+        ({"recipe": "photos"}, "'reference' or 'photographs'"),
+        ({"recipe": "photographs", "lr": 0}, "greater than 0"),
+        ({"recipe": "photographs", "learning_rate": 1.0}, "Extra inputs"),
+        ({"loss": "hed"}, "'soft' or 'balanced'"),
+        ({"object_crop_share": 0.8}, "needs a crop_size"),
+        ({"colour_jitter": 1.0}, "less than 1"),
+        ({"prediction_scales": []}, "at least 1 item"),
+        ({"prediction_scales": [1.0, 1.0]}, r"different, each 0.1 to 8, got \[1.0, 1.0\]"),
+        ({"prediction_scales": [0.0]}, "each 0.1 to 8"),
     ],
 )
 def test_refuses(given: dict[str, object], message: str) -> None:

@@ -52,6 +52,36 @@ def test_it_is_the_sigmoid_of_the_network(folder: Path, tiny_params: AffinityPar
     np.testing.assert_allclose(predicted, logits[0, 0].sigmoid(), atol=1e-6)
 
 
+@pytest.mark.parametrize("size_hw", [(1, 1), (5, 1), (50, 40), (65, 97)])
+def test_it_is_the_sigmoid_of_the_mean_over_scales_and_mirror_images(
+    tmp_path: Path, tiny_params: AffinityParams, size_hw: tuple[int, int]
+) -> None:
+    from ggn.engine.backbone import normalise
+
+    torch.manual_seed(0)
+    looks = {"prediction_scales": [1.0, 1.5], "prediction_mirrored": True}
+    params = AffinityParams.model_validate({**tiny_params.model_dump(), **looks})
+    net = AffinityNet(params).eval()
+    save_weights(net, tmp_path, {"kind": "affinity", "params": params.model_dump()})
+    image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    pixels = normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
+    with torch.inference_mode():
+        seen = [net(pixels, s) for s in (1.0, 1.5)]
+        seen += [net(pixels.flip(-1), s).flip(-1) for s in (1.0, 1.5)]
+        expected = torch.stack(seen).mean(dim=0)[0, 0].sigmoid().numpy()
+    predicted = load_affinity(tmp_path).predict(image)
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    assert load_affinity(tmp_path).predict(image).tobytes() == predicted.tobytes()
+
+
+def test_a_mirrored_prediction_of_a_mirrored_image_is_mirrored(tiny_params: AffinityParams) -> None:
+    torch.manual_seed(0)
+    predictor = AffinityPredictor(AffinityNet(tiny_params), mirrored=True)
+    image = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+    mirrored = predictor.predict(np.ascontiguousarray(image[:, ::-1]))
+    np.testing.assert_allclose(mirrored[:, ::-1], predictor.predict(image), atol=1e-5)
+
+
 def test_half_precision_is_close_and_as_fine(folder: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (96, 80, 3), dtype=np.uint8)
     full, half = (

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from ggn.affinity import load_affinity, train_affinity
 from ggn.affinity.evaluate import AffinityErrors
-from ggn.affinity.params import AffinityParams
+from ggn.affinity.params import RECIPES, AffinityParams
 from ggn.data.samples import AffinitySamples
 from ggn.engine.optimisation import lr_factor
 
@@ -88,6 +88,25 @@ def test_a_killed_training_ends_with_the_same_weights(
     first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b"))
     assert first == second
     assert whole["loss"] == resumed["loss"]
+
+
+def test_our_recipe_trains_to_the_same_bytes_with_readers_and_after_a_kill(
+    tmp_path: Path, tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: AffinityParams
+) -> None:
+    small = {"backbone": tiny_params.backbone.model_dump(), "crop_size": 64, "batch_size": 2}
+    steps = {"epochs": 5, "checkpoint_steps": 3, "log_steps": 1}
+    own = AffinityParams.model_validate({**RECIPES["photographs"], **small, **steps})
+    images = tiny_coco / "train2017"
+    for name, workers in (("a", 0), ("b", 2)):
+        params = longer(own, workers=workers)
+        train_affinity(params, tiny_dataset, images, tmp_path / name, tmp_path / "s", 0)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train_affinity(
+            own, tiny_dataset, images, tmp_path / "c", tmp_path / "t", 0, Killer(tmp_path)
+        )
+    train_affinity(own, tiny_dataset, images, tmp_path / "c", tmp_path / "t", 0)
+    files = [(tmp_path / name / "weights.safetensors").read_bytes() for name in "abc"]
+    assert files[0] == files[1] == files[2]
 
 
 def test_another_seed_gives_other_weights(

@@ -162,6 +162,17 @@ def test_a_stage_may_be_absent_and_is_named(tmp_path: Path) -> None:
     assert torch.equal(target.get_submodule("layer4.0.conv1").weight, untouched)  # type: ignore[arg-type]
 
 
+def test_fewer_stages_give_fewer_features_and_ignore_the_rest_of_a_file(tmp_path: Path) -> None:
+    whole, short = tiny().eval(), ResNetFeatures("resnet10", width=4, stages=3).eval()
+    assert short.channels == whole.channels[:3]
+    assert load_backbone(short, save(whole.state_dict(), tmp_path / "w.safetensors")) == []
+    image = torch.randn(1, 3, 64, 48)
+    for ours, theirs in zip(short(image), whole(image)[:3], strict=True):
+        assert torch.equal(ours, theirs)
+    short.freeze_stages(4)
+    assert not any(parameter.requires_grad for parameter in short.parameters())
+
+
 def without(key: str) -> dict[str, Tensor]:
     return {k: v for k, v in tiny().state_dict().items() if k != key}
 

@@ -173,6 +173,14 @@ def test_row_has_the_recipe_of_the_reference(row: str) -> None:
     assert detector.backbone.frozen_stages == (0 if from_random else 1)
 
 
+def test_our_recipe_stands_beside_the_reference_and_changes_the_affinity_alone() -> None:
+    reference, ours = (PARAMS["splits"][row] for row in ("coco_voc", "coco_voc_photographs"))
+    assert [section for section in ours if ours[section] != reference[section]] == ["affinity"]
+    affinity = AffinityParams(**ours["affinity"])
+    assert affinity == AffinityParams(recipe="photographs", epochs=1)
+    assert (affinity.loss, affinity.optimizer) == ("balanced", "adamw")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_row_goes_from_official_files_to_its_table(
