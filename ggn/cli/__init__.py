@@ -1,14 +1,24 @@
 """The `ggn` command: what a person types outside the pipeline. One module per group of commands."""
 
-from ggn.cli import datasets, evaluation, photographs, predictions, pseudo_gt, tracking, zoo
+from ggn.cli import (
+    datasets,
+    evaluation,
+    group,
+    predict,
+    predictions,
+    pseudo_gt,
+    tracking,
+    zoo,
+)
 from ggn.cli.app import app, main
 
 __all__ = [
     "app",
     "datasets",
     "evaluation",
+    "group",
     "main",
-    "photographs",
+    "predict",
     "predictions",
     "pseudo_gt",
     "tracking",

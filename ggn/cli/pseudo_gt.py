@@ -16,11 +16,14 @@ app.add_typer(pseudo_gt, name="pseudo-gt")
 @pseudo_gt.command("import")
 def import_(
     source: Annotated[
-        Path, typer.Argument(help="Interchange JSON, or a folder with a {image_id}.json per image.")
+        Path,
+        typer.Argument(
+            help="Interchange JSON, COCO results, or a folder with a {image_id}.json per image."
+        ),
     ],
     out_dir: Out = Path("pseudo_gt"),
 ) -> None:
-    """Turn pseudo ground truth in the reference's format into a store."""
+    """Turn pseudo ground truth in the reference's format, or COCO results, into a store."""
     from ggn.pseudo_gt.publish import import_interchange
 
     count = import_interchange(source, out_dir)

@@ -17,7 +17,7 @@ from rich.progress import (
     track,
 )
 
-from ggn.cli.app import Device, Out, app, err, out
+from ggn.cli.app import Device, Out, app, chosen_device, err, out
 
 if TYPE_CHECKING:
     from ggn.zoo.download import Progress as Told
@@ -135,7 +135,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Only so many images, those of the smallest ids.")
     ] = None,
     out_dir: Out = Path("evaluation"),
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Evaluate a released detector on its row's validation set, beside the published numbers.
 
@@ -161,7 +161,7 @@ def evaluate(
         validation,
         sections["evaluation"],
         Path(".scratch/zoo_evaluate"),
-        device,
+        chosen_device(device),
         lambda images: track(images, "predict", console=err),
     )
     protocol, on = sections["evaluation"].protocol, measured_on(row, validation, max_images)

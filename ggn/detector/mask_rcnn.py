@@ -144,12 +144,23 @@ class MaskRCNN(nn.Module):
             Detections in original pixels, and their mask probabilities, float32 (N, S, S), if there
             is a mask head.
         """
-        features = self.features(self.prepare_images([image]))
-        detections = self.find_boxes(features, _size_hw(image), original_hw)
-        if self.mask_head is None:
-            return detections, None
-        scale = detections.boxes_xyxy.new_tensor([*_scale_wh(_size_hw(image), original_hw)] * 2)
-        return detections, self.mask_probabilities(features, detections.boxes_xyxy * scale)
+        return self.detect_each([image], [original_hw])[0]
+
+    @torch.no_grad()
+    def detect_each(
+        self, images: Sequence[Tensor], original_hw: Sequence[tuple[int, int]]
+    ) -> list[tuple[Detections, Tensor | None]]:
+        """Return what `detect` says of each image; the features of all are computed together."""
+        features = self.features(self.prepare_images(images))
+        found: list[tuple[Detections, Tensor | None]] = []
+        for index, (image, size_hw) in enumerate(zip(images, original_hw, strict=True)):
+            own = [level[index : index + 1] for level in features]
+            boxes = self.find_boxes(own, _size_hw(image), size_hw)
+            scale = boxes.boxes_xyxy.new_tensor([*_scale_wh(_size_hw(image), size_hw)] * 2)
+            scaled = boxes.boxes_xyxy * scale
+            masks = self.mask_probabilities(own, scaled) if self.mask_head else None
+            found.append((boxes, masks))
+        return found
 
     def find_boxes(
         self, features: list[Tensor], size_hw: tuple[int, int], original_hw: tuple[int, int]

@@ -1,5 +1,6 @@
 """Detections in images, from trained weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from ggn.data.transforms import ResizeToFit
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_boxes, encode_masks
+from ggn.detector.roi_heads import Detections
 from ggn.engine.inference import image_tensor, inference
 from ggn.engine.precision import half_dtype
 from ggn.engine.weights import WeightsError, load_weights
@@ -39,9 +41,32 @@ class Detector:
         `detection.max_detections` objects, possibly none; one whose mask has no pixel at this size
         is left out. A detector without mask head gives whole boxes as masks.
         """
-        seen, size_hw = self._seen(image, resize)
-        with inference(self._device, self._half):
-            found, probabilities = self._network.detect(seen, size_hw)
+        return self.predict_batch([image], resize)[0]
+
+    def predict_batch(
+        self, images: Sequence[NDArray[np.uint8]], resize: bool = True
+    ) -> list[Instances]:
+        """Return what `predict` finds in each image.
+
+        Images that have one size in the network share its forward pass, which a GPU is faster at.
+        It may round other than that of a single image, so that scores differ in their last digits.
+        """
+        seen = [self._seen(image, resize) for image in images]
+        found: dict[int, Instances] = {}
+        for size in dict.fromkeys(pixels.shape for pixels, _ in seen):
+            alike = [index for index, (pixels, _) in enumerate(seen) if pixels.shape == size]
+            with inference(self._device, self._half):
+                each = self._network.detect_each(
+                    [seen[index][0] for index in alike], [seen[index][1] for index in alike]
+                )
+                for index, (detections, probabilities) in zip(alike, each, strict=True):
+                    found[index] = self._instances(detections, probabilities, seen[index][1])
+        return [found[index] for index in range(len(images))]
+
+    def _instances(
+        self, found: Detections, probabilities: Tensor | None, size_hw: tuple[int, int]
+    ) -> Instances:
+        """The detections that have a pixel, as run-length masks of an image of `size_hw`."""
         threshold = self._network.params.detection.mask_threshold
         boxes = found.boxes_xyxy.cpu().numpy()
         if probabilities is None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.coco import read_json, write_json
+from ggn.core.coco import CocoError, Fault, read_json, write_json
 from ggn.core.instances import Instances
 from ggn.data.mask_store import MaskStore, MaskStoreWriter
 from ggn.pseudo_gt.merge import from_interchange, merge, pseudo_category, records
@@ -45,7 +45,10 @@ def write_as_store(
 
 
 def import_interchange(source: Path, folder: Path) -> int:
-    """Write a store from an interchange file, or from a folder with `{image_id}.json` per image.
+    """Write a store from a file, or from a folder with `{image_id}.json` per image.
+
+    A file holds lists in the interchange format, or COCO results, whose masks are of their images'
+    size and come best first.
 
     Returns:
         The number of images.
@@ -63,9 +66,30 @@ def import_interchange(source: Path, folder: Path) -> int:
 
 def _listed(file: Path) -> Iterator[tuple[int, Instances, list[float]]]:
     lists = read_json(file)
+    if isinstance(lists, list) and lists and isinstance(lists[0], dict):
+        lists = _by_image(lists, file)
     found = sorted(from_interchange(lists, str(file)), key=lambda entry: entry[0])
     overlap = {entry[0]["image_id"]: _overlap(entry) for entry in lists if entry}
     yield from ((image_id, masks, overlap[image_id]) for image_id, masks in found)
+
+
+def _by_image(results: list[Any], file: str | Path) -> list[list[dict[str, Any]]]:
+    """Return COCO results as lists in the interchange format, of each image best first.
+
+    Raises:
+        CocoError: naming a record without image id, mask or score.
+    """
+    lists: dict[int, list[dict[str, Any]]] = {}
+    for index, record in enumerate(results):
+        match record:
+            case {"image_id": int(key), "segmentation": {"size": size}, "score": int() | float()}:
+                lists.setdefault(key, []).append({**record, "orig_shape": size})
+            case _:
+                reason = "must have image_id (an integer), segmentation (run lengths) and score"
+                raise CocoError([Fault(str(file), f"[{index}]", reason)])
+    for entry in lists.values():
+        entry.sort(key=lambda record: -record["score"])
+    return list(lists.values())
 
 
 def _single_files(folder: Path) -> Iterator[tuple[int, Instances, list[float]]]:

@@ -79,3 +79,24 @@ def test_what_is_not_that_format_is_refused(
         assert message in capsys.readouterr().err
     assert ggn("pseudo-gt", "export", tmp_path / "store", "-o", tmp_path / "out") == 1
     assert "index.parquet: missing" in capsys.readouterr().err
+
+
+def test_coco_results_come_in_best_first(
+    tmp_path: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [
+        {key: entry[key] for key in ("segmentation", "image_id", "score")}
+        for entry in (record(9, 0.25), record(4, 0.75), record(9, 0.5))
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert ggn("pseudo-gt", "import", tmp_path / "results.json", "-o", tmp_path / "store") == 0
+    store = MaskStore(tmp_path / "store")
+    assert store.image_ids.tolist() == [4, 9]
+    nine = store.read(9)
+    assert nine is not None
+    assert nine.scores.tolist() == [0.5, 0.25]
+    assert nine.bitmaps().tolist() == [[[1, 1, 0, 0], [1, 1, 0, 0]]] * 2
+    del results[1]["score"]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert ggn("pseudo-gt", "import", tmp_path / "results.json", "-o", tmp_path / "store") == 1
+    assert "[1]: must have image_id (an integer), segmentation" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ggn.core.masks import mask_iou
 from ggn.detector import load_detector
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
@@ -150,3 +151,15 @@ def test_refuses_weights_that_are_no_detector(tmp_path: Path, tiny_params: Detec
     save_weights(other, tmp_path, {"kind": "detector", "params": tiny_params.model_dump()})
     with pytest.raises(WeightsError, match=r"do not describe a detector(.|\n)*rpn\.conv\.weight"):
         load_detector(tmp_path)
+
+
+def test_a_batch_finds_what_each_image_shows(tmp_path: Path, tiny_params: DetectorParams) -> None:
+    """Two images of one size share a forward pass, one is by itself; the order is kept."""
+    detector = load_detector(write(tmp_path, tiny_params))
+    images = [noise(64, 64), noise(48, 90), 255 - noise(64, 64)]
+    together = detector.predict_batch(images)
+    for image, found in zip(images, together, strict=True):
+        alone = detector.predict(image)
+        assert found.image_size_hw == alone.image_size_hw
+        np.testing.assert_allclose(found.scores, alone.scores, rtol=1e-4)
+        assert (np.diag(mask_iou(found.masks, alone.masks)) > 0.99).all()

@@ -1,0 +1,52 @@
+"""What a call on images writes: one results file, and the images that its ids are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ggn.cli.app import err, out
+from ggn.cli.imagewise import Failure
+from ggn.cli.sources import Source
+from ggn.core.coco import write_json
+from ggn.store.export import export_coco_results
+from ggn.store.read import Store
+from ggn.store.rows import ImageInstances
+
+CATEGORIES = [{"id": 1, "name": "object"}]
+
+
+def write_results(folder: Path, source: Source, store: Store, noun: str) -> None:
+    """Write results.json (COCO results) and, where the ids are fresh, images.json beside it.
+
+    images.json is a COCO file without annotations: sizes, and names relative to `source.folder`.
+    """
+    records: list[dict[str, Any]] = []
+    names = {photo.image_id: photo.file_name for photo in source.photographs}
+
+    def noting_sizes() -> Iterator[ImageInstances]:
+        for item in store:
+            height, width = item.instances.image_size_hw
+            name = names[item.image_id]
+            records.append(
+                {"id": item.image_id, "file_name": name, "height": height, "width": width}
+            )
+            yield item
+
+    count = export_coco_results(noting_sizes(), folder / "results.json")
+    said = f"{folder / 'results.json'}: {count} {noun} in {store.images} image{'' if store.images == 1 else 's'}"
+    if source.dataset is None:
+        dataset = {"images": records, "categories": CATEGORIES, "annotations": []}
+        write_json(folder / "images.json", dataset)
+        said += f"; images.json has their ids, and their names in {source.folder}"
+    else:
+        said += f"; ids are those of {source.dataset}"
+    out.print(said, markup=False, highlight=False)
+
+
+def report_failures(failures: list[Failure], images: int) -> None:
+    """Name the images that could not be read, with their reasons, on stderr."""
+    lines = [f"ggn: {len(failures)} of {images} images could not be read:"]
+    lines += [f"  {failure.reason}" for failure in failures]
+    err.print("\n".join(lines), style="red", markup=False, highlight=False)

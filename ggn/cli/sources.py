@@ -1,0 +1,164 @@
+"""The images that a call names: files, folders, globs, a COCO file, a list on standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ggn.core.coco import CocoError, read_json
+from ggn.core.faults import findings
+
+SUFFIXES: Final = frozenset(
+    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""What makes a file of a folder, or one that a glob matches, an image. A file named is one."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """An image that somebody named, which may yet turn out to be none."""
+
+    image_id: int
+    path: Path
+    file_name: str
+    """Relative to the folder of its `Source`, with /."""
+    size_hw: tuple[int, int] | None
+    """What its record in the COCO file says; None if there is none."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """All images of a call, each once."""
+
+    photographs: list[Photograph]
+    folder: Path
+    """That the file names are relative to."""
+    dataset: Path | None
+    """The COCO file that the ids are of; None if they are fresh, 1 to N."""
+    others: int
+    """Files of the folders that are left out because their names are not those of images."""
+
+    def picture_names(self) -> dict[int, str]:
+        """Return a file name for each image's picture, by id: its own, ending in .png.
+
+        Images that differ in their suffix alone keep it: `a.jpg.png` and `a.tif.png`.
+        """
+        bare = {p.image_id: str(Path(p.file_name).with_suffix("")) for p in self.photographs}
+        uses = Counter(bare.values())
+        return {
+            p.image_id: (bare[p.image_id] if uses[bare[p.image_id]] == 1 else p.file_name) + ".png"
+            for p in self.photographs
+        }
+
+
+def find_images(
+    words: Sequence[str],
+    *,
+    images: Path | None,
+    recursive: bool,
+    lines: Iterable[str],
+    out: Path,
+) -> Source:
+    """Return the images that the words of a call name, in their order; of a folder by name.
+
+    Args:
+        words: files, folders, globs, `-`, or one COCO file.
+        images: folder of the images of the COCO file; by default the one that it lies in.
+        recursive: whether folders are searched to any depth.
+        lines: standard input, a path a line; read if a word is `-`.
+        out: the folder of the results, in which no images are looked for.
+
+    Raises:
+        CocoError: the records of the COCO file are faulty.
+        ValueError: a word names nothing, or does not go with another one.
+    """
+    datasets = [word for word in words if word.lower().endswith(".json")]
+    if datasets:
+        if len(words) > 1:
+            raise ValueError(f"{datasets[0]}: a COCO file goes alone, because it gives the ids")
+        return _of_dataset(Path(datasets[0]), images)
+    if images is not None:
+        raise ValueError(f"--images {images}: goes with a COCO file, and none is given")
+    found, absent, others = dict[Path, Path](), list[str](), 0  # by absolute path, as it is named
+    for word in words:
+        paths, left_out = _named(word, recursive, lines, out)
+        others += left_out
+        if not paths:
+            absent.append(_absent(word, recursive))
+        for path in paths:
+            found.setdefault(_absolute(path), path)
+    if absent:
+        raise ValueError("\n".join(absent))
+    folder = Path(os.path.commonpath([path.parent for path in found]))
+    photographs = [
+        Photograph(index, path, place.relative_to(folder).as_posix(), None)
+        for index, (place, path) in enumerate(found.items(), start=1)
+    ]
+    return Source(photographs, folder, None, others)
+
+
+def _named(word: str, recursive: bool, lines: Iterable[str], out: Path) -> tuple[list[Path], int]:
+    """Return the paths that a word stands for, and how many others were left out."""
+    if word == "-":
+        return [Path(line.rstrip("\r\n")) for line in lines if line.strip()], 0
+    if Path(word).is_dir():
+        inside = sorted(_files(Path(word), recursive))
+    elif Path(word).exists():
+        return [Path(word)], 0
+    else:
+        names = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 (it takes absolute ones)
+        inside = [Path(name) for name in names if Path(name).is_file()]
+    kept = [path for path in inside if path.suffix.lower() in SUFFIXES]
+    others, own = len(inside) - len(kept), _absolute(out)
+    return [path for path in kept if own not in _absolute(path).parents], others
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield the files of a folder, without hidden ones."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            yield Path(entry.path)
+        elif recursive and entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path), recursive)
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.normpath(Path(path).absolute()))  # a link keeps its own name
+
+
+def _absent(word: str, recursive: bool) -> str:
+    if word == "-":
+        return "-: standard input names no image"
+    if Path(word).is_dir():
+        deeper = "" if recursive else "; --recursive looks into the folders in it"
+        return f"{word}: has no file whose name ends as that of an image{deeper}"
+    return f"{word}: no such file, and no image matches it"
+
+
+def _of_dataset(path: Path, images: Path | None) -> Source:
+    dataset: Any = read_json(path)
+    if isinstance(dataset, dict):  # only its images count
+        dataset = {**dataset, "categories": [], "annotations": []}
+    faults = [finding.fault for finding in findings(dataset, str(path))]
+    if faults:
+        raise CocoError(faults)
+    folder = path.parent if images is None else images
+    if not folder.is_dir():
+        raise ValueError(f"--images {folder}: no such folder")
+    photographs = [
+        Photograph(
+            record["id"],
+            folder / record["file_name"],
+            record["file_name"],
+            (record["height"], record["width"]),
+        )
+        for record in dataset["images"]
+    ]
+    return Source(photographs, folder, path, 0)

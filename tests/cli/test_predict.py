@@ -1,0 +1,241 @@
+"""`ggn predict` and `ggn group`, README's commands on one's own images, and refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ggn.core.instances import Instances
+from ggn.data.mask_store import MaskStore
+from ggn.grouping import FEATURE_NAMES, GroupingParams
+from ggn.pseudo_gt.rank import rank_candidates
+from ggn.pseudo_gt.select import resized
+from pipelines.extract_regions import group, load_predictor
+from pipelines.stage import load_params
+
+
+def read(out: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    images = json.loads((out / "images.json").read_text())
+    return images, json.loads((out / "results.json").read_text())
+
+
+def test_predict_writes_one_results_file_and_pictures(
+    photo: Path, weights: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "other.png"
+    Image.open(photo).resize((50, 40)).save(other)
+    status = ggn("predict", photo, other, "--weights", weights / "detector", "--out", out)
+    assert status == 0
+    images, results = read(out)
+    assert images["images"] == [
+        {"id": 1, "file_name": "photo.jpg", "height": 60, "width": 80},
+        {"id": 2, "file_name": "other.png", "height": 40, "width": 50},
+    ]
+    for image_id, size_hw in ((1, (60, 80)), (2, (40, 50))):
+        own = [record for record in results if record["image_id"] == image_id]
+        found = Instances.from_coco_results(own, size_hw)
+        assert 0 < len(found) <= 7
+        assert (np.diff(found.scores) <= 0).all()
+        with Image.open(out / ("photo.png", "other.png")[image_id - 1]) as picture:
+            assert picture.size == size_hw[::-1]
+    names = ["images.json", "other.png", "photo.png", "results.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+def test_limits_keep_the_best(
+    photo: Path, weights: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    words = ("predict", photo, "--weights", weights / "detector", "--no-pictures", "--out")
+    assert ggn(*words, tmp_path / "all") == 0
+    scores = [record["score"] for record in read(tmp_path / "all")[1]]
+    assert len(scores) > 3
+    assert ggn(*words, tmp_path / "two", "--max-detections", 2) == 0
+    assert [record["score"] for record in read(tmp_path / "two")[1]] == scores[:2]
+    assert ggn(*words, tmp_path / "good", "--min-score", scores[2]) == 0
+    kept = [score for score in scores if np.float32(score) >= scores[2]]
+    assert [record["score"] for record in read(tmp_path / "good")[1]] == kept
+    assert not list(tmp_path.glob("*/*.png"))
+
+
+def test_what_cannot_be_read_is_named_at_the_end(
+    photo: Path,
+    weights: Path,
+    tmp_path: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken, out = tmp_path / "broken.jpg", tmp_path / "out"
+    broken.write_bytes(photo.read_bytes()[:300])
+    assert ggn("predict", broken, photo, "--weights", weights / "detector", "-o", out) == 1
+    said = capsys.readouterr()
+    assert "1 of 2 images could not be read:" in said.err
+    assert str(broken) in said.err
+    assert {record["image_id"] for record in read(out)[1]} == {2}
+    assert (out / "photo.png").exists()
+
+
+def test_results_of_a_coco_file_go_straight_into_the_other_commands(
+    weights: Path, tiny_coco: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    truth = tiny_coco / "annotations" / "instances_val2017.json"
+    images = ("--images", tiny_coco / "val2017")
+    for out, limit in (("a", 7), ("b", 2)):
+        words = ("predict", truth, *images, "--weights", weights / "detector", "--no-pictures")
+        assert ggn(*words, "--max-detections", limit, "-o", tmp_path / out) == 0
+    first, second = (tmp_path / out / "results.json" for out in "ab")
+    assert {r["image_id"] for r in json.loads(first.read_text())} == {100, 101}
+    assert not (tmp_path / "a" / "images.json").exists()
+    assert ggn("evaluate", truth, first, "--json", tmp_path / "metrics.json") == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]["all"]
+    assert metrics["AR_10"] >= 0
+    out = tmp_path / "comparison"
+    assert ggn("compare", first, second, "--annotations", truth, *images, "-o", out) == 0
+    assert ggn("pseudo-gt", "import", first, "-o", tmp_path / "store") == 0
+    stored = MaskStore(tmp_path / "store").read(100)
+    own = [r for r in json.loads(first.read_text()) if r["image_id"] == 100]
+    assert stored is not None
+    assert stored.masks == [record["segmentation"] for record in own]
+    assert stored.scores.tolist() == [record["score"] for record in own]
+
+
+def test_fresh_ids_come_with_the_images_that_compare_draws(
+    photo: Path, weights: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    """images.json is a COCO file: add annotations, and it is the truth of the same images."""
+    out = tmp_path / "out"
+    assert ggn("predict", photo, "--weights", weights / "detector", "-o", out) == 0
+    dataset, results = read(out)
+    box = {"id": 1, "image_id": 1, "category_id": 1, "area": 600.0, "iscrowd": 0}
+    mask = {"bbox": [8, 8, 30, 20], "segmentation": [[8, 8, 38, 8, 38, 28, 8, 28]]}
+    (tmp_path / "truth.json").write_text(json.dumps({**dataset, "annotations": [{**box, **mask}]}))
+    assert ggn("check", tmp_path / "truth.json", "--images", photo.parent) == 0
+    assert ggn("evaluate", tmp_path / "truth.json", out / "results.json") == 0
+    assert results
+
+
+def test_group_shows_affinity_hierarchy_and_candidates(
+    photo: Path, weights: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    out = tmp_path / "out"
+    words = ("group", photo, "--affinity-weights", weights / "affinity", "--out", out)
+    assert ggn(*words) == 0
+    _, results = read(out)
+    assert Instances.from_coco_results(results, (60, 80)).image_size_hw == (60, 80)
+    with Image.open(out / "photo.png") as picture:
+        assert picture.width > 2 * picture.height  # four panels side by side
+
+
+def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
+    photo: Path,
+    weights: Path,
+    tmp_path: Path,
+    ggn: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The stages' own functions are the oracle; the row is ranked by another score than grouped."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(weights / "affinity", "models/mine/affinity")
+    row = """
+      mine:
+        data: {root: x}
+        affinity: {}
+        grouping: {longest_side: 40, min_area: 5, max_candidates: 9}
+        pseudo_gt: {rank: outline_affinity}
+        detector: {}
+        evaluation: {}
+    """
+    params = f"seed: 0\nactive: [mine]\ndefaults: {{}}\nsplits:{row}"
+    Path("params.yaml").write_text(params)
+    assert ggn("group", photo, "--split", "mine", "-o", "out") == 0
+    _, results = read(Path("out"))
+    sections = load_params("mine")
+    grouping = sections["grouping"]
+    assert isinstance(grouping, GroupingParams)
+    predict = load_predictor(Path("models/mine/affinity"), grouping.longest_side)
+    item = group(grouping, 1, predict(photo))
+    ranked = resized(rank_candidates(item, FEATURE_NAMES, "outline_affinity"), (60, 80))
+    assert 0 < len(ranked) <= 9
+    assert results == ranked.to_coco_results(1)
+    Path("params.yaml").write_text(params.replace("outline_affinity", "learned"))
+    assert ggn("group", photo, "--split", "mine") == 1
+    assert "splits.mine.pseudo_gt.rank is 'learned'" in capsys.readouterr().err
+
+
+def test_the_readme_on_ones_own_images(
+    photo: Path,
+    weights: Path,
+    tiny_coco: Path,
+    ggn: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every `ggn` line and every line of Python of README.md, in a folder laid out as it says."""
+    folder = photo.parent
+    monkeypatch.chdir(folder)
+    shutil.copytree(weights / "detector", folder / "models/mine/ggn")
+    for row in ("shapes", "coco_voc"):
+        shutil.copytree(weights / "detector", folder / "releases" / row / "ggn")
+    shutil.copytree(weights / "affinity", folder / "models/mine/affinity")
+    (folder / "data/raw/mine").mkdir(parents=True)
+    annotations = tiny_coco / "annotations" / "instances_train2017.json"
+    shutil.copy(annotations, "data/raw/mine/train.json")
+    shutil.copytree(tiny_coco / "train2017", "data/raw/mine/train")
+    shutil.copy(tiny_coco / "annotations" / "instances_val2017.json", "data/raw/mine/val.json")
+    box = {"image_id": 100, "score": 0.5, "bbox": [8, 8, 24, 16]}
+    Path("results.json").write_text(json.dumps([box]))
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    lines = [line.split(" #")[0].split() for line in readme.splitlines()]
+    commands = [words for words in lines if words[:1] == ["ggn"] and len(words) > 2]
+    asked = {words[1] for words in commands}
+    assert asked == {"check", "predict", "group", "evaluate", "zoo"}
+    for words in commands:
+        if words[1:] != ["zoo", "fetch", "coco_voc"]:  # it would download: tests/zoo/test_fetch.py
+            assert ggn(*words[1:]) == 0, words
+    assert (folder / "predictions/results.json").exists()
+    assert (folder / "groups/photo.png").exists()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("predict", "absent.jpg", "--weights", "{w}/detector"), "absent.jpg"),
+        (("predict", "{photo}", "--weights", "{w}/affinity"), "affinity"),
+        (("predict", "{photo}", "--weights", "nowhere"), "nowhere/card.json"),
+        (("predict", "{photo}", "--weights", "{w}/detector", "--device", "gpu"), "cuda or cuda:N"),
+        (("predict", "{photo}", "--weights", "{w}/detector", "--device", "cuda:99"), "cuda:99"),
+        (("predict", "*.webp", "--weights", "{w}/detector"), "*.webp: no such file"),
+        (("group", "{photo}"), "--affinity-weights FOLDER, or --split NAME"),
+        (("group", "{w}/detector/card.json", "--affinity-weights", "{w}/affinity"), "card.json"),
+        (("check", "absent.json"), "absent.json"),
+    ],
+)
+def test_refusals_are_one_message_and_exit_status_1(
+    words: tuple[str, ...],
+    message: str,
+    photo: Path,
+    weights: Path,
+    tmp_path: Path,
+    ggn: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    filled = [word.format(photo=photo, w=weights) for word in words]
+    assert ggn(*filled) == 1
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "predictions").exists()
+    assert not (tmp_path / "groups").exists()
