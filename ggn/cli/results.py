@@ -35,7 +35,8 @@ def write_results(folder: Path, source: Source, store: Store, noun: str) -> None
             yield item
 
     count = export_coco_results(noting_sizes(), folder / "results.json")
-    said = f"{folder / 'results.json'}: {count} {noun} in {store.images} image{'' if store.images == 1 else 's'}"
+    images = f"{store.images} image{'' if store.images == 1 else 's'}"
+    said = f"{folder / 'results.json'}: {count} {noun} in {images}"
     if source.dataset is None:
         dataset = {"images": records, "categories": CATEGORIES, "annotations": []}
         write_json(folder / "images.json", dataset)
