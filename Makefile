@@ -47,8 +47,6 @@ PYTHON_STAMP := .venv/.python-$(PYTHON_VERSION)
 PACKAGES_STAMP := .venv/.packages
 PROJECT_STAMP := .venv/.project
 KERNEL := $(wildcard ggn/*/*.pyx ggn/*/*.hpp)
-# An editable install knows the packages that it was built with.
-PACKAGES := $(wildcard ggn/*/__init__.py)
 FUZZER := tests/fuzz/fuzz_kernels.cpp
 CASES := $(wildcard tests/fuzz/*.hpp)
 REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
@@ -62,9 +60,10 @@ help:  ## List these commands
 .PHONY: setup
 setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if it is missing)
 
+# DVC starts stages by SHELL, which a service account has as nologin.
 .PHONY: repro
 repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
-	@PATH="$$PWD/.venv/bin:$$PATH" dvc repro
+	@PATH="$$PWD/.venv/bin:$$PATH" SHELL=/bin/sh dvc repro
 
 .PHONY: release
 release: setup  ## Freeze a row's results: releases/ and model registry (SPLIT=shapes)
@@ -230,9 +229,22 @@ $(UV):
 		'(Debian: apt install python$(PYTHON_VERSION)-venv), or the package index is out of reach;' \
 		'mend that, or install uv $(UV_VERSION) yourself' >&2; exit 1
 
+# Programs of an environment name its place, which a checkout that is moved or copied leaves.
+export HERE := $(CURDIR)
+ifneq ($(file <.venv/.place),$(HERE))
+.PHONY: $(PYTHON_STAMP)
+endif
+
 $(PYTHON_STAMP): | $(UV)
+	@place=$$(cat .venv/.place 2>/dev/null || true); \
+	if [ "$$place" != "$$HERE" ] && [ -e .venv ]; then \
+		printf '.venv was made for %s: making it anew, without what make %s added\n' \
+			"$${place:-another place}" 'openmmlab, remotes or ray'; \
+		rm -rf .venv; \
+	fi
 	@[ "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" \
 		= '$(PYTHON_VERSION)' ] || $(UV) venv --quiet --clear --python $(PYTHON_VERSION) .venv
+	@printf '%s\n' "$$HERE" >.venv/.place
 	@touch $@
 
 # Compiled once here, torch, lightning and mlflow import three times faster in every stage and test.
@@ -241,7 +253,7 @@ $(PACKAGES_STAMP): requirements.lock $(PYTHON_STAMP)
 	@$(INSTALL) --require-hashes --requirement requirements.lock --compile-bytecode
 	@touch $@
 
-$(PROJECT_STAMP): $(PACKAGES_STAMP) pyproject.toml CMakeLists.txt $(KERNEL) $(PACKAGES)
+$(PROJECT_STAMP): $(PACKAGES_STAMP) pyproject.toml CMakeLists.txt cmake/ggn_checkout.py.in $(KERNEL)
 	@echo 'building ggn and its kernel'
 	@PATH="$$PWD/.venv/bin:$$PATH" $(INSTALL) --no-build-isolation --no-deps --reinstall-package ggn --editable .
 	@touch $@

@@ -1,8 +1,27 @@
-"""The DVC stages: one module each, composing `ggn`; `stage.py` is all that they share."""
+"""The DVC stages: one module each, composing `ggn`; `stage` is all that they share."""
 
 import os
+import signal
+import sys
 
 # Results must not depend on the number of cores: each process computes with one thread, and where
 # there is more to do, there are more processes. Read when NumPy and torch are loaded, hence here.
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
+
+# Who started this process, before that may have ended: `stage.command` ends with it.
+PARENT = os.getppid()
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """Show what can't be imported, such as a compiled module of other sources, as one sentence."""
+    if issubclass(kind, ImportError):
+        sys.stderr.write(f"{error}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)  # type: ignore[arg-type]
+
+
+if sys.argv[0] == "-m":  # Python is about to run a stage: `python -m pipelines.STAGE`
+    sys.excepthook = _tell
+    # Ctrl-C ends the process at once while it imports torch; `run_stage` takes it over after that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

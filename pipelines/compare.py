@@ -40,16 +40,21 @@ def main(split: str) -> None:
         shown = headline_metrics(["unseen", "seen", "all"])
         known = [row for row in rows if row.metric in shown and row.difference is not None]
         run.console.print(comparison_table(known, f"{split} (protocol: {protocol})"))
+        if not any(name.startswith("unseen/") for name in metrics["baseline"]):
+            run.console.print(
+                "no unseen object: no number of them, a picture of others"
+            )
 
 
 def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
-    """Return pictures by file name and title of the first validation images with unseen objects."""
+    """Return pictures by file name and title: the first images with unseen objects, or any."""
     prepared, network = read_prepared(run.data / "prepared"), load_affinity(run.models / "affinity")
     val, unseen = read_coco(run.data / "prepared" / "val.json"), set(prepared.unseen)
     stores = {recipe: Store(run.data / "predictions" / recipe) for recipe in RECIPES}
     objects, pictures = annotations_by_image(val), {}
     with_unseen = {a["image_id"] for a in val["annotations"] if a["category_id"] in unseen}
-    for image in [i for i in val["images"] if i["id"] in with_unseen][:GALLERY_IMAGES]:
+    wanted = with_unseen or {a["image_id"] for a in val["annotations"]} or objects.keys()
+    for image in [i for i in val["images"] if i["id"] in wanted][:GALLERY_IMAGES]:
         size_hw, truth = (image["height"], image["width"]), objects[image["id"]]
         pixels = read_image(Path(prepared.val_images) / image["file_name"])
         masks = [from_segmentation(record["segmentation"], size_hw) for record in truth]

@@ -3,6 +3,7 @@
 from ggn.data.prepare import read_prepared
 from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.params import EvaluationParams
+from ggn.evaluation.report import without_empty_partitions
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "data/{split}/predictions/{recipe}")
@@ -19,6 +20,10 @@ def main(split: str, recipe: str) -> None:
             protocol=params.protocol,
             iou_types=params.iou_types,
         )
+        metrics, empty = without_empty_partitions(metrics)
+        for partition in empty:
+            val = run.data / "prepared" / "val.json"
+            run.console.print(f"{val}: no {partition} object; its metrics are left out")
         run.report(run.reports / recipe / "evaluation.json", metrics, protocol=params.protocol)
 
 

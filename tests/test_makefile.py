@@ -52,6 +52,7 @@ class Checkout:
         for name in (
             "Makefile",
             "pyproject.toml",
+            "cmake/ggn_checkout.py.in",
             "docker/versions.env",
             "docker/g++20",
             "docker/run.sh",
@@ -104,7 +105,9 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    return Checkout(tmp_path)
+    root = tmp_path / "checkout"
+    root.mkdir()
+    return Checkout(root)
 
 
 @pytest.fixture
@@ -168,12 +171,31 @@ def test_setup_keeps_an_environment_of_the_right_python_and_replaces_another(
     checkout: Checkout,
 ) -> None:
     checkout.program(checkout.root / ".venv" / "bin" / "python")
+    (checkout.root / ".venv" / ".place").write_text(f"{checkout.root}\n")
     assert checkout.run("make", "setup").returncode == 0
     assert not [call for call in checkout.calls() if call.startswith("uv [venv]")]
     shutil.rmtree(checkout.root / ".venv")
     checkout.program(checkout.root / ".venv" / "bin" / "python")
     assert checkout.run("make", "setup", FAKE_PYTHON="3.8").returncode == 0
     assert [call for call in checkout.calls() if call.startswith("uv [venv]")]
+
+
+@pytest.mark.parametrize("way", ["moved", "copied"])
+def test_a_moved_or_copied_checkout_gets_an_environment_of_its_own(
+    ready: Checkout, tmp_path: Path, way: str
+) -> None:
+    """Programs of an environment name the place that it was made in."""
+    first, second = tmp_path / "checkout", tmp_path / "second place"
+    (shutil.move if way == "moved" else shutil.copytree)(first, second)
+    ready.root, ready.calls_file, ready.recorder = second, second / "calls", second / "recorder"
+    answer = ready.run("make", "setup")
+    assert answer.returncode == 0, answer.stderr
+    assert f".venv was made for {first}: making it anew" in answer.stdout
+    made, packages, project = (call for call in ready.calls() if call.startswith("uv"))
+    assert made.startswith("uv [venv]")
+    assert "[--require-hashes]" in packages
+    assert "[--editable]" in project
+    assert (ready.run("make", "setup").returncode, ready.calls()) == (0, [])
 
 
 def uv_path(checkout: Checkout) -> Path:
@@ -231,11 +253,13 @@ def test_uv_is_installed_by_what_python_has(checkout: Checkout, means: str) -> N
 
 
 def test_repro_runs_dvc_with_the_environment_first_on_the_path(ready: Checkout) -> None:
-    notes = '#!/bin/sh\necho "$*; $DVC_SITE_CACHE_DIR; $PATH" >> "$CALLS"\n'
+    notes = '#!/bin/sh\necho "$*; $DVC_SITE_CACHE_DIR; $PATH; $SHELL" >> "$CALLS"\n'
     ready.program(ready.root / ".venv" / "bin" / "dvc", notes)
-    assert ready.run("make", "repro").returncode == 0
+    assert ready.run("make", "repro", SHELL="/usr/sbin/nologin").returncode == 0
     private = ready.root / ".dvc" / "tmp" / "site"  # not where anybody may leave pickles for it
-    assert ready.calls()[0].startswith(f"repro; {private}; {ready.root}/.venv/bin:")
+    (call,) = ready.calls()
+    assert call.startswith(f"repro; {private}; {ready.root}/.venv/bin:")
+    assert call.endswith("; /bin/sh")  # DVC runs stages by it; a service account has nologin
 
 
 @pytest.mark.parametrize("command", ["make test", "bash .ci/run"])

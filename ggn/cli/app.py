@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ggn.core.coco import CocoError
+from ggn.core.checkout import require_this_checkout
+from ggn.core.failures import sentence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(soft_wrap=True)
@@ -46,9 +47,13 @@ def ggn() -> None:
 
 
 def main() -> None:
-    """Run the command; refusals are one message on stderr and exit status 1."""
+    """Run the command; refusals and errors of the machine are one message, exit status 1."""
     try:
+        require_this_checkout()
         app()
-    except (CocoError, ValueError, OSError) as error:
-        err.print(f"ggn: {error}", style="red", markup=False, highlight=False)
+    except Exception as error:
+        told = sentence(error)
+        if told is None:
+            raise
+        err.print(f"ggn: {told}", style="red", markup=False, highlight=False)
         raise SystemExit(1) from None

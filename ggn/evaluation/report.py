@@ -62,6 +62,21 @@ def headline_metrics(
     ]
 
 
+def without_empty_partitions(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+    """Leave out the partitions that have no object: nothing of theirs is defined.
+
+    Args:
+        metrics: named `<partition>/<metric>`, as `evaluate_partitions` returns them.
+
+    Returns:
+        the metrics of the others, and the names of the partitions that were left out.
+    """
+    names = dict.fromkeys(name.partition("/")[0] for name in metrics)
+    defined = {name.partition("/")[0] for name, value in metrics.items() if value != UNDEFINED}
+    kept = {name: v for name, v in metrics.items() if name.partition("/")[0] in defined}
+    return kept, [name for name in names if name not in defined]
+
+
 def to_markdown(rows: Sequence[ComparisonRow], protocol: str, digits: int = 3) -> str:
     """The rows as an aligned Markdown table, which also reads as plain text.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.checkout import require_fresh_build
 from ggn.core.masks import RLE
 from ggn.evaluation import _overlaps
 
@@ -106,15 +106,4 @@ def mask_iou(
     )
 
 
-def _refuse_stale_build() -> None:
-    """Editing a source without building again would set new source beside old results."""
-    folder = Path(__file__).parent
-    hashes = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SOURCES]
-    if hashlib.sha256("".join(hashes).encode()).hexdigest() != _overlaps.SOURCE_HASH:
-        raise RuntimeError(
-            f"one of {', '.join(SOURCES)} in {folder} changed after it was built: run `make setup`,"
-            " or `make docker-build` for the image"
-        )
-
-
-_refuse_stale_build()
+require_fresh_build(Path(__file__).parent, SOURCES, _overlaps.SOURCE_HASH, _overlaps.__file__)

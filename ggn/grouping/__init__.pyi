@@ -1,4 +1,3 @@
-from .kernel_build import stale_kernel as stale_kernel
 from .merge import Hierarchy as Hierarchy
 from .merge import build_hierarchy as build_hierarchy
 from .params import GroupingParams as GroupingParams

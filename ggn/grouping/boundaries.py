@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ggn.grouping import _kernels
+from ggn.grouping import _kernels, kernel_build  # noqa: F401 (refuses a stale kernel)
 
 UNIT = _kernels.UNIT
 """Affinities are kept as integers in units of 1 / UNIT, so that sums are exact in any order."""

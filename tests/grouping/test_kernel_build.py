@@ -6,24 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from ggn.grouping import _kernels, kernel_build, stale_kernel
+from ggn.core.checkout import StaleBuildError, require_fresh_build
+from ggn.grouping import _kernels, kernel_build
 
 
 def test_the_kernel_of_this_checkout_is_fresh():
     """If this fails, build again: `make setup`."""
-    assert stale_kernel() is None
+    folder = Path(kernel_build.__file__).parent
+    require_fresh_build(folder, kernel_build.SOURCES, _kernels.SOURCE_HASH, _kernels.__file__)
 
 
 @pytest.mark.parametrize("edited", kernel_build.SOURCES)
-def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path, monkeypatch):
+def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path):
     for name in kernel_build.SOURCES:
         shutil.copy(Path(kernel_build.__file__).with_name(name), tmp_path)
-    monkeypatch.setattr(kernel_build, "__file__", str(tmp_path / "kernel_build.py"))
-    assert stale_kernel() is None
+    given = (tmp_path, kernel_build.SOURCES, _kernels.SOURCE_HASH, _kernels.__file__)
+    require_fresh_build(*given)
     with (tmp_path / edited).open("a") as source:
         source.write("\n")
-    assert "_kernels.hpp, _trees.hpp, _kernels.pyx" in stale_kernel()
-    assert str(tmp_path) in stale_kernel()
+    with pytest.raises(StaleBuildError) as refusal:
+        require_fresh_build(*given)
+    assert f"_kernels.hpp, _trees.hpp, _kernels.pyx in {tmp_path}" in str(refusal.value)
+    assert _kernels.__file__ in str(refusal.value)
 
 
 def test_the_compiled_module_lies_outside_the_source_tree():

@@ -132,23 +132,27 @@ def built(inside: Path) -> Callable[[str], Path]:
         for _, _, source in LINKS.get(row, []):
             build(source.split("/")[1])
         write_params(row)
-        stage("prepare", row)
-        for link in LINKS.get(row, []):
-            stage("inherit", *link)
-        stage("train_affinity", row)
-        stage("evaluate_affinity", row)
-        stage("extract_regions", row)
-        stage("train_detector", row, "baseline")
-        stage("score_candidates", row)
-        stage("select_pseudo_gt", row)
-        stage("train_detector", row, "ggn")
-        for recipe in RECIPES:
-            stage("predict", row, recipe)
-            stage("evaluate", row, recipe)
-        stage("compare", row)
+        run_stages(row)
         return done.parent
 
     return build
+
+
+def run_stages(row: str) -> None:
+    stage("prepare", row)
+    for link in LINKS.get(row, []):
+        stage("inherit", *link)
+    stage("train_affinity", row)
+    stage("evaluate_affinity", row)
+    stage("extract_regions", row)
+    stage("train_detector", row, "baseline")
+    stage("score_candidates", row)
+    stage("select_pseudo_gt", row)
+    stage("train_detector", row, "ggn")
+    for recipe in RECIPES:
+        stage("predict", row, recipe)
+        stage("evaluate", row, recipe)
+    stage("compare", row)
 
 
 K = {**dict.fromkeys(ROWS, 3), "lvis_coco": 1, "lvis_noncoco": 1, "imagenet": 10}
@@ -248,6 +252,41 @@ def test_fetched_pseudo_ground_truth_stands_in_for_the_stages_before(
     write_params("coco_voc", {**given, "pseudo_gt": {"rank": "learned"}})
     with pytest.raises(ValueError, match="learned needs features, which fetched masks lack"):
         stage("select_pseudo_gt", "coco_voc")
+    shutil.rmtree("reports/coco_voc")  # the next test builds it anew
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "missing"),
+    [
+        ({"seen": "all", "unseen": "others"}, "unseen"),
+        ({"val_annotations": "annotations/kept_1.json"}, "unseen"),
+        ({"val_annotations": "annotations/kept_34.json"}, "seen"),
+    ],
+    ids=["seen: all", "no unseen object", "no seen object"],
+)
+def test_a_row_without_unseen_or_without_seen_objects_tells_of_the_others(
+    inside: Path, capsys: pytest.CaptureFixture[str], data: dict[str, Any], missing: str
+) -> None:
+    """`seen: all` leaves nothing unseen, as in any dataset that is annotated in full."""
+    folder = Path("data/raw/coco/annotations")
+    for category in (1, 34):  # persons, which are seen, and kites
+        val = json.loads((folder / "instances_val2017.json").read_text())
+        val["annotations"] = [a for a in val["annotations"] if a["category_id"] == category]
+        (folder / f"kept_{category}.json").write_text(json.dumps(val))
+    write_params("coco_voc", {"data": {"drop_faulty": False, **data}})
+    run_stages("coco_voc")
+    told = capsys.readouterr().out
+    reports = Path("reports/coco_voc")
+    comparison = json.loads((reports / "comparison.json").read_text())
+    for recipe in RECIPES:
+        partitions = {name.split("/")[0] for name in comparison[recipe] if name != "protocol"}
+        assert partitions == {"seen", "unseen", "all"} - {missing}
+        assert 0 <= comparison[recipe]["all/mask_AR_100"] <= 1
+    assert f"no {missing} object" in told
+    assert (reports / "gallery.png").stat().st_size > 1000
+    affinity = json.loads((reports / "affinity.json").read_text())
+    assert affinity["partition"] == ("all" if missing == "unseen" else "unseen")
     shutil.rmtree("reports/coco_voc")  # the next test builds it anew
 
 

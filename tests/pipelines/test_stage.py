@@ -9,8 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ggn.tracking import runs
-from pipelines import stage as stage_module
-from pipelines.stage import SECTIONS, ParamsError, load_params, open_stage, read_params
+from pipelines.stage import SECTIONS, ParamsError, load_params, open_stage, read_params, resume
 
 ROOT = Path(__file__).parents[2]
 EMPTY = {section: {} for section in SECTIONS}
@@ -220,7 +219,7 @@ def test_a_run_resumes_across_an_edit_of_tracking_and_of_nothing_else(
     (project / "ggn" / "tracking").mkdir(parents=True)
     (project / "ggn" / "core").mkdir()
     (project / "pipelines").mkdir()
-    monkeypatch.setattr(stage_module, "__file__", str(project / "pipelines" / "stage.py"))
+    monkeypatch.setattr(resume, "CODE", project)
 
     def state(file: str, text: str) -> Path:
         (project / "ggn" / file).write_text(text)
