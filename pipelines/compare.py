@@ -28,10 +28,8 @@ GALLERY_IMAGES = 6
 def main(split: str) -> None:
     """Write reports/SPLIT/comparison.json and gallery.png, print the table."""
     with open_stage("compare", split, inputs=INPUTS) as run:
-        val, partitions = (
-            run.data / "prepared/val.json",
-            read_prepared(run.data / "prepared").partitions,
-        )
+        val = run.data / "prepared" / "val.json"
+        partitions = read_prepared(run.data / "prepared").partitions
         tables = {r: read_json(run.reports / r / "evaluation.json") for r in RECIPES}
         models = {recipe: run.data / "predictions" / recipe for recipe in RECIPES}
         kinds = run.params(EvaluationParams).iou_types
