@@ -7,15 +7,15 @@ from ggn.core.coco import annotations_by_image, read_coco, read_json, write_json
 from ggn.core.masks import from_segmentation
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
-from ggn.evaluation.pictures import Picture, gallery_row, write_gallery
-from ggn.evaluation.report import comparison_rows, comparison_table, headline_metrics
+from ggn.evaluation.comparison import RECIPES, Comparison
+from ggn.evaluation.params import EvaluationParams
+from ggn.evaluation.pictures import LEGEND, Picture, gallery_row, write_gallery
 from ggn.grouping import GroupingParams, group
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.select import select
 from ggn.store.read import Store
 from pipelines.stage import Stage, open_stage, run_stage
 
-RECIPES = ("baseline", "ggn")
 INPUTS = (
     "data/{split}/prepared",
     "models/{split}/affinity",
@@ -28,22 +28,22 @@ GALLERY_IMAGES = 6
 def main(split: str) -> None:
     """Write reports/SPLIT/comparison.json and gallery.png, print the table."""
     with open_stage("compare", split, inputs=INPUTS) as run:
-        metrics = {r: read_json(run.reports / r / "evaluation.json") for r in RECIPES}
-        (protocol,) = {metrics[r].pop("protocol") for r in RECIPES}
-        write_json(run.reports / "comparison.json", {"protocol": protocol, **metrics}, indent=1)
-        rows = comparison_rows(metrics["baseline"], metrics["ggn"])
-        run.metrics.update({f"gain/{r.metric}": r.difference for r in rows if r.difference})
+        val = run.data / "prepared" / "val.json"
+        partitions = read_prepared(run.data / "prepared").partitions
+        tables = {r: read_json(run.reports / r / "evaluation.json") for r in RECIPES}
+        models = {recipe: run.data / "predictions" / recipe for recipe in RECIPES}
+        kinds = run.params(EvaluationParams).iou_types
+        found = Comparison.measured(tables, val, models, partitions, kinds)
+        file, picture = run.reports / "comparison.json", run.reports / "gallery.png"
+        write_json(file, found.report(), indent=1)
+        run.metrics.update({f"gain/{name}": gain for name, gain in found.gains().items()})
         pictures = gallery(run)
-        write_gallery(run.reports / "gallery.png", list(pictures.values()), list(pictures))
-        run.log_picture(run.reports / "gallery.png")
-        run.track_rows(metrics, protocol, run.reports / "gallery.png")
-        shown = headline_metrics(["unseen", "seen", "all"])
-        known = [row for row in rows if row.metric in shown and row.difference is not None]
-        run.console.print(comparison_table(known, f"{split} (protocol: {protocol})"))
-        if not any(name.startswith("unseen/") for name in metrics["baseline"]):
-            run.console.print(
-                "no unseen object: no number of them, a picture of others"
-            )
+        write_gallery(picture, list(pictures.values()), list(pictures), LEGEND)
+        run.log_picture(picture)
+        run.track_rows({r: found.tracked(r) for r in RECIPES}, found.protocol, picture)
+        run.console.print(found.table(split, file))
+        if not any(name.startswith("unseen/") for name in tables["baseline"]):
+            run.console.print("no unseen object: no number of them, a picture of others")
 
 
 def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
@@ -60,9 +60,8 @@ def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
         masks = [from_segmentation(record["segmentation"], size_hw) for record in truth]
         seen = [m for m, r in zip(masks, truth, strict=True) if r["category_id"] not in unseen]
         affinity = network.predict(pixels)
-        pseudo = select(
-            group(affinity, run.params(GroupingParams)), seen, run.params(PseudoGtParams)
-        )
+        segments = group(affinity, run.params(GroupingParams))
+        pseudo = select(segments, seen, run.params(PseudoGtParams))
         found = {r: store.read(image["id"]).instances for r, store in stores.items()}
         pictures[image["file_name"]] = gallery_row(pixels, masks, affinity, pseudo[0], found)
     return pictures

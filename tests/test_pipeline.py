@@ -186,6 +186,8 @@ def test_each_recipe_is_a_row_of_the_model_zoo(finished: tuple[Path, list[str], 
     for recipe in ("baseline", "ggn"):
         row, name = rows[f"shapes {recipe}"], "unseen/mask_AR_100"
         assert row.data.metrics[name] == comparison[recipe][name]
+        ends = [row.data.metrics[f"{name}_{end}"] for end in ("low", "high")]
+        assert ends == comparison["intervals"][recipe][name]
         assert row.data.params["detector.epochs"] == "4.0"
         assert row.data.tags["input.data/shapes/prepared"].endswith(".dir")
         curve = client.get_metric_history(row.info.run_id, "unseen/mask_AR")

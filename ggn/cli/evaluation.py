@@ -45,6 +45,9 @@ def evaluate(
     protocol: Protocol = "budget",
     iou_type: Overlap = None,
     per_category: Annotated[bool, typer.Option(help="Also print recall by category.")] = False,
+    interval: Annotated[
+        bool, typer.Option(help="Also give the 95 % interval of each recall, by bootstrap.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write all numbers to this file.")] = None,
     curve: Annotated[
         Path | None, typer.Option(help="Write recall against proposals to this PNG.")
@@ -52,6 +55,7 @@ def evaluate(
 ) -> None:
     """Recall and precision of a COCO results file on seen and unseen categories."""
     from ggn.evaluation.curves import write_curves
+    from ggn.evaluation.intervals import HOW, of_results
     from ggn.evaluation.report import category_table, metrics_table, recall_curve
 
     inputs, results, kind = _evaluated(annotations, predictions, unseen, protocol, iou_type)
@@ -59,7 +63,8 @@ def evaluate(
     metrics = {name: result.metrics for name, result in results.items()}
     curves = {name: recall_curve(values) for name, values in metrics.items()}
     recall = _recall_by_category(inputs, results)
-    out.print(metrics_table(metrics, title))
+    intervals = of_results(results) if interval else {}
+    out.print(metrics_table(metrics, title, intervals=intervals))
     if per_category:
         out.print(category_table(recall, BUDGET, title))
     if json:
@@ -72,6 +77,7 @@ def evaluate(
                 "metrics": metrics,
                 "recall_curves": curves,
                 f"category_AR_{BUDGET}": recall,
+                **({"intervals": {**HOW, "metrics": intervals}} if interval else {}),
             },
             indent=1,
         )
@@ -98,8 +104,9 @@ def compare(
     """Set two results files side by side, and show the unseen objects that only one finds."""
     from ggn.evaluation.curves import write_curves
     from ggn.evaluation.disagreement import disagreement
+    from ggn.evaluation.intervals import HOW, of_pair
     from ggn.evaluation.pictures import write_gallery
-    from ggn.evaluation.report import comparison_rows, comparison_table, recall_curve
+    from ggn.evaluation.report import comparison_rows, comparison_table, reached, recall_curve
 
     names = _names(first, second)
     evaluated = [
@@ -119,7 +126,10 @@ def compare(
         key.replace("first", names[0]).replace("second", names[1]): count
         for key, count in outcome.counts().items()
     }
-    rows = comparison_rows(*shown.values())
+    of_models, of_difference = of_pair(metrics)
+    chosen = reached(shown[names[0]], *shown.values())
+    first_shown, second_shown = shown.values()
+    rows = comparison_rows(first_shown, second_shown, chosen, of_difference[part])
     out.print(comparison_table(rows, f"{part}: {title}", models=(names[0], names[1])))
     out.print(
         f"{part} objects found at IoU 0.5 by the first {BUDGET} detections ({title}): "
@@ -136,6 +146,7 @@ def compare(
                 name: {p: r.metrics for p, r in result.items()} for name, result in metrics.items()
             },
             "recall_curves": curves,
+            "intervals": {**HOW, "metrics": of_models, "difference": of_difference},
             f"{part}_objects_found_at_{BUDGET}": counts,
         },
         indent=1,

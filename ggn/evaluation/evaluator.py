@@ -19,6 +19,7 @@ from ggn.evaluation.params import IOU_TYPES, PROTOCOL_NAMES, IouType, ProtocolNa
 from ggn.evaluation.places import ObjectPlaces, PlacesSoFar
 from ggn.evaluation.protocols import PROTOCOLS, ImageOverlaps, Protocol, View, is_verified
 from ggn.evaluation.records import FEDERATION_KEYS
+from ggn.evaluation.sums import RecallSums, SumsSoFar, recall_hits
 
 Annotations = Path | str | Mapping[str, Any]
 Predictions = Path | str | Sequence[Mapping[str, Any]]
@@ -65,8 +66,8 @@ def evaluate(
     results = evaluate_partitions(
         annotations, predictions, {"": unseen}, protocol=protocol, iou_types=[iou_type]
     )
-    prefix = _prefix("", iou_type)
-    return {name.removeprefix(prefix): value for name, value in results.items()}
+    before = prefix("", iou_type)
+    return {name.removeprefix(before): value for name, value in results.items()}
 
 
 def evaluate_partitions(
@@ -101,8 +102,8 @@ def evaluate_partitions(
     for iou_type in iou_types:
         results = evaluate_inputs(inputs, partitions, protocol=protocol, iou_type=iou_type)
         for name, result in results.items():
-            prefix = _prefix(name, iou_type)
-            metrics |= {prefix + metric: value for metric, value in result.metrics.items()}
+            before = prefix(name, iou_type)
+            metrics |= {before + metric: value for metric, value in result.metrics.items()}
     return metrics
 
 
@@ -112,6 +113,8 @@ class PartitionResult:
 
     metrics: dict[str, float]
     objects: ObjectPlaces
+    sums: RecallSums
+    """What each image adds to the recalls."""
 
 
 def evaluate_inputs(
@@ -157,12 +160,14 @@ def evaluate_inputs(
         name: PartitionResult(
             summarize(compared.tallies.values(), rules.has_precision and compared.is_verified),
             compared.places.gathered(),
+            compared.sums.gathered(),
         )
         for name, compared in comparisons.items()
     }
 
 
-def _prefix(partition: str, iou_type: IouType) -> str:
+def prefix(partition: str, iou_type: IouType) -> str:
+    """What the names of a partition's metrics begin with: "unseen/mask_"."""
     return f"{partition}/{IOU_TYPE_NAMES[iou_type]}_"
 
 
@@ -192,6 +197,7 @@ class _Comparison:
     tallies: dict[Hashable, dict[str, Tally]] = field(default_factory=dict)
     """View key -> area range -> tally."""
     places: PlacesSoFar = field(default_factory=PlacesSoFar)
+    sums: SumsSoFar = field(default_factory=SumsSoFar)
     is_verified: bool = True
 
 
@@ -203,6 +209,8 @@ class ComparedView:
     key: Hashable
     spent: Sequence[Spent]
     n_objects: Sequence[int]
+    hits: NDArray[np.int64]
+    """(M,) of each of `sums.RECALL_NAMES`."""
     counted: Bools
     """(G,) in the range of all areas."""
     taker: NDArray[np.int32]
@@ -275,6 +283,7 @@ def _match(
             key,
             spent[r : r + n_ranges],
             n_objects[r : r + n_ranges],
+            recall_hits(spent[r : r + n_ranges]),
             counted[r],
             matches.taker[r],
         )
@@ -286,6 +295,7 @@ def _add(compared: ComparedImage, comparisons: Mapping[str, _Comparison]) -> Non
     """Add one image to the comparison of each partition."""
     for name, verified in compared.is_verified.items():
         comparisons[name].is_verified &= verified
+        comparisons[name].sums.next_image()
     for view in compared.views:
         comparison = comparisons[view.partition]
         tallies = comparison.tallies.setdefault(view.key, {size: Tally() for size in AREA_RANGES})
@@ -293,4 +303,5 @@ def _add(compared: ComparedImage, comparisons: Mapping[str, _Comparison]) -> Non
             tallies.values(), view.spent, view.n_objects, strict=True
         ):
             tally.add(spent, n_objects)
+        comparison.sums.add(view.key, view.hits, view.n_objects)
         comparison.places.add(compared.image, view.counted, view.taker, view.spent[0].places)

@@ -18,6 +18,16 @@ from ggn.core.masks import RLE
 
 Picture = NDArray[np.uint8]
 
+LEGEND = """Validation images. A mask has a colour of its column, and an outline.
+What looks dashed are small parts of a mask.
+ground truth: seen and unseen objects. affinity: white is inside an object, black on its outline.
+pseudo-GT: what the affinity gives on these validation images, without seen objects; not trained on.
+baseline, ggn: the best detections, as many as there are objects."""
+"""What a gallery of `gallery_row` shows."""
+
+_DPI = 80
+_GALLERY_PIXELS = 2.2 * _DPI  # of a picture in a gallery
+
 
 def instance_colours(count: int) -> Picture:
     """Return `count` distinct colours, uint8 (count, 3) RGB: steps of the golden angle in hue."""
@@ -90,7 +100,10 @@ def gallery_row(
 
 
 def write_gallery(
-    path: Path, rows: Sequence[Mapping[str, Picture]], row_names: Sequence[str]
+    path: Path,
+    rows: Sequence[Mapping[str, Picture]],
+    row_names: Sequence[str],
+    legend: str | None = None,
 ) -> None:
     """Write a grid of pictures, one row per image, the keys of the first row as column titles.
 
@@ -98,17 +111,22 @@ def write_gallery(
         path: of the PNG; written to a temporary name and renamed.
         rows: pictures by column title, all rows with the same keys.
         row_names: one label per row.
+        legend: lines below the pictures.
     """
     titles = list(rows[0])
-    figure = Figure(figsize=(2.2 * len(titles), 2.25 * len(rows)), layout="constrained", dpi=80)
+    figure = Figure(figsize=(2.2 * len(titles), 2.25 * len(rows)), layout="constrained", dpi=_DPI)
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for row, name, places in zip(rows, row_names, axes, strict=True):
         for title, place in zip(titles, places, strict=True):
-            place.imshow(row[title], interpolation="nearest")
+            # shrunk, the outline of a mask would be dashed if single pixels were left out
+            enlarged = max(row[title].shape[:2]) <= _GALLERY_PIXELS
+            place.imshow(row[title], interpolation="nearest" if enlarged else "auto")
             place.set(xticks=[], yticks=[])
         places[0].set_ylabel(name, fontsize=8)
     for title, place in zip(titles, axes[0], strict=True):
         place.set_title(title, fontsize=10)
+    if legend:
+        figure.supxlabel(legend, fontsize=8, x=0.02, ha="left")
     save_figure(path, figure)
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rich.table import Table
 
 from ggn.evaluation.average_recall import UNDEFINED
+from ggn.evaluation.bootstrap import Interval
 from ggn.evaluation.budget import BUDGETS
 
-COMPARED_METRICS = ("AR_10", "AR_100", "AR_s_100", "AR_m_100", "AR_l_100", "AR_1500", "AP", "AP_50")
-"""What a comparison shows of each partition and kind of overlap unless asked for more."""
+HEADLINES = ("mask_AR_10", "mask_AR_100", "box_AR_100")
+"""What a comparison shows of each partition unless asked for more."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,23 @@ class ComparisonRow:
     ggn: float | None
     difference: float | None
     """GGN minus baseline."""
+    interval: Interval | None = None
+    """Of the difference, 95 %; None where nothing is known of it."""
 
 
 def comparison_rows(
-    baseline: Mapping[str, float], ggn: Mapping[str, float], metrics: Iterable[str] | None = None
+    baseline: Mapping[str, float],
+    ggn: Mapping[str, float],
+    metrics: Iterable[str] | None = None,
+    intervals: Mapping[str, Interval] | None = None,
 ) -> list[ComparisonRow]:
     """Rows for `metrics`, by default for all in the baseline's order.
+
+    Args:
+        baseline: values by metric.
+        ggn: the same.
+        metrics: names.
+        intervals: of the differences, for those metrics that have one.
 
     Raises:
         ValueError: a metric is missing in one of the two; it is named.
@@ -34,31 +47,56 @@ def comparison_rows(
     names = list(baseline) if metrics is None else list(metrics)
     if metrics is None and (extra := [name for name in ggn if name not in baseline]):
         raise ValueError(f"baseline has no metric {extra[0]!r}, which ggn has")
-    return [_row(name, baseline, ggn) for name in names]
+    known = intervals or {}
+    return [_row(name, baseline, ggn, known.get(name)) for name in names]
 
 
-def _row(name: str, baseline: Mapping[str, float], ggn: Mapping[str, float]) -> ComparisonRow:
+def _row(
+    name: str,
+    baseline: Mapping[str, float],
+    ggn: Mapping[str, float],
+    interval: Interval | None,
+) -> ComparisonRow:
     for model, results in (("baseline", baseline), ("ggn", ggn)):
         if name not in results:
             raise ValueError(f"{model} has no metric {name!r}; it has {list(results)}")
     first, second = _defined(baseline[name]), _defined(ggn[name])
     difference = None if first is None or second is None else second - first
-    return ComparisonRow(name, first, second, difference)
+    return ComparisonRow(name, first, second, difference, interval)
 
 
 def _defined(value: float) -> float | None:
     return None if value == UNDEFINED else value
 
 
-def headline_metrics(
-    partitions: Sequence[str], iou_names: Sequence[str] = ("mask", "box")
-) -> list[str]:
-    """Names such as "unseen/mask_AR_100" of what a comparison shows first."""
+def headline_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """Names of what a comparison shows first, of those that are defined in `metrics`.
+
+    Those of `HEADLINES` on unseen and seen categories; on all of them where one of the two has no
+    object.
+    """
+    names = {
+        partition: [
+            name
+            for headline in HEADLINES
+            if metrics.get(name := f"{partition}/{headline}", UNDEFINED) != UNDEFINED
+        ]
+        for partition in ("unseen", "seen", "all")
+    }
+    shown = ["unseen", "seen"] if names["unseen"] and names["seen"] else ["unseen", "seen", "all"]
+    return [name for partition in shown for name in names[partition]]
+
+
+def reached(names: Iterable[str], *models: Mapping[str, float]) -> list[str]:
+    """Leave out each AR_k at which no model finds more than at the budget before.
+
+    So nothing stands for budgets beyond the number of detections that the models give.
+    """
+    larger = {f"AR_{after}": f"AR_{k}" for k, after in pairwise(BUDGETS) if after > 100}
     return [
-        f"{partition}/{iou_name}_{metric}"
-        for partition in partitions
-        for iou_name in iou_names
-        for metric in COMPARED_METRICS
+        name
+        for name in names
+        if name not in larger or any(m[name] != m[larger[name]] for m in models)
     ]
 
 
@@ -84,15 +122,7 @@ def to_markdown(rows: Sequence[ComparisonRow], protocol: str, digits: int = 3) -
     """
     cells = [
         (f"metric ({protocol} protocol)", "baseline", "GGN", "difference"),
-        *(
-            (
-                row.metric,
-                _number(row.baseline, digits),
-                _number(row.ggn, digits),
-                _number(row.difference, digits, signed=True),
-            )
-            for row in rows
-        ),
+        *((row.metric, *_cells(row, digits)) for row in rows),
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     ruler = [f"{'-' * widths[0]}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
@@ -105,10 +135,30 @@ def to_markdown(rows: Sequence[ComparisonRow], protocol: str, digits: int = 3) -
     return "\n".join(lines) + "\n"
 
 
+def _cells(row: ComparisonRow, digits: int) -> tuple[str, str, str]:
+    difference = _number(row.difference, digits, signed=True)
+    return (
+        _number(row.baseline, digits),
+        _number(row.ggn, digits),
+        difference + _ends(row.interval, digits),
+    )
+
+
 def _number(value: float | None, digits: int, signed: bool = False) -> str:
+    """The value, a dash if there is none; what rounds to zero has no sign."""
     if value is None:
         return "–"
-    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    rounded = round(value, digits)
+    sign = "+" if signed and rounded > 0 else ""
+    return f"{sign}{rounded or 0.0:.{digits}f}"
+
+
+def _ends(interval: Interval | None, digits: int) -> str:
+    """The interval as it follows its value: " [0.071, 0.097]"."""
+    if interval is None:
+        return ""
+    low, high = (_number(end, digits) for end in interval)
+    return f" [{low}, {high}]"
 
 
 def recall_curve(metrics: Mapping[str, float], prefix: str = "") -> list[tuple[int, float]]:
@@ -131,31 +181,38 @@ def comparison_table(
     title: str,
     digits: int = 3,
     models: tuple[str, str] = ("baseline", "GGN"),
+    caption: str | None = None,
 ) -> Table:
     """Return the rows as a table for the terminal; the title should state the protocol."""
-    table = Table("metric", title=title)
-    for heading in (*models, "difference"):
+    rows = list(rows)
+    table = Table("metric", title=title, caption=caption)
+    difference = "difference [95 %]" if any(row.interval for row in rows) else "difference"
+    for heading in (*models, difference):
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(
-            row.metric,
-            _number(row.baseline, digits),
-            _number(row.ggn, digits),
-            _number(row.difference, digits, signed=True),
-        )
+        table.add_row(row.metric, *_cells(row, digits))
     return table
 
 
-def metrics_table(metrics: Mapping[str, Mapping[str, float]], title: str, digits: int = 3) -> Table:
+def metrics_table(
+    metrics: Mapping[str, Mapping[str, float]],
+    title: str,
+    digits: int = 3,
+    intervals: Mapping[str, Mapping[str, Interval]] | None = None,
+) -> Table:
     """Return the metrics by partition as a table for the terminal, a column for each partition.
 
-    The title should state the protocol.
+    The title should state the protocol. `intervals` are by partition and metric, as the metrics.
     """
-    table = Table("metric", title=title)
+    table = Table("metric", title=title, pad_edge=False)  # so that intervals fit 80 columns
     for partition in metrics:
         table.add_column(partition, justify="right")
     for name in next(iter(metrics.values())):
-        cells = (_number(_defined(values[name]), digits) for values in metrics.values())
+        ends = {part: of_part.get(name) for part, of_part in (intervals or {}).items()}
+        cells = (
+            _number(_defined(values[name]), digits) + _ends(ends.get(part), digits)
+            for part, values in metrics.items()
+        )
         table.add_row(name, *cells)
     return table
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from ggn.evaluation.average_recall import UNDEFINED
+from ggn.evaluation.comparison import Comparison
 from ggn.tracking.published import deliver, settle
 from ggn.tracking.rows import log_table, row_journal
 from ggn.tracking.store import ZOO, connect, expected_errors, experiment_id, failure, tracking_uri
@@ -47,11 +46,9 @@ def import_recorded(reports: Path) -> tuple[int, int, str]:
 def _tables(reports: Path) -> Iterator[tuple[Path, str, str, dict[str, float]]]:
     """Yield the file, the recipe, the protocol and the defined metrics of each recorded table."""
     for path in sorted(reports.glob(f"*/{TABLE}")):
-        comparison: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        protocol = comparison.pop("protocol")
-        for recipe, metrics in comparison.items():
-            table = {name: value for name, value in metrics.items() if value != UNDEFINED}
-            yield path, recipe, protocol, table
+        comparison = Comparison.of_report(json.loads(path.read_text(encoding="utf-8")))
+        for recipe in comparison.metrics:
+            yield path, recipe, comparison.protocol, comparison.tracked(recipe)
 
 
 def _own_tables() -> list[tuple[tuple[str, str], dict[str, float]]]:

@@ -84,7 +84,25 @@ def test_compare_shows_what_only_one_model_finds(
     assert {path.name for path in (files / "out").iterdir()} == {
         "comparison.json", "recall.png", "only_one.png",
     }  # fmt: skip
+    assert written["intervals"]["difference"]["unseen"]["AR_100"] == [1, 1]
+    assert written["intervals"]["metrics"]["none"]["all"]["AR_10"] == [0, 0]
+    assert "+1.000 [1.000, 1.000]" in printed
+    assert "AR_1500" not in printed, "no image has so many detections"
     assert ggn("compare", "found.json", "found.json", "--annotations", "truth.json") == 1
+
+
+def test_evaluate_gives_intervals_when_asked(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", "truth.json", "found.json", "--unseen", "kite", "--json", "n.json")
+    assert ggn(*words) == 0
+    assert "[" not in capsys.readouterr().out
+    assert "intervals" not in json.loads((files / "n.json").read_text())
+    assert ggn(*words, "--interval") == 0
+    assert "0.500 [0.500, 0.500]" in capsys.readouterr().out, "one image leaves nothing unsure"
+    written = json.loads((files / "n.json").read_text())["intervals"]
+    assert (written["level"], written["resamples"], written["seed"]) == (0.95, 1000, 0)
+    assert written["metrics"]["all"]["AR_100"] == [0.5, 0.5]
 
 
 def test_a_store_is_taken_like_a_file(

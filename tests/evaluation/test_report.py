@@ -7,7 +7,9 @@ from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.report import (
     ComparisonRow,
     comparison_rows,
+    comparison_table,
     headline_metrics,
+    metrics_table,
     recall_curve,
     to_markdown,
 )
@@ -58,13 +60,38 @@ def test_every_row_of_the_table_shows_the_value_of_its_own_metric() -> None:
         assert cells == [name, f"{value:.3f}", f"{value + 0.5:.3f}", "+0.500"]
 
 
-def test_headline_metrics_exist() -> None:
-    names = headline_metrics(["unseen", "all"])
-    assert {name.split("/")[0] for name in names} == {"unseen", "all"}
-    assert {name.split("/")[1].split("_", 1)[0] for name in names} == {"mask", "box"}
-    assert {name.split("_", 1)[1] for name in names} <= set(METRIC_NAMES)
-    assert "unseen/mask_AR_100" in names
-    assert len(set(names)) == len(names)
+def test_a_comparison_shows_six_rows() -> None:
+    names = [f"{part}/{kind}_{m}" for part in ("all", "seen", "unseen") for kind in ("box", "mask")
+             for m in METRIC_NAMES]  # fmt: skip
+    six = [
+        "unseen/mask_AR_10", "unseen/mask_AR_100", "unseen/box_AR_100",
+        "seen/mask_AR_10", "seen/mask_AR_100", "seen/box_AR_100",
+    ]  # fmt: skip
+    every = dict.fromkeys(names, 0.5)
+    assert headline_metrics(every) == six
+    no_unseen = every | {name: -1.0 for name in names if name.startswith("unseen")}
+    assert headline_metrics(no_unseen) == [
+        *six[3:], "all/mask_AR_10", "all/mask_AR_100", "all/box_AR_100",
+    ]  # fmt: skip
+    boxes = {name: value for name, value in every.items() if "/box" in name}
+    assert headline_metrics(boxes) == ["unseen/box_AR_100", "seen/box_AR_100"]
+
+
+def test_the_interval_follows_its_difference() -> None:
+    ends = {"unseen/mask_AR_100": (0.0712, 0.0968)}
+    rows = comparison_rows(BASELINE, GGN, intervals=ends)
+    assert [row.interval for row in rows] == [(0.0712, 0.0968), None, None]
+    assert "| +0.088 [0.071, 0.097] |" in to_markdown(rows, "budget")
+    names = dict.fromkeys(("AR_10", "AP"), 0.25)
+    table = metrics_table({"all": names}, "title", intervals={"all": {"AR_10": (0.2, 0.3)}})
+    assert list(table.columns[1].cells) == ["0.250 [0.200, 0.300]", "0.250"]
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    tiny = {"up": 0.5 + 1e-9, "down": 0.5 - 1e-9, "same": 0.5, "minus": 0.4}
+    rows = comparison_rows(dict.fromkeys(tiny, 0.5), tiny, intervals={"down": (-1e-9, 1e-9)})
+    cells = list(comparison_table(rows, "title").columns[3].cells)
+    assert cells == ["0.000", "0.000 [0.000, 0.000]", "0.000", "-0.100"]
 
 
 def test_recall_curve_by_hand() -> None:

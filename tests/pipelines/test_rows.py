@@ -195,6 +195,13 @@ def test_row_goes_from_official_files_to_its_table(
     for recipe in RECIPES:
         assert 0 <= comparison[recipe]["all/mask_AR_100"] <= 1
         assert 0 <= comparison[recipe]["unseen/mask_AR_100"] <= 1
+    name = "all/mask_AR_100"
+    for recipe in RECIPES:
+        low, high = comparison["intervals"][recipe][name]
+        assert 0 <= low <= high <= 1
+    low, high = comparison["intervals"]["difference"][name]
+    gain = comparison["ggn"][name] - comparison["baseline"][name]
+    assert low - 1e-12 <= gain <= high + 1e-12
     pseudo = json.loads((reports / "pseudo_gt.json").read_text())
     assert pseudo["pseudo_masks"] > 0
     prepared = json.loads((reports / "prepare.json").read_text())

@@ -78,6 +78,18 @@ def test_a_table_that_an_own_run_has_is_left_to_that_run(local_store: str, repor
     assert runs(local_store, "ours").keys() == {"tiny ggn"}
 
 
+def test_intervals_come_along(local_store: str, reports: Path) -> None:
+    path = reports / "tiny/comparison.json"
+    ends = {"unseen/mask_AR_100": [0.04, 0.06]}
+    intervals = {"level": 0.95, "baseline": ends, "ggn": ends, "difference": {}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "intervals": intervals}))
+    assert import_recorded(reports)[:2] == (2, 0)
+    metrics = runs(local_store, "recorded")["tiny ggn (recorded)"].data.metrics
+    assert metrics["unseen/mask_AR_100_low"] == 0.04
+    assert metrics["unseen/mask_AR_100_high"] == 0.06
+    assert not {name for name in metrics if name.startswith("interval")}
+
+
 def test_without_reports_there_is_nothing_to_show(local_store: str, tmp_path: Path) -> None:
     assert import_recorded(tmp_path / "nowhere")[:2] == (0, 0)
 

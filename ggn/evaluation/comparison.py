@@ -1,0 +1,105 @@
+"""A baseline beside GGN: their metrics, how sure these are, and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from rich.table import Table
+
+from ggn.evaluation.average_recall import UNDEFINED
+from ggn.evaluation.bootstrap import Interval
+from ggn.evaluation.evaluator import CategorySpec
+from ggn.evaluation.intervals import HOW, Intervals, compare_partitions
+from ggn.evaluation.params import IouType
+from ggn.evaluation.report import (
+    ComparisonRow,
+    comparison_rows,
+    comparison_table,
+    headline_metrics,
+)
+
+RECIPES = ("baseline", "ggn")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `comparison.json` holds."""
+
+    protocol: str
+    metrics: Mapping[str, Mapping[str, float]]
+    """By recipe and name, such as `unseen/mask_AR_100`; -1 where undefined."""
+    intervals: Intervals
+    """By recipe or "difference", and by name; empty if the file is older than the intervals."""
+
+    @classmethod
+    def measured(
+        cls,
+        tables: Mapping[str, Mapping[str, Any]],
+        annotations: Path,
+        models: Mapping[str, Path],
+        partitions: Mapping[str, CategorySpec],
+        iou_types: Sequence[IouType],
+    ) -> Self:
+        """Add the intervals to the metrics of both recipes, which are known already.
+
+        Args:
+            tables: by recipe the metrics, and their `protocol`, which is the same.
+            annotations: as in `compare_partitions`, as are the others.
+            models: by recipe.
+            partitions: with the names of those in the metrics.
+            iou_types: those of the metrics.
+        """
+        (protocol,) = {table["protocol"] for table in tables.values()}
+        metrics = {r: {k: v for k, v in t.items() if k != "protocol"} for r, t in tables.items()}
+        intervals = compare_partitions(
+            annotations, models, partitions, protocol=protocol, iou_types=iou_types
+        )
+        return cls(protocol, metrics, intervals)
+
+    @classmethod
+    def of_report(cls, report: Mapping[str, Any]) -> Self:
+        """Read what `report` has written."""
+        metrics = {k: v for k, v in report.items() if k not in ("protocol", "intervals")}
+        known = report.get("intervals", {})
+        intervals = {name: known.get(name, {}) for name in (*metrics, "difference")}
+        return cls(report["protocol"], metrics, intervals)
+
+    def report(self) -> dict[str, Any]:
+        """Return all of it as JSON holds it."""
+        intervals = {**HOW, **self.intervals}
+        return {"protocol": self.protocol, **self.metrics, "intervals": intervals}
+
+    @property
+    def headlines(self) -> list[str]:
+        """Names of the metrics that are shown first."""
+        return headline_metrics(self.metrics["baseline"])
+
+    def tracked(self, recipe: str) -> dict[str, float]:
+        """Return a recipe's defined metrics; of the headlines also `NAME_low` and `NAME_high`."""
+        values = {k: v for k, v in self.metrics[recipe].items() if v != UNDEFINED}
+        return self._with_ends(values, self.intervals[recipe])
+
+    def gains(self) -> dict[str, float]:
+        """Return GGN minus baseline where it is defined, named and with ends as in `tracked`."""
+        rows = self._rows(list(self.metrics["baseline"]))
+        values = {row.metric: row.difference for row in rows if row.difference is not None}
+        return self._with_ends(values, self.intervals["difference"])
+
+    def table(self, row: str, file: Path) -> Table:
+        """Return the headlines of a row of the zoo as a table that says which file has the rest."""
+        rows, title = self._rows(self.headlines), f"{row} (protocol: {self.protocol})"
+        return comparison_table(rows, title, caption=f"all metrics: {file}")
+
+    def _rows(self, names: list[str]) -> list[ComparisonRow]:
+        baseline, ggn = (self.metrics[recipe] for recipe in RECIPES)
+        return comparison_rows(baseline, ggn, names, self.intervals["difference"])
+
+    def _with_ends(
+        self, values: dict[str, float], intervals: Mapping[str, Interval]
+    ) -> dict[str, float]:
+        known = [(name, *intervals[name]) for name in self.headlines if name in intervals]
+        lower = {f"{name}_low": low for name, low, _ in known}
+        return {**values, **lower, **{f"{name}_high": high for name, _, high in known}}
