@@ -125,6 +125,11 @@ remotes: setup  ## Install what S3 and SSH need, and the tests of them
 ray: setup  ## Install Ray, for extraction on a cluster
 	@$(INSTALL) --constraint requirements.lock $(RAY)
 
+.PHONY: readers
+readers: $(UV)  ## Install the annotation tools' own readers, for the tests of the formats
+	@$(UV) venv --quiet --clear --python $(PYTHON_VERSION) .venv-readers
+	@$(UV) pip install --quiet --python .venv-readers/bin/python --requirement tests/formats/readers.txt
+
 # The source package asks for C++14, which torch's headers have left behind (docker/g++20), and for
 # a setuptools older than the lock's, which is therefore laid beside the environment. Only the
 # operators for the CPU are built: they are the oracle of ours.

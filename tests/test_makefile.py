@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NEEDED = {
     *("help", "setup", "repro", "test", "lint", "format"),
-    *("fuzz", "ui", "openmmlab", "remotes", "ray", "release", "lock", "audit", "clean"),
+    *("fuzz", "ui", "openmmlab", "remotes", "ray", "readers", "release", "lock", "audit", "clean"),
     *("docker-build", "docker-train", "docker-shell", "docker-mlflow", "docker-test"),
 }
 LINT_PROGRAMS = (

@@ -14,6 +14,8 @@ import typer
 from ggn.cli.app import Device, Out, app, chosen_device
 from ggn.cli.imagewise import Call, Picture
 from ggn.cli.predict import (
+    COCO,
+    Format,
     Images,
     ImagesDir,
     MaxDetections,
@@ -23,6 +25,7 @@ from ggn.cli.predict import (
     Top,
     finish,
     limited,
+    refuse_format,
 )
 from ggn.cli.sources import Photograph, find_images
 from ggn.core.coco import read_json
@@ -53,6 +56,7 @@ def group(
     device: Device = "auto",
     min_score: MinScore = None,
     max_detections: MaxDetections = None,
+    file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
 ) -> None:
@@ -70,6 +74,7 @@ def group(
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
     )
+    refuse_format(file_format, source)
     network = load_affinity(folder, device=chosen)
     drawn = top if pictures else 0
     settings = {
@@ -94,7 +99,7 @@ def group(
             found.append(segments)
         return found
 
-    finish(Call("group", source, out_dir, settings, 1), find, "candidates")
+    finish(Call("group", source, out_dir, settings, 1), find, "candidates", file_format)
 
 
 def _weights(given: Path | None, split: str | None) -> Path:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Semaphore
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ggn.cli.app import Device, Out, app, chosen_device, err
-from ggn.cli.imagewise import Call, Picture, finished_images
-from ggn.cli.results import report_failures, write_results
+from ggn.cli.imagewise import Call, Find, Picture, finished_images
+from ggn.cli.results import report_failures, write_for_tool, write_results
 from ggn.cli.sources import Photograph, Source, find_images
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
@@ -21,6 +21,7 @@ from ggn.core.instances import Instances
 if TYPE_CHECKING:
     from ggn.detector import Detector
 
+COCO = "coco"
 Images = Annotated[
     list[str],
     typer.Argument(
@@ -37,6 +38,13 @@ Recursive = Annotated[
 ]
 MinScore = Annotated[float | None, typer.Option(help="Leave out what is scored less.")]
 MaxDetections = Annotated[int | None, typer.Option(min=1, help="Keep the best N of each image.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="coco (results.json alone), or also files of yolo, labelme, cvat or label-studio.",
+    ),
+]
 Top = Annotated[int, typer.Option(min=1, help="How many instances a picture shows.")]
 Pictures = Annotated[bool, typer.Option(help="Whether a picture is written of each image.")]
 
@@ -56,6 +64,7 @@ def predict(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Images of one size that a GPU looks at together.")
     ] = 1,
+    file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
 ) -> None:
@@ -71,6 +80,7 @@ def predict(
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
     )
+    refuse_format(file_format, source)
     with fetched_weights(weights) if is_registered(weights) else nullcontext(weights) as folder:
         detector = load_detector(folder, device=chosen)
         sha256 = read_json(Path(folder) / "card.json")["weights_sha256"]
@@ -82,7 +92,7 @@ def predict(
         "top": drawn,
     }
     finder = _Finder(detector, chosen, min_score, max_detections, drawn, out_dir, source)
-    finish(Call("predict", source, out_dir, settings, batch_size), finder, "objects")
+    finish(Call("predict", source, out_dir, settings, batch_size), finder, "objects", file_format)
 
 
 class _Finder:
@@ -121,7 +131,15 @@ def limited(instances: Instances, min_score: float | None, max_detections: int |
     return kept[:max_detections]
 
 
-def finish(call: Call, find: Any, noun: str) -> None:
+def refuse_format(name: str, source: Source) -> None:
+    """Raise ValueError unless the images can be written in a format."""
+    from ggn.formats import refuse_shared_files
+
+    if name != COCO:
+        refuse_shared_files(name, [photo.file_name for photo in source.photographs])
+
+
+def finish(call: Call, find: Find, noun: str, file_format: str) -> None:
     """Do a call's work, write its results, name what could not be read."""
     if call.source.others:
         err.print(
@@ -131,6 +149,8 @@ def finish(call: Call, find: Any, noun: str) -> None:
     with finished_images(call, find) as (store, failures):
         if store is not None:
             write_results(call.out, call.source, store, noun)
+            if file_format != COCO:
+                write_for_tool(call.out, call.source, store, file_format)
     if failures:
         report_failures(failures, len(call.source.photographs))
         raise typer.Exit(1)

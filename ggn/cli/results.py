@@ -10,6 +10,7 @@ from ggn.cli.app import err, out
 from ggn.cli.imagewise import Failure
 from ggn.cli.sources import Source
 from ggn.core.coco import write_json
+from ggn.formats import Labelled, write_format
 from ggn.store.export import export_coco_results
 from ggn.store.read import Store
 from ggn.store.rows import ImageInstances
@@ -35,8 +36,8 @@ def write_results(folder: Path, source: Source, store: Store, noun: str) -> None
             yield item
 
     count = export_coco_results(noting_sizes(), folder / "results.json")
-    images = f"{store.images} image{'' if store.images == 1 else 's'}"
-    said = f"{folder / 'results.json'}: {count} {noun} in {images}"
+    plural = "" if store.images == 1 else "s"
+    said = f"{folder / 'results.json'}: {count} {noun} in {store.images} image{plural}"
     if source.dataset is None:
         dataset = {"images": records, "categories": CATEGORIES, "annotations": []}
         write_json(folder / "images.json", dataset)
@@ -44,6 +45,22 @@ def write_results(folder: Path, source: Source, store: Store, noun: str) -> None
     else:
         said += f"; ids are those of {source.dataset}"
     out.print(said, markup=False, highlight=False)
+
+
+def write_for_tool(folder: Path, source: Source, store: Store, name: str) -> None:
+    """Write the results in the format of a tool, too."""
+    photographs = {photo.image_id: photo for photo in source.photographs}
+    labelled = (
+        Labelled(
+            item.image_id,
+            photographs[item.image_id].file_name,
+            photographs[item.image_id].path,
+            item.instances,
+        )
+        for item in store
+    )
+    written = write_format(name, labelled, folder)
+    out.print(f"{name}: {', '.join(map(str, written))}", markup=False, highlight=False)
 
 
 def report_failures(failures: list[Failure], images: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.masks import RLE, from_segmentation
+from ggn.core.windows import run_lengths
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +28,7 @@ def encode_masks(
     for cells, box in zip(probabilities, boxes_xyxy.tolist(), strict=True):
         window_xyxy = _reach(box, cells.shape[-1], size_hw)
         bitmap = paste_probabilities(cells, box, window_xyxy) >= threshold
-        counts = _run_lengths(bitmap, window_xyxy[:2], size_hw)
+        counts = run_lengths(bitmap, window_xyxy[:2], size_hw)
         masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
     return masks
 
@@ -37,7 +38,7 @@ def encode_boxes(boxes_xyxy: Floats, size_hw: tuple[int, int]) -> list[RLE]:
     masks = []
     for left, top, right, bottom in np.ceil(boxes_xyxy - 0.5).astype(int).clip(min=0).tolist():
         window = np.ones((max(bottom - top, 0), max(right - left, 0)), dtype=bool)
-        counts = _run_lengths(window, (left, top), size_hw)
+        counts = run_lengths(window, (left, top), size_hw)
         masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
     return masks
 
@@ -84,21 +85,3 @@ def _axis_weights(start: float, stop: float, cells: int, first: int, last: int) 
     place = (centres - np.float32(start)) * np.float32(cells / max(stop - start, 1e-6)) - half
     distance = np.abs(place[:, None] - np.arange(cells, dtype=np.float32))
     return np.asarray(np.maximum(1 - distance, 0), dtype=np.float32)
-
-
-def _run_lengths(
-    window: NDArray[np.bool_], corner_xy: tuple[int, ...], size_hw: tuple[int, int]
-) -> list[int]:
-    """COCO's run lengths of an image that is empty but for a window at `corner_xy`."""
-    height, width = size_hw
-    left, top = corner_xy
-    columns = np.zeros((window.shape[1], window.shape[0] + 2), dtype=bool)
-    columns[:, 1:-1] = window.T
-    column, row = np.nonzero(columns[:, 1:] != columns[:, :-1])
-    changes = (left + column) * height + top + row
-    # A run that ends with its column and one that starts with the next are the same run.
-    ends = np.flatnonzero(changes[1:-1:2] == changes[2::2]) * 2 + 1
-    kept = np.ones(len(changes), dtype=bool)
-    kept[ends] = kept[ends + 1] = False
-    counts: list[int] = np.diff([0, *changes[kept].tolist(), height * width]).tolist()
-    return counts if counts[-1] else counts[:-1]  # no empty run behind a mask's last pixel

@@ -240,3 +240,20 @@ def test_refusals_are_one_message_and_exit_status_1(
     assert "Traceback" not in captured.err
     assert not (tmp_path / "predictions").exists()
     assert not (tmp_path / "groups").exists()
+
+
+@pytest.mark.parametrize("name", ["yolo", "labelme", "cvat", "label-studio"])
+def test_other_formats_come_beside_the_results(
+    name: str, photo: Path, weights: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    written = {
+        "yolo": ["data.yaml", "labels/photo.txt"],
+        "labelme": ["labelme/photo.json"],
+        "cvat": ["annotations.xml"],
+        "label-studio": ["label_config.xml", "tasks.json"],
+    }
+    out = tmp_path / "out"
+    words = ("predict", photo, "--weights", weights / "detector", "--no-pictures", "--format", name)
+    assert ggn(*words, "-o", out) == 0
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert files == sorted([*written[name], "images.json", "results.json"])

@@ -1,0 +1,64 @@
+"""The affinity of a large image, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.tiles.plan import Tile
+
+STRIDE = 32
+"""Of the network's coarsest features: tiles that begin at its multiples see the same grid."""
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def affinity_in_tiles(
+    image: NDArray[np.uint8],
+    predict: Predict,
+    side: int,
+    halo: int,
+    advance: Callable[[int], object] = lambda _: None,
+) -> NDArray[np.float32]:
+    """Return the affinity (H, W), float32 in [0, 1], of an image uint8 (H, W, 3).
+
+    Each tile is predicted with `halo` pixels around it, which are then cut off. Where the network
+    sees no farther than the halo, the map is that of the whole image; what it takes from the whole
+    image (pyramid pooling, group normalisation) it takes from the tile.
+
+    Args:
+        image: RGB.
+        predict: image -> affinity, of any size.
+        side: of a tile, without its halo; a multiple of 32.
+        halo: a multiple of 32.
+        advance: told how many tiles are done.
+
+    Raises:
+        ValueError: `side` or `halo` is not a multiple of 32.
+    """
+    if side % STRIDE or halo % STRIDE or side < STRIDE or halo < 0:
+        raise ValueError(f"side and halo must be multiples of {STRIDE}, got {side} and {halo}")
+    height, width = image.shape[:2]
+    affinity = np.empty((height, width), np.float32)
+    for tile in core_tiles((height, width), side):
+        seen = Tile(
+            max(tile.left - halo, 0),
+            max(tile.top - halo, 0),
+            min(tile.right + halo, width),
+            min(tile.bottom + halo, height),
+        )
+        tile.of(affinity)[:] = tile.moved(-seen.left, -seen.top).of(predict(seen.of(image)))
+        advance(1)
+    return affinity
+
+
+def core_tiles(size_hw: tuple[int, int], side: int) -> list[Tile]:
+    """Return tiles without overlap, row by row; those at the right and the bottom are smaller."""
+    height, width = size_hw
+    return [
+        Tile(x, y, min(x + side, width), min(y + side, height))
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]

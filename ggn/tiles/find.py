@@ -1,0 +1,142 @@
+"""The instances of a large image: tiles at every level, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.core.instances import Instances
+from ggn.core.masks import boxes_xyxy
+from ggn.tiles.pieces import Piece, Whole, bounds, drawn
+from ggn.tiles.plan import Tile, plan_tiles
+from ggn.tiles.stitch import SAME_IOU, stitch
+
+COVERED = 0.5
+"""Share of a cut-off piece from which on it is part of the larger object that covers it."""
+
+THIN = 4
+"""Objects of less pixels across, at their level, are the same at half the overlap."""
+
+Find = Callable[[Sequence[NDArray[Any]]], Sequence[Instances]]
+"""Finds the instances of some tiles, each (h, w, …), at their own size."""
+
+
+def find_in_tiles(
+    levels: Sequence[NDArray[Any]],
+    find: Find,
+    side: int,
+    overlap: int,
+    *,
+    together: int = 1,
+    advance: Callable[[int], object] = lambda _: None,
+) -> Instances:
+    """Return the instances of an image, best first, its masks whole across the seams of tiles.
+
+    An object that is no longer than `overlap` lies whole in a tile. A longer one is put together of
+    its pieces, or found whole at a level where it is small enough; pieces of it that are cut off
+    are then left out. The result holds more than one tile's `max_detections`.
+
+    Args:
+        levels: the image or a map of it (H, W, …) at full, half, quarter, … size (see `pyramid`).
+        find: called with the tiles of a level.
+        side: of a tile.
+        overlap: that neighbouring tiles share, at least.
+        together: how many tiles `find` is given.
+        advance: told how many tiles are done.
+    """
+    size_hw = (levels[0].shape[0], levels[0].shape[1])
+    whole: list[Whole] = []
+    cut: list[Whole] = []
+    for number, level in enumerate(levels):
+        level_hw = (level.shape[0], level.shape[1])
+        tiles = plan_tiles(level_hw, side, overlap)
+        pieces = list(_pieces(level, tiles, find, together, advance))
+        least = 0 if number == 0 else overlap << (number - 1)
+        found = [it for it in stitch(pieces, tiles, level_hw, number) if it.length > least]
+        cut += [it for it in found if it.is_cut]
+        fresh = sorted((it for it in found if not it.is_cut), key=lambda it: -it.score)
+        whole += _without(fresh, whole, _repeats)
+    kept = whole + _without(cut, [it for it in whole if it.level], _covers)
+    kept.sort(key=lambda it: -it.score)
+    scores = np.array([it.score for it in kept], np.float32)
+    return Instances([it.mask(size_hw) for it in kept], scores, size_hw)
+
+
+def count_tiles(size_hw: tuple[int, int], side: int, overlap: int) -> int:
+    """Return how many tiles `find_in_tiles` looks at, of all levels of a pyramid."""
+    count = len(plan_tiles(size_hw, side, overlap))
+    while max(size_hw) > side:
+        size_hw = ((size_hw[0] + 1) // 2, (size_hw[1] + 1) // 2)
+        count += len(plan_tiles(size_hw, side, overlap))
+    return count
+
+
+def _pieces(
+    level: NDArray[Any],
+    tiles: Sequence[Tile],
+    find: Find,
+    together: int,
+    advance: Callable[[int], object],
+) -> Iterator[Piece]:
+    for first in range(0, len(tiles), together):
+        chosen = tiles[first : first + together]
+        found = find([np.ascontiguousarray(tile.of(level)) for tile in chosen])
+        for index, (tile, instances) in enumerate(zip(chosen, found, strict=True), start=first):
+            boxes = boxes_xyxy(instances.masks).astype(int).tolist()
+            scores = instances.scores.tolist()
+            for mask, box, score in zip(instances.masks, boxes, scores, strict=True):
+                if box[2] > box[0]:
+                    corner = (tile.left, tile.top)
+                    yield Piece(index, corner, mask, score, Tile(*box).moved(*corner))
+        advance(len(chosen))
+
+
+def _without(
+    objects: Sequence[Whole], others: Sequence[Whole], holds: Callable[[Whole, Whole], bool]
+) -> list[Whole]:
+    """Return the objects for which something does not hold with any of the others near them."""
+    if not others:
+        return list(objects)
+    left, top, right, bottom = np.array([other.box for other in others]).T
+    kept = []
+    for it in objects:
+        box = it.box
+        near = (left < box.right) & (right > box.left) & (top < box.bottom) & (bottom > box.top)
+        if not any(holds(it, others[index]) for index in np.flatnonzero(near).tolist()):
+            kept.append(it)
+    return kept
+
+
+def _repeats(it: Whole, finer: Whole) -> bool:
+    """Whether an object is the same as one of a finer level, whose outline is sharper."""
+    shared, united = _overlap(it, finer)
+    thin = it.window.bitmap.sum() < THIN * (it.length >> it.level)  # its outline is half a guess
+    return shared >= (SAME_IOU / 2 if thin else SAME_IOU) * united
+
+
+def _covers(it: Whole, larger: Whole) -> bool:
+    """Whether a cut-off piece lies mostly in a larger object of a coarser level."""
+    if larger.level <= it.level or larger.length <= it.length:
+        return False
+    window = it.at_level(larger.level)
+    area = int(window.bitmap.sum())
+    height, width = window.bitmap.shape
+    place = Tile(window.left, window.top, window.left + width, window.top + height)
+    return area > 0 and int((drawn(larger.window, place) & window.bitmap).sum()) >= COVERED * area
+
+
+def _overlap(coarse: Whole, fine: Whole) -> tuple[int, int]:
+    """Pixels of the coarser level in both masks, and in either."""
+    windows = coarse.window, fine.at_level(coarse.level)
+    boxes = [
+        Tile(left, top, left + bitmap.shape[1], top + bitmap.shape[0])
+        for left, top, bitmap in windows
+    ]
+    if boxes[1].is_empty:
+        return 0, int(windows[0].bitmap.sum())
+    area = bounds(boxes)
+    a, b = (drawn(window, area) for window in windows)
+    return int((a & b).sum()), int((a | b).sum())
