@@ -50,6 +50,7 @@ KERNEL := $(wildcard ggn/*/*.pyx ggn/*/*.hpp)
 FUZZER := tests/fuzz/fuzz_kernels.cpp
 CASES := $(wildcard tests/fuzz/*.hpp)
 REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
+DOCS := $(shell sed -n 's/^docs = \["\(.*\)"\].*/\1/p' pyproject.toml | sed "s/\", \"/' '/g; s/.*/'&'/")
 RAY := $(shell sed -n 's/^ray = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
@@ -129,6 +130,17 @@ ray: setup  ## Install Ray, for extraction on a cluster
 readers: $(UV)  ## Install the annotation tools' own readers, for the tests of the formats
 	@$(UV) venv --quiet --clear --python $(PYTHON_VERSION) .venv-readers
 	@$(UV) pip install --quiet --python .venv-readers/bin/python --requirement tests/formats/readers.txt
+
+.PHONY: docs keys
+docs: setup keys  ## Build the documents and the API reference as a site, build/site/index.html
+	@$(INSTALL) --constraint requirements.lock $(DOCS)
+	@rm -rf build/pages && mkdir -p build/pages/reports/shapes
+	@cp -r README.md CHANGELOG.md CONTRIBUTING.md docs examples build/pages
+	@cp reports/shapes/gallery.png build/pages/reports/shapes
+	@.venv/bin/mkdocs build --quiet --clean
+	@echo 'build/site/index.html'
+keys: setup  ## Write docs/params.md, the page of every key of params.yaml
+	@.venv/bin/python -m ggn.cli.keys
 
 # The source package asks for C++14, which torch's headers have left behind (docker/g++20), and for
 # a setuptools older than the lock's, which is therefore laid beside the environment. Only the

@@ -66,7 +66,7 @@ def load_params(split: str, document: Mapping[str, Any] | None = None) -> dict[s
             faults.append(f"splits.{split}.{name}: must be a mapping ({{}} if empty), got {got}")
             continue
         try:
-            sections[name] = _params_model(name).model_validate(_merged(given, own))
+            sections[name] = params_model(name).model_validate(_merged(given, own))
         except ValidationError as error:
             faults += [_sentence(split, name, own, fault) for fault in error.errors()]
     if faults:
@@ -74,7 +74,8 @@ def load_params(split: str, document: Mapping[str, Any] | None = None) -> dict[s
     return sections
 
 
-def _params_model(section: str) -> type[BaseModel]:
+def params_model(section: str) -> type[BaseModel]:
+    """Return the model that checks a section of params.yaml."""
     title = "".join(word.title() for word in section.split("_"))
     model: type[BaseModel] = getattr(
         importlib.import_module(f"ggn.{section}.params"), f"{title}Params"
@@ -98,7 +99,7 @@ def _sentence(split: str, section: str, own: Mapping[str, Any], fault: Any) -> s
     origin = f"splits.{split}" if place is not None or fault["type"] == "missing" else "defaults"
     key = ".".join(str(part) for part in (origin, section, *fault["loc"]))
     if fault["type"] == "extra_forbidden":
-        fields = ", ".join(_params_model(section).model_fields)
+        fields = ", ".join(params_model(section).model_fields)
         return f"{key}: no such key; ggn.{section}.params has {fields}"
     got = "" if fault["type"] == "missing" else f", got {fault['input']!r}"
     return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}{got}"
