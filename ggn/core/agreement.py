@@ -79,8 +79,8 @@ def disagreements(
     """Yield in words how a stated box and area contradict the mask.
 
     A box contradicts it if an edge is off by more than `PIXELS` and `SHARE` (both after what lies
-    outside the image is cut off). An area does if it is less than half of the mask's or more than
-    1.1 times that of its box, 1 pixel larger on each side.
+    outside the image is cut off). An area does if it is less than half of the mask's, all of which
+    is in the image, or more than 1.1 times that of its box, 1 pixel larger on each side.
 
     Args:
         shape: of the mask.
@@ -93,7 +93,7 @@ def disagreements(
         around = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
         reason = f"bbox {list(bbox)} is not the box of its segmentation, which is {around}"
         yield reason + likely(bbox, shape, size_hw)
-    if area is not None and not area_agrees(area, shape):
+    if area is not None and not area_agrees(area, shape, size_hw):
         yield _area_reason(area, shape, size_hw)
 
 
@@ -112,12 +112,14 @@ def box_agrees(stated: Box, box: Box, size_hw: SizeHW | None = None) -> bool:
     )
 
 
-def area_agrees(area: float, shape: Shape) -> bool:
-    """Tell whether an area may be that of the mask, or of its box."""
+def area_agrees(area: float, shape: Shape, size_hw: SizeHW | None = None) -> bool:
+    """Tell whether an area may be that of the mask, of its part in the image, or of its box."""
     x0, y0, x1, y1 = shape.box
     if area > 1.1 * (x1 - x0 + 2) * (y1 - y0 + 2):
         return False
-    return area >= 0.5 * shape.area or shape.area - area <= PIXELS
+    if area >= 0.5 * shape.area or shape.area - area <= PIXELS:
+        return True
+    return size_hw is not None and area > 0 and _inside(shape.box, size_hw) != shape.box
 
 
 def xyxy(bbox: Sequence[float]) -> Box:
