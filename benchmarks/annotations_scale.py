@@ -98,15 +98,16 @@ def run(task: str, path: Path) -> None:
     if task == "check":
         from ggn.data.check import check_dataset
 
-        print(check_dataset(path), file=sys.stderr)
+        print(check_dataset(path).faults, file=sys.stderr)
     elif task == "prepare":
         import ggn.data.prepare as stage
+        from ggn.data.check import ImageReport
         from ggn.data.params import DataParams
 
         (path.parent / "images").mkdir(exist_ok=True)
-        for name in ("image_faults", "inspect_images"):  # there are no image files
-            if hasattr(stage, name):
-                setattr(stage, name, lambda *_args, **_kwargs: [])
+        nothing = ImageReport([], {}, [])
+        stage.inspect_images = lambda *_args, **_kwargs: nothing  # there are no image files
+        stage.shared_images = lambda *_args, **_kwargs: []
         small = path.parent / "val.json"
         if not small.exists():
             make(small, PER_IMAGE)

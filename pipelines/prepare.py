@@ -19,7 +19,9 @@ def main(split: str) -> None:
         )
         for section in ("affinity", "grouping", "detector"):
             write_json(run.data / "inherited" / section / "split.json", {"split": split})
-        facts = {"dropped": prepared.dropped, "val_set": prepared.val_set}
+        facts: dict[str, object] = {"dropped": prepared.dropped, "val_set": prepared.val_set}
+        odd = {"mended": prepared.mended, "warnings": prepared.warnings}
+        facts |= {name: value for name, value in odd.items() if value}
         run.report(run.reports / "prepare.json", prepared.counts, **facts)
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.progress import track
 
 from ggn.cli.app import Out, app, err, out
+from ggn.core.census import CROWD_SHARE
 from ggn.core.coco import read_json, write_json
 from ggn.evaluation.params import IouType, ProtocolName
 
@@ -32,7 +33,12 @@ Overlap = Annotated[
     str | None,
     typer.Option("--iou-type", help="segm or bbox; by default segm if the predictions have masks."),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(help="Refuse objects whose box, area and mask contradict each other."),
+]
 BUDGET = 100
+_LISTED = 5  # contradictions that are shown
 
 
 @app.command()
@@ -52,13 +58,16 @@ def evaluate(
     curve: Annotated[
         Path | None, typer.Option(help="Write recall against proposals to this PNG.")
     ] = None,
+    strict: Strict = False,
 ) -> None:
     """Recall and precision of a COCO results file on seen and unseen categories."""
     from ggn.evaluation.curves import write_curves
     from ggn.evaluation.intervals import HOW, of_results
     from ggn.evaluation.report import category_table, metrics_table, recall_curve
 
-    inputs, results, kind = _evaluated(annotations, predictions, unseen, protocol, iou_type)
+    inputs, results, kind = _evaluated(
+        annotations, predictions, unseen, protocol, iou_type, strict=strict
+    )
     title = f"{kind}, protocol {protocol}"
     metrics = {name: result.metrics for name, result in results.items()}
     curves = {name: recall_curve(values) for name, values in metrics.items()}
@@ -100,6 +109,7 @@ def compare(
     iou_type: Overlap = None,
     top: Annotated[int, typer.Option(min=1, help="How many images the picture shows.")] = 6,
     out_dir: Out = Path("comparison"),
+    strict: Strict = False,
 ) -> None:
     """Set two results files side by side, and show the unseen objects that only one finds."""
     from ggn.evaluation.curves import write_curves
@@ -110,11 +120,14 @@ def compare(
 
     names = _names(first, second)
     evaluated = [
-        _evaluated(annotations, path, unseen, protocol, iou_type) for path in (first, second)
+        _evaluated(annotations, path, unseen, protocol, iou_type, strict=strict, warn=path == first)
+        for path in (first, second)
     ]
     (inputs, _, kind), kinds = evaluated[0], {kind for _, _, kind in evaluated}
     if len(kinds) > 1:
-        raise ValueError(f"{first} has masks and {second} has not, or the other way: --iou-type")
+        raise ValueError(
+            f"only one of {first} and {second} has masks; choose --iou-type segm or bbox"
+        )
     title = f"{kind}, protocol {protocol}"
     part = "unseen" if unseen else "all"
     metrics = {n: r for n, (_, r, _) in zip(names, evaluated, strict=True)}
@@ -160,7 +173,14 @@ def compare(
 
 
 def _evaluated(
-    annotations: Path, predictions: Path, unseen: str | None, protocol: str, iou_type: str | None
+    annotations: Path,
+    predictions: Path,
+    unseen: str | None,
+    protocol: str,
+    iou_type: str | None,
+    *,
+    strict: bool,
+    warn: bool = True,
 ) -> tuple[EvaluationInputs, dict[str, PartitionResult], str]:
     """What was read, the results by partition, and "masks" or "boxes"."""
     from ggn.data.splits import resolve_text
@@ -171,7 +191,9 @@ def _evaluated(
     _require("--protocol", protocol, get_args(ProtocolName))
     overlap: Any = iou_type or ("segm" if have_masks(predictions) else "bbox")
     _require("--iou-type", overlap, get_args(IouType))
-    inputs = read_inputs(annotations, predictions, [overlap])
+    inputs = read_inputs(annotations, predictions, [overlap], strict=strict)
+    for warning in _warnings(inputs) if warn else ():
+        err.print(f"{annotations}: warning: {warning}", style="yellow", markup=False)
     partitions: dict[str, list[int]] = {}
     if unseen is not None:
         if not unseen.strip(" ,"):
@@ -180,6 +202,7 @@ def _evaluated(
         partitions["unseen"] = list(chosen)
         partitions["seen"] = [c["id"] for c in inputs.categories if c["id"] not in chosen]
     partitions["all"] = [category["id"] for category in inputs.categories]
+    _require_objects(annotations, inputs, partitions, "all" if unseen is None else "unseen")
     kind = "masks" if overlap == "segm" else "boxes"
 
     def follow(images: Iterator[ComparedImage]) -> Iterable[ComparedImage]:
@@ -191,6 +214,34 @@ def _evaluated(
         inputs, partitions, protocol=any_protocol, iou_type=overlap, follow=follow
     )
     return inputs, results, kind
+
+
+def _warnings(inputs: EvaluationInputs) -> Iterator[str]:
+    """What makes numbers other than they seem."""
+    yield from inputs.warnings
+    records = [record for records in inputs.objects.values() for record in records]
+    crowds = sum(bool(record.get("iscrowd")) for record in records)
+    if crowds and crowds >= CROWD_SHARE * len(records):
+        yield f"{crowds} of {len(records)} annotations are crowds, which are no objects to be found"
+    odd = inputs.contradictions
+    for fault in odd[:_LISTED]:
+        yield f"{fault.where}: {fault.reason}"
+    if odd:
+        named = len({fault.where for fault in odd})
+        yield f"{named} objects contradict themselves, so numbers may mislead (--strict refuses)"
+
+
+def _require_objects(
+    annotations: Path, inputs: EvaluationInputs, partitions: dict[str, list[int]], part: str
+) -> None:
+    """Refuse to measure on nothing."""
+    ids = set(partitions[part])
+    records = [r for records in inputs.objects.values() for r in records if r["category_id"] in ids]
+    if any(not record.get("iscrowd") for record in records):
+        return
+    what = "object" if part == "all" else "object of the unseen categories"
+    crowds = f" but {len(records)} crowds" if records else ""
+    raise ValueError(f"{annotations}: there is no {what} to find{crowds}; nothing to measure")
 
 
 def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -237,6 +288,7 @@ def _disputed(
     top: int,
 ) -> dict[str, Any]:
     """Pictures by file name and title of the images on which the models differ most."""
+    from ggn.data.files import find_image
     from ggn.data.images import read_image
     from ggn.evaluation.disagreement import disagreement_row
 
@@ -247,5 +299,6 @@ def _disputed(
         name = image.get("file_name") or Path(str(image.get("coco_url", ""))).name
         if not isinstance(name, str) or not name:
             raise ValueError(f"{annotations}: image {image_id} has no file_name")
-        rows[name] = disagreement_row(read_image(folder / name), inputs, image_id, outcome, names)
+        pixels = read_image(folder / find_image(folder, name))
+        rows[name] = disagreement_row(pixels, inputs, image_id, outcome, names)
     return rows

@@ -1,14 +1,18 @@
 """COCO files: strict reading, atomic writing, and annotations by image."""
 
+import gc
+import gzip
 import json
 import math
 import os
-from collections import Counter
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, cast
 
-from ggn.core.faults import Fault, find_faults, findings
+from ggn.core.faults import Fault, find_faults
+from ggn.core.mending import mend
 
 __all__ = [
     "CocoError",
@@ -16,6 +20,8 @@ __all__ = [
     "annotations_by_image",
     "drop_faulty",
     "find_faults",
+    "not_finite",
+    "open_json",
     "read_coco",
     "read_json",
     "write_json",
@@ -50,26 +56,22 @@ def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:
     return checked
 
 
-def drop_faulty(dataset: Any, file: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the dataset without its faulty annotations, and how many went for which key.
+def drop_faulty(dataset: Any, file: str) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]:
+    """Return the dataset mended and without its faulty annotations, and what was done how often.
 
-    An annotation with several faults counts once, for the first. Of annotations that share an id,
-    the first stays.
+    An annotation with several faults counts once, for the first. Of what is listed twice, the first
+    stays.
+
+    Returns:
+        the dataset, how many annotations went for which key, and how many were mended for what.
 
     Raises:
         CocoError: if anything but an annotation is faulty: images and categories are not guessed.
     """
-    faulty: dict[int, str] = {}
-    others: list[Fault] = []
-    for finding in findings(dataset, file):
-        if finding.section == "annotations" and finding.index is not None:
-            faulty.setdefault(finding.index, finding.key)
-        else:
-            others.append(finding.fault)
-    if others:
-        raise CocoError(others)
-    kept = [a for index, a in enumerate(dataset["annotations"]) if index not in faulty]
-    return {**dataset, "annotations": kept}, dict(Counter(faulty.values()))
+    done = mend(dataset, file, drop=True)
+    if done.faults:
+        raise CocoError(done.faults)
+    return done.dataset, done.dropped, done.mended
 
 
 def annotations_by_image(dataset: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]:
@@ -81,36 +83,119 @@ def annotations_by_image(dataset: Mapping[str, Any]) -> dict[int, list[dict[str,
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file strictly: UTF-8, no NaN or Infinity, nothing after the end.
+    """Read a JSON file strictly: UTF-8, no NaN or Infinity, nothing after the end; also gzipped.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        CocoError: if it is not JSON, with the line and column.
+        CocoError: if it is not JSON, with the line and column, or each place that holds NaN.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    content = path.read_bytes()
+    with open_json(path) as file:
+        try:
+            content = file.read()
+        except (OSError, EOFError, zlib.error) as error:
+            raise CocoError([Fault(str(path), "not JSON", f"damaged gzip: {error}")]) from error
+    constants, head, text = [], content[:4], ""
+
+    def constant(name: str) -> float:
+        constants.append(name)
+        return float(name)
+
     try:
         if not content.strip():
             raise ValueError("the file is empty")
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        text = content.decode("utf-8")
+        del content  # as large as the text
+        with _without_garbage_collection():
+            document = json.loads(text, parse_constant=constant)
     except (ValueError, RecursionError) as error:
-        raise CocoError([Fault(str(path), "not JSON", _reason(content, error))]) from error
+        reason = _reason(head, error, text)
+        raise CocoError([Fault(str(path), "not JSON", reason)]) from error
+    if constants:
+        raise CocoError([Fault(str(path), where, why) for where, why in not_finite(document)])
+    return document
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """JSON makes no cycles, but a search for them in each generation costs a third of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
-def _reason(content: bytes, error: Exception) -> str:
-    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+def open_json(path: Path) -> BinaryIO:
+    """Open a file for reading; what gzip has packed is unpacked, whatever its name.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    if path.is_dir():
+        raise FileNotFoundError(f"{path}: no such file; it is a folder")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb")
+
+
+def not_finite(document: Any, first: int = 0, section: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the record and the key of each NaN or Infinity, which JSON does not have.
+
+    Args:
+        document: an object of lists of records, as a dataset is, or a list of records.
+        first: number of the first record of a list.
+        section: name of the list.
+    """
+    if isinstance(document, list):
+        for index, record in enumerate(document):
+            if isinstance(record, dict):
+                named = f" (id {record['id']})" if type(record.get("id")) is int else ""
+                where = f"{section}[{first + index}]{named}"
+                for place, value in _not_finite(record, ""):
+                    yield where, f"{place} is {_constant(value)}, which is not valid JSON"
+            else:
+                for place, value in _not_finite(record, f"{section}[{first + index}]"):
+                    yield place, f"is {_constant(value)}, which is not valid JSON"
+    elif isinstance(document, dict):
+        for key, value in document.items():
+            if isinstance(value, list):
+                yield from not_finite(value, 0, key)
+            else:
+                for place, number in _not_finite(value, key):
+                    yield place, f"is {_constant(number)}, which is not valid JSON"
+    else:
+        yield from ((place, "is not valid JSON") for place, _ in _not_finite(document, "value"))
+
+
+def _constant(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _reason(head: bytes, error: Exception, text: str) -> str:
+    if head.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return "starts with a byte order mark; save it as UTF-8 without one"
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8"
     if isinstance(error, RecursionError):
         return "is nested too deeply"
+    if isinstance(error, json.JSONDecodeError) and _is_lines(text, error):
+        return "looks like JSON lines (a record on each line); put the records into one list"
     return str(error)
+
+
+def _is_lines(text: str, error: json.JSONDecodeError) -> bool:
+    """Whether there is a whole JSON object on the first line and another one after it."""
+    return (
+        error.msg == "Extra data"
+        and text.lstrip().startswith("{")
+        and "\n" in text[: error.pos]
+        and text[error.pos] == "{"
+    )
 
 
 def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None = None) -> None:
@@ -125,20 +210,24 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
     try:
         text = json.dumps(content, allow_nan=False, indent=indent)
     except (TypeError, ValueError) as error:
-        reason = next(_not_finite(content, ""), error)
+        found = next(_not_finite(content, ""), None)
+        reason = f"{found[0]} is {found[1]}" if found else error
         raise ValueError(f"{path}: cannot be written as JSON: {reason}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)  # apart from the line's end, which would copy it
+            file.write("\n")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _not_finite(content: Any, place: str) -> Iterator[str]:
+def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:
+    """Yield the place and the value of each number that is not finite."""
     if isinstance(content, float) and not math.isfinite(content):
-        yield f"{place} is {content}"
+        yield place, content
     elif isinstance(content, Mapping):
         for key, value in content.items():
             yield from _not_finite(value, f"{place}.{key}" if place else str(key))

@@ -2,21 +2,23 @@
 
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ggn.core.masks import areas, from_segmentation
-from ggn.core.segmentation import TOLERANCE_PIXELS, parse_segmentation, require_numbers
+from ggn.core.objects import Mending, value_reasons
 
 Record = dict[str, Any]
 Reasons = Iterator[tuple[str, str]]  # the key concerned, and what is wrong with it
 SizeHW = tuple[int, int]
+MAX_ID: Final = 2**63 - 1
+"""Ids are 64-bit integers wherever they are stored as a column."""
+ID_ALLOWED: Final = f"an integer from 0 to {MAX_ID}"
 _MAX_PIXELS: Final = 2**31  # run lengths are 32-bit numbers
+
+NUMBERED: Final = "annotation ids missing, repeated or too large, numbered anew"
+
+Kind = Literal["fault", "contradiction", "repeated"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Fault:
     where: str
     """The record: its list, position and id, such as `annotations[7] (id 42)`."""
     reason: str
+    kind: Kind = "fault"
+    """`contradiction`: box, area and mask of an object differ; `repeated`: listed twice, which is
+    allowed where it is not asked for strictness."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.where}: {self.reason}"
@@ -43,39 +48,69 @@ class Finding:
     key: str
 
 
+@dataclass
+class Mends:
+    """What lenient reading has mended instead of refusing it."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """By kind, in words."""
+    first: dict[str, str] = field(default_factory=dict)
+    """By kind: the first record concerned."""
+    annotations: dict[int, Record] = field(default_factory=dict)
+    """By position: what an annotation became."""
+    unnumbered: list[int] = field(default_factory=list)
+    """Positions of the annotations that need an id."""
+
+    def add(self, kind: str, where: str) -> None:
+        """Count one record."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.first.setdefault(kind, where)
+
+
 def find_faults(dataset: Any, file: str) -> list[Fault]:
     """Return every fault of a COCO-style dataset in the order of the file; [] if it is valid.
 
-    A dataset has lists of `images`, `categories` and `annotations`. Ids are integers >= 0, unique
-    in their list. `iscrowd` may be missing (LVIS has none) and then counts as 0. Boxes and polygons
-    may overshoot their image by `TOLERANCE_PIXELS`. The image files are not looked at: that is
-    `ggn.data.check`.
+    A dataset has lists of `images`, `categories` and `annotations`. Ids are integers from 0 to
+    2^63 - 1, unique in their list; a name may be shared by categories that no annotation uses.
+    `iscrowd` may be missing (LVIS has none) and then counts as 0. Boxes and polygons may overshoot
+    their image by `TOLERANCE_PIXELS`; `ggn.core.agreement` says when box, area and mask of an
+    object contradict each other. What is listed twice is no fault. The image files are not looked
+    at: that is `ggn.data.check`.
 
     Args:
         dataset: what the JSON file holds.
         file: its name, for the messages.
     """
-    return [finding.fault for finding in findings(dataset, file)]
+    found = (finding.fault for finding in findings(dataset, file))
+    return [fault for fault in found if fault.kind != "repeated"]
 
 
-def findings(dataset: Any, file: str) -> Iterator[Finding]:
-    """Yield the faults of `find_faults` with the places of their records."""
+def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Finding]:
+    """Yield the faults of `find_faults` with the places of their records, and what is repeated.
+
+    Repeated are images of the same `file_name`, and objects of the same image, category, box and
+    segmentation. The finding is of the later one.
+
+    Args:
+        dataset: as in `find_faults`.
+        file: as in `find_faults`.
+        mends: receives what can be mended, which then is no fault. None: nothing is mended.
+    """
     if not isinstance(dataset, dict):
         reason = "must be an object with images, categories and annotations"
         yield Finding(Fault(file, "top level", f"{reason}, got {_short(dataset)}"), "", None, "")
         return
-    known = _Known(dataset)
-    yield from _section(dataset, file, "images", ("id", "file_name"), _image_reasons)
-    yield from _section(dataset, file, "categories", ("id", "name"), _category_reasons)
-    yield from _section(dataset, file, "annotations", ("id",), known.annotation_reasons)
+    known = _Known(dataset, mends)
+    for section, reasons in (
+        ("images", known.image_reasons),
+        ("categories", known.category_reasons),
+        ("annotations", known.annotation_reasons),
+    ):
+        yield from _section(dataset, file, section, reasons)
 
 
 def _section(
-    dataset: Record,
-    file: str,
-    section: str,
-    unique_keys: tuple[str, ...],
-    reasons: Callable[[Record], Reasons],
+    dataset: Record, file: str, section: str, reasons: Callable[[int, Record], Reasons]
 ) -> Iterator[Finding]:
     """Yield the faults of one of the three lists."""
     records = dataset.get(section)
@@ -85,14 +120,17 @@ def _section(
         return
     if section == "images" and not records:
         yield Finding(Fault(file, section, "is empty; nothing to work on"), section, None, "")
-    first_use: dict[str, dict[int | str, int]] = {key: {} for key in unique_keys}
     for index, record in enumerate(records):
-        if not isinstance(record, dict):
-            found = [("record", f"must be an object, got {_short(record)}")]
+        if isinstance(record, dict):
+            found = reasons(index, record)
         else:
-            found = [*reasons(record), *_repeated(record, section, index, first_use)]
+            found = iter([("record", f"must be an object, got {_short(record)}")])
         for key, reason in found:
-            yield Finding(Fault(file, _where(section, index, record), reason), section, index, key)
+            kind: Kind = "fault"
+            if key in ("contradiction", "repeated"):
+                kind = key  # type: ignore[assignment]
+            fault = Fault(file, _where(section, index, record), reason, kind)
+            yield Finding(fault, section, index, key)
 
 
 def _where(section: str, index: int, record: Any) -> str:
@@ -100,28 +138,11 @@ def _where(section: str, index: int, record: Any) -> str:
     return f"{section}[{index}]" + (f" (id {_short(record['id'])})" if named else "")
 
 
-def _repeated(
-    record: Record, section: str, index: int, first_use: dict[str, dict[int | str, int]]
-) -> Reasons:
-    for key, used in first_use.items():
-        value = record.get(key)
-        if type(value) is int:
-            first = used.setdefault(value, index)
-        elif type(value) is str:
-            first = used.setdefault(
-                str(PurePosixPath(value)) if key == "file_name" else value, index
-            )
-        else:
-            continue
-        if first != index:
-            yield key, f"{key} {_short(value)} is already used by {section}[{first}]"
-
-
 def _id_reasons(record: Record, key: str) -> Reasons:
     if key not in record:
         yield key, f"has no key '{key}'"
     elif not _is_id(record[key]):
-        yield key, f"{key} must be an integer >= 0, got {_short(record[key])}"
+        yield key, f"{key} must be {ID_ALLOWED}, got {_short(record[key])}"
 
 
 def _side_reasons(image: Record, key: str) -> Reasons:
@@ -135,65 +156,146 @@ def _text_reasons(record: Record, key: str) -> Reasons:
     if key not in record:
         yield key, f"has no key '{key}'"
     elif not isinstance(record[key], str) or not record[key].strip():
-        yield key, f"{key} must be a text that is not empty, got {_short(record[key])}"
+        yield key, f"{key} must be a non-empty string, got {_short(record[key])}"
 
 
-def _category_reasons(category: Record) -> Reasons:
-    yield from _id_reasons(category, "id")
-    yield from _text_reasons(category, "name")
-
-
-def _image_reasons(image: Record) -> Reasons:
-    yield from _id_reasons(image, "id")
-    sides = [reason for key in ("width", "height") for reason in _side_reasons(image, key)]
-    yield from sides
-    if not sides and _size_hw(image) is None:
-        pixels = f"{image['width']} x {image['height']} pixels"
-        yield "width", f"an image of {pixels} is too large for run lengths"
-    file_name = list(_text_reasons(image, "file_name"))
-    yield from file_name
-    if not file_name:
-        yield from _path_reasons(image["file_name"])
-
-
-def _path_reasons(file_name: str) -> Reasons:
+def _path_reasons(file_name: str, is_strict: bool) -> Reasons:
     shown, windows = _short(file_name), PureWindowsPath(file_name)
     if file_name.startswith("/") or windows.drive:
         yield "file_name", f"file_name must be relative to the image folder, got {shown}"
     elif ".." in windows.parts:
         yield "file_name", f"file_name must stay inside the image folder, got {shown}"
-    elif "\\" in file_name:
+    elif "\\" in file_name and is_strict:
         yield "file_name", f"file_name must separate folders by /, got {shown}"
     elif "\0" in file_name or any("\ud800" <= character <= "\udfff" for character in file_name):
         yield "file_name", f"file_name holds characters that no file name has, got {shown}"
 
 
 class _Known:
-    """What annotations may refer to; None where the list itself is missing."""
+    """The reasons why records are faulty; what annotations may refer to, None if it is missing."""
 
-    def __init__(self, dataset: Record) -> None:
+    def __init__(self, dataset: Record, mends: Mends | None) -> None:
         images, categories = (_with_ids(dataset.get(key)) for key in ("images", "categories"))
         self.sizes_hw = None if images is None else {key: _size_hw(images[key]) for key in images}
         self.category_ids = categories
+        self._used_categories = _category_ids_of(dataset.get("annotations"))
+        self._mends = mends
+        self._first_ids: dict[str, dict[int, int]] = {}
+        self._first_files: dict[str, tuple[int, Record]] = {}
+        self._first_names: dict[str, tuple[int, Any]] = {}
+        self._annotations: Any = dataset.get("annotations")
+        self._first_objects: dict[int, int] = {}
+        self._further_objects: dict[int, list[int]] = {}
+        self._same_image: dict[int, int] = {}
 
-    def annotation_reasons(self, annotation: Record) -> Reasons:
-        """Yield all that is wrong with one annotation."""
-        yield from _id_reasons(annotation, "id")
+    def image_reasons(self, index: int, image: Record) -> Reasons:
+        """Yield all that is wrong with an image."""
+        yield from _id_reasons(image, "id")
+        sides = [reason for key in ("width", "height") for reason in _side_reasons(image, key)]
+        yield from sides
+        if not sides and _size_hw(image) is None:
+            pixels = f"{image['width']} x {image['height']} pixels"
+            yield "width", f"an image of {pixels} is too large for run lengths"
+        file_name = list(_text_reasons(image, "file_name"))
+        yield from file_name
+        if not file_name:
+            yield from _path_reasons(image["file_name"], self._mends is None)
+        yield from self._used_before("images", index, image)
+        if not file_name:
+            yield from self._listed_before(index, image)
+
+    def category_reasons(self, index: int, category: Record) -> Reasons:
+        """Yield all that is wrong with a category; a name is shared if annotations use both."""
+        yield from _id_reasons(category, "id")
+        yield from _text_reasons(category, "name")
+        yield from self._used_before("categories", index, category)
+        id_, name = category.get("id"), category.get("name")
+        if not isinstance(name, str) or not _is_id(id_) or id_ not in self._used_categories:
+            return
+        first, first_id = self._first_names.setdefault(name, (index, id_))
+        if first != index:
+            other = f"categories[{first}] (id {first_id})"
+            yield "name", f"name {_short(name)} is already used by {other}, annotations use both"
+
+    def annotation_reasons(self, index: int, annotation: Record) -> Reasons:
+        """Yield all that is wrong with one annotation, and mend what may be mended."""
+        mending = None if self._mends is None else Mending()
+        if not self._ids_are_sound(index, annotation):
+            yield from self._id_faults(index, annotation, mending)
+        image_id, is_faulty = annotation.get("image_id"), False
+        size = (self.sizes_hw or {}).get(image_id) if type(image_id) is int else None
+        for reason in value_reasons(annotation, size, mending):
+            is_faulty = True
+            yield reason
+        repeated = self._repeated(index, annotation)
+        if repeated is not None:
+            yield "repeated", f"is the same object as annotations[{repeated}]"
+        if self._mends is not None and mending is not None and not is_faulty:
+            for kind in dict.fromkeys(mending.kinds):
+                self._mends.add(kind, _where("annotations", index, annotation))
+            if mending.changes:
+                self._mends.annotations[index] = {**annotation, **mending.changes}
+
+    def _used_before(self, section: str, index: int, record: Record) -> Reasons:
+        value = record.get("id")
+        if type(value) is int:
+            first = self._first_ids.setdefault(section, {}).setdefault(value, index)
+            if first != index:
+                yield "id", f"id {_short(value)} is already used by {section}[{first}]"
+
+    def _listed_before(self, index: int, image: Record) -> Reasons:
+        name = image["file_name"]
+        first, other = self._first_files.setdefault(str(PurePosixPath(name)), (index, image))
+        if first == index:
+            return
+        yield "repeated", f"file_name {_short(name)} is already used by images[{first}]"
+        if _is_id(image.get("id")) and _is_id(other.get("id")):
+            self._same_image[image["id"]] = other["id"]
+
+    def _ids_are_sound(self, index: int, annotation: Record) -> bool:
+        """Whether all three ids surely have no fault: the usual case, told quickly."""
+        id_, image_id = annotation.get("id"), annotation.get("image_id")
+        category_id = annotation.get("category_id")
+        if not type(id_) is type(image_id) is type(category_id) is int:
+            return False
+        return (
+            0 <= id_ <= MAX_ID
+            and self.sizes_hw is not None
+            and image_id in self.sizes_hw
+            and self.category_ids is not None
+            and category_id in self.category_ids
+            and self._first_ids.setdefault("annotations", {}).setdefault(id_, index) == index
+        )
+
+    def _id_faults(self, index: int, annotation: Record, mending: Mending | None) -> Reasons:
+        ids = [*_id_reasons(annotation, "id"), *self._used_before("annotations", index, annotation)]
+        if ids and self._mends is not None and mending is not None:
+            self._mends.unnumbered.append(index)
+            mending.kinds.append(NUMBERED)
+        else:
+            yield from ids
         yield from _reference_reasons(annotation, "image_id", "images", self.sizes_hw)
         yield from _reference_reasons(annotation, "category_id", "categories", self.category_ids)
-        iscrowd = annotation.get("iscrowd", 0)
-        if type(iscrowd) is not int or iscrowd not in (0, 1):
-            yield "iscrowd", f"iscrowd must be 0 or 1, got {_short(iscrowd)}"
-        image_id = annotation.get("image_id")
-        size = (self.sizes_hw or {}).get(image_id) if type(image_id) is int else None
-        for key, check in _CHECKS.items():
-            if key not in annotation:
-                yield key, f"has no key '{key}'"
-                continue
-            try:
-                check(annotation[key], size)
-            except ValueError as error:
-                yield key, str(error)
+
+    def _repeated(self, index: int, annotation: Record) -> int | None:
+        """The position of the first annotation of the same object."""
+        image_id, bbox = annotation.get("image_id"), annotation.get("bbox")
+        if type(image_id) is not int or not annotation.get("segmentation"):
+            return None
+        image = self._same_image.get(image_id, image_id)
+        try:
+            key = hash((image, annotation.get("category_id"), *(bbox or ())))
+        except TypeError:  # a value that is none of a sound annotation
+            return None
+        first = self._first_objects.setdefault(key, index)
+        if first == index:
+            return None
+        others = self._further_objects.setdefault(key, [first])
+        for other in others:
+            if self._annotations[other]["segmentation"] == annotation["segmentation"]:
+                return other
+        others.append(index)
+        return None
 
 
 def _reference_reasons(
@@ -223,57 +325,11 @@ def _size_hw(image: Record) -> SizeHW | None:
     return None
 
 
-def _check_area(area: Any, _size_hw: SizeHW | None) -> None:
-    require_numbers([area], "area")
-    if area < 0:
-        raise ValueError(f"area must be >= 0, got {area}")
-
-
-def _check_bbox(bbox: Any, size_hw: SizeHW | None) -> None:
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"bbox must be [x, y, width, height], got {_short(bbox)}")
-    require_numbers(bbox, "bbox")
-    x, y, width, height = bbox
-    if width <= 0 or height <= 0:
-        raise ValueError(f"bbox [x, y, width, height] must have a width and height > 0, got {bbox}")
-    if size_hw is not None and (
-        min(x, y) < -TOLERANCE_PIXELS
-        or x + width > size_hw[1] + TOLERANCE_PIXELS
-        or y + height > size_hw[0] + TOLERANCE_PIXELS
-    ):
-        image = f"the image, {size_hw[1]} wide and {size_hw[0]} high"
-        raise ValueError(f"bbox [x, y, width, height] = {bbox} reaches outside {image}")
-
-
-def _check_segmentation(segmentation: Any, size_hw: SizeHW | None) -> None:
-    if size_hw is None:  # the image's own fault is reported; the form alone can still be judged
-        return
-    parsed = parse_segmentation(segmentation, size_hw)
-    if isinstance(parsed, np.ndarray):
-        empty = not parsed[1::2].any()
-    else:
-        empty = (
-            not any(_is_broad(polygon) for polygon in parsed)
-            and not areas([from_segmentation(segmentation, size_hw)]).any()
-        )
-    if empty:
-        raise ValueError("segmentation covers no pixel")
-
-
-def _is_broad(polygon: NDArray[np.float64]) -> bool:
-    """Tell whether a polygon surely covers a pixel, at a fraction of the cost of drawing it.
-
-    A region holds a disc of radius area / perimeter, and a disc of radius 1 holds pixel centres.
-    """
-    x, y = polygon.T
-    next_x, next_y = np.roll(polygon, -1, axis=0).T
-    area = abs(float(x @ next_y - y @ next_x)) / 2
-    return area >= float(np.hypot(next_x - x, next_y - y).sum()) > 0
-
-
-_CHECKS: Final[Mapping[str, Callable[[Any, SizeHW | None], None]]] = MappingProxyType(
-    {"area": _check_area, "bbox": _check_bbox, "segmentation": _check_segmentation}
-)
+def _category_ids_of(annotations: Any) -> set[int]:
+    if not isinstance(annotations, list):
+        return set()
+    ids = (a.get("category_id") for a in annotations if isinstance(a, dict))
+    return {id_ for id_ in ids if type(id_) is int}
 
 
 def _short(value: Any) -> str:

@@ -59,7 +59,9 @@ def require_size(rles: Sequence[RLE], size_hw: tuple[int, int]) -> None:
             )
 
 
-def from_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> RLE:
+def from_segmentation(
+    segmentation: Any, size_hw: tuple[int, int], mended: list[str] | None = None
+) -> RLE:
     """Return the mask of a COCO segmentation: polygons, uncompressed or compressed RLE.
 
     Polygons are drawn as pycocotools does and united. Any input is safe: it is checked first.
@@ -67,11 +69,13 @@ def from_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> RLE:
     Args:
         segmentation: as in a COCO annotation or result.
         size_hw: height and width of the image.
+        mended: as in `ggn.core.segmentation.parse_segmentation`; polygons are cut off at the border
+            of the image.
 
     Raises:
         ValueError: with the reason, if the segmentation is malformed or of another size.
     """
-    parsed = parse_segmentation(segmentation, size_hw)
+    parsed = parse_segmentation(segmentation, size_hw, mended)
     height, width = size_hw
     if isinstance(parsed, list):
         polygons = [polygon.ravel() for polygon in parsed]

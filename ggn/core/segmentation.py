@@ -6,7 +6,7 @@ that did not pass here.
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,38 +18,109 @@ TOLERANCE_PIXELS: Final = 1.0
 """How far a vertex or a box may lie outside its image: tools place the border up to a pixel beyond
 the last pixel's centre, and round."""
 
+SCRAPS: Final = "polygons of one or two points beside others, left out"
+OUTSIDE: Final = "polygons that reach outside their image, cut off at its border"
+
 _CHARACTERS_PER_RUN: Final = 7  # of 5 bits each: enough for any run of a 32-bit pixel count
 
 
-def parse_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> Polygons | RunLengths:
+class Outline(NamedTuple):
+    """A polygon of at least three points, and the box around it."""
+
+    numbers: list[float]
+    """x1, y1, x2, y2, …"""
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def reaches_outside(self, size_hw: tuple[int, int]) -> bool:
+        """Whether it leaves its image by more than `TOLERANCE_PIXELS`."""
+        return (
+            self.x0 < -TOLERANCE_PIXELS
+            or self.y0 < -TOLERANCE_PIXELS
+            or self.x1 > size_hw[1] + TOLERANCE_PIXELS
+            or self.y1 > size_hw[0] + TOLERANCE_PIXELS
+        )
+
+
+def parse_segmentation(
+    segmentation: Any, size_hw: tuple[int, int], mended: list[str] | None = None
+) -> Polygons | RunLengths:
     """Return the polygons or the run lengths of a COCO segmentation in any of its forms.
 
     Args:
         segmentation: a list of polygons `[x1, y1, x2, y2, …]`, or `{"size": [H, W], "counts": …}`
             with a list of run lengths (uncompressed) or a string (compressed).
         size_hw: height and width of the image.
+        mended: receives `SCRAPS` and `OUTSIDE` where these were mended; None: they are refused.
 
     Returns:
-        Polygons as float64 (points, 2) arrays of (x, y); or int64 run lengths in column-major
-        order, background first, that add up to H * W.
+        Polygons as float64 (points, 2) arrays of (x, y), which may leave the image by the sum of
+        its sides if that is mended, and end there; or int64 run lengths in column-major order,
+        background first, that add up to H * W.
 
     Raises:
         ValueError: with the reason, for anything else.
     """
     if isinstance(segmentation, list):
-        if not segmentation:
-            raise ValueError("segmentation is an empty list")
-        return [_parse_polygon(p, f"polygon {i}", size_hw) for i, p in enumerate(segmentation)]
+        outlines = parse_polygons(segmentation, size_hw, mended)
+        return [_points(outline, size_hw) for outline in outlines]
     if isinstance(segmentation, dict):
         return parse_rle(segmentation, size_hw)
     got = reprlib.repr(segmentation)
     raise ValueError(f"segmentation must be a list of polygons or an RLE object, got {got}")
 
 
+def parse_polygons(
+    segmentation: list[Any], size_hw: tuple[int, int] | None, mended: list[str] | None = None
+) -> list[Outline]:
+    """Return the polygons of a segmentation as they stand, checked as by `parse_segmentation`.
+
+    Args:
+        segmentation: a list of polygons.
+        size_hw: height and width of the image; None if they don't matter.
+        mended: as in `parse_segmentation`.
+    """
+    if not segmentation:
+        raise ValueError("segmentation is an empty list")
+    outlines: list[Outline] = []
+    scrap = None
+    for index, polygon in enumerate(segmentation):
+        numbers = _numbers(polygon, f"polygon {index}")
+        if len(numbers) < 6:
+            scrap = f"polygon {index} has {len(numbers) // 2} points, but needs at least 3"
+            if mended is None:
+                raise ValueError(scrap)
+            continue
+        xs, ys = numbers[::2], numbers[1::2]
+        outline = Outline(numbers, min(xs), min(ys), max(xs), max(ys))
+        if size_hw is not None and outline.reaches_outside(size_hw):
+            if mended is None:
+                raise ValueError(f"polygon {index} {_outside(outline, size_hw)}")
+            mended.append(OUTSIDE)
+        outlines.append(outline)
+    if scrap is not None and mended is not None:
+        if not outlines:
+            raise ValueError(scrap)
+        mended.append(SCRAPS)
+    return outlines
+
+
+def is_nothing(segmentation: Any) -> bool:
+    """Tell whether a segmentation has no polygon of three points: a mask without a pixel."""
+    return isinstance(segmentation, list) and all(
+        isinstance(polygon, list) and len(polygon) in (0, 2, 4) for polygon in segmentation
+    )
+
+
 def require_numbers(values: Sequence[Any], name: str) -> None:
-    """Raise ValueError unless every value is a finite JSON number (no text, no boolean)."""
-    if set(map(type, values)) == {float} and abs(sum(values)) < np.inf:
-        return
+    """Raise ValueError unless every value is a finite JSON number (no string, no boolean)."""
+    try:
+        if set(map(type, values)) <= {float, int} and abs(sum(values)) < 1e300:
+            return
+    except OverflowError:  # an integer that no float holds
+        pass
     for value in values:
         if type(value) not in (int, float):
             raise ValueError(f"{name} must hold numbers only, got {reprlib.repr(value)}")
@@ -57,22 +128,52 @@ def require_numbers(values: Sequence[Any], name: str) -> None:
             raise ValueError(f"{name} must hold finite numbers only, got {reprlib.repr(value)}")
 
 
-def _parse_polygon(polygon: Any, name: str, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+def _numbers(polygon: Any, name: str) -> list[float]:
     if not isinstance(polygon, list):
         raise ValueError(f"{name} must be a list of numbers, got {reprlib.repr(polygon)}")
     require_numbers(polygon, name)
     if len(polygon) % 2:
         raise ValueError(f"{name} has {len(polygon)} numbers, but x and y must come in pairs")
-    if len(polygon) < 6:
-        raise ValueError(f"{name} has {len(polygon) // 2} points, but needs at least 3")
-    points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
+    return polygon
+
+
+def _outside(outline: Outline, size_hw: tuple[int, int]) -> str:
+    points = np.array(outline.numbers, dtype=np.float64).reshape(-1, 2)
     height, width = size_hw
     overshoot = np.maximum(-points, points - (width, height))
-    if overshoot.max() > TOLERANCE_PIXELS:
-        x, y = points[overshoot.max(axis=1).argmax()]
-        image = f"the image, {width} wide and {height} high"
-        raise ValueError(f"{name} has the point ({x:g}, {y:g}) outside {image}")
-    return points
+    x, y = points[overshoot.max(axis=1).argmax()]
+    return f"has the point ({x:g}, {y:g}) outside the image, {width} wide and {height} high"
+
+
+def _points(outline: Outline, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """The vertices; those far outside move to a frame, so that no polygon is drawn without end."""
+    points = np.array(outline.numbers, dtype=np.float64).reshape(-1, 2)
+    if not outline.reaches_outside(size_hw):
+        return points
+    margin = float(sum(size_hw))
+    for axis, side in ((0, size_hw[1]), (1, size_hw[0])):
+        points = _cut(points, axis, -margin, 1.0)
+        points = _cut(points, axis, side + margin, -1.0)
+    # what lies beyond the frame entirely covers no pixel
+    return points if len(points) >= 3 else np.full((3, 2), -margin)
+
+
+def _cut(points: NDArray[np.float64], axis: int, at: float, sign: float) -> NDArray[np.float64]:
+    """The part of a polygon on the side of `at` that `sign` points to (Sutherland and Hodgman)."""
+    if not len(points):
+        return points
+    inside = sign * (points[:, axis] - at) >= 0
+    if inside.all():
+        return points
+    kept = []
+    for index, point in enumerate(points):
+        before = points[index - 1]
+        if inside[index] != inside[index - 1]:
+            share = (at - before[axis]) / (point[axis] - before[axis])
+            kept.append(before + share * (point - before))
+        if inside[index]:
+            kept.append(point)
+    return np.array(kept, dtype=np.float64).reshape(-1, 2)
 
 
 def parse_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> RunLengths:

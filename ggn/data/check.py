@@ -1,69 +1,229 @@
 """Checking a COCO-style dataset with its image files."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from ggn.core.census import Census, take_census
 from ggn.core.coco import CocoError, Fault, read_json
-from ggn.core.faults import findings
-from ggn.data.images import verify_image
+from ggn.core.mending import mend
+from ggn.data.categories import used_categories
+from ggn.data.files import find_image
+from ggn.data.images import ImageFacts, verify_image
+from ggn.data.splits import resolve_text
+
+RESPELT: Final = "file names found in another spelling (Unicode form, backslashes)"
+DARK: Final = 2**12
+"""16-bit images that nowhere reach this value read as nearly black: their upper 8 bits are 0."""
+
+_SHOWN: Final = {
+    2: "mirrored",
+    3: "turned by 180°",
+    4: "upside down",
+    5: "mirrored and turned",
+    6: "turned by 90°",
+    7: "mirrored and turned",
+    8: "turned by 270°",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a look at a dataset has shown."""
+
+    faults: list[Fault]
+    mended: dict[str, int] = field(default_factory=dict)
+    """How many records are read leniently, by kind."""
+    first: dict[str, str] = field(default_factory=dict)
+    """By kind: the first such record."""
+    warnings: list[str] = field(default_factory=list)
+    census: Census | None = None
+    """None if records are faulty."""
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """What a look at the image files of a dataset has shown."""
+
+    faults: list[Fault]
+    names: dict[int, str]
+    """By position of the image: the name under which its file is there, if it is another one."""
+    warnings: list[str]
 
 
 def check_dataset(
-    annotations_path: str | os.PathLike[str], images_dir: str | os.PathLike[str] | None = None
-) -> list[Fault]:
-    """Return every fault of an annotation file and, if their folder is given, of its images.
+    annotations_path: str | os.PathLike[str],
+    images_dir: str | os.PathLike[str] | None = None,
+    *,
+    seen: str | None = None,
+    strict: bool = False,
+    ignore_exif: bool = False,
+) -> Report:
+    """Report on an annotation file and, if their folder is given, on its images.
 
     The file of an image whose record is faulty is not looked at.
+
+    Args:
+        annotations_path: of a COCO-style file.
+        images_dir: folder that the images' `file_name` is relative to.
+        seen: categories that must have an object, as words between commas.
+        strict: mend nothing; what is listed twice is a fault, too.
+        ignore_exif: masks refer to the stored pixels, whatever the EXIF orientation says.
     """
     path = Path(annotations_path)
     try:
         dataset = read_json(path)
     except FileNotFoundError:
-        return [Fault(str(path), "file", "does not exist")]
+        return Report([Fault(str(path), "file", "does not exist")])
     except CocoError as error:
-        return error.faults
-    found = list(findings(dataset, str(path)))
-    faults = [finding.fault for finding in found]
-    if images_dir is None or any(f.section != "annotations" and f.index is None for f in found):
-        return faults
-    faulty = {finding.index for finding in found if finding.section == "images"}
-    return faults + _image_faults(dataset["images"], str(path), Path(images_dir), faulty)
+        return Report(error.faults)
+    done = mend(dataset, str(path), strict=strict)
+    faults, mended, first = done.faults, dict(done.mended), dict(done.first)
+    warnings = repetition_warnings(done.repeated)
+    census = None
+    if not faults:
+        census = take_census(done.dataset)
+        warnings += census.warnings
+        faults += _learning_faults(done.dataset, str(path), census, seen)
+    is_without_images = any(f.section != "annotations" and f.index is None for f in done.faulty)
+    if images_dir is not None and not is_without_images:
+        images = inspect_images(
+            dataset["images"],
+            str(path),
+            images_dir,
+            left_out={finding.index for finding in done.faulty if finding.section == "images"},
+            strict=strict,
+            ignore_exif=ignore_exif,
+        )
+        faults += images.faults
+        warnings += images.warnings
+        if images.names:
+            mended[RESPELT] = len(images.names)
+            first[RESPELT] = f"images[{min(images.names)}]"
+    return Report(faults, mended, first, warnings, census)
 
 
-def image_faults(
-    dataset: Mapping[str, Any], file: str, images_dir: str | os.PathLike[str]
-) -> list[Fault]:
-    """Return a fault for each image that is missing, unreadable, cut off or of another size.
+def repetition_warnings(repeated: Sequence[Fault]) -> list[str]:
+    """Return a sentence with the count and the first of the images and objects listed twice."""
+    warnings = []
+    for section, what in (("images", "images"), ("annotations", "objects")):
+        listed = [fault for fault in repeated if fault.where.startswith(section)]
+        if listed:
+            again = f"{len(listed)} {what} are listed more than once"
+            warnings.append(f"{again}, first {listed[0].where}: {listed[0].reason}")
+    return warnings
+
+
+def inspect_images(
+    images: Sequence[Mapping[str, Any]],
+    file: str,
+    images_dir: str | os.PathLike[str],
+    *,
+    left_out: Container[int | None] = (),
+    strict: bool = False,
+    ignore_exif: bool = False,
+) -> ImageReport:
+    """Look for images that are missing, unreadable, cut off, of another size, turned or black.
 
     Args:
-        dataset: with valid image records.
+        images: records of a dataset.
         file: name of the annotation file, for the messages.
         images_dir: folder that the images' `file_name` is relative to.
+        left_out: positions of the images that are not looked at.
+        strict: don't look for other spellings of a name.
+        ignore_exif: an EXIF orientation is no fault.
     """
-    return _image_faults(dataset["images"], file, Path(images_dir), set())
-
-
-def _image_faults(
-    images: Sequence[Mapping[str, Any]], file: str, folder: Path, left_out: Container[int | None]
-) -> list[Fault]:
+    folder = Path(images_dir)
     if not folder.is_dir():
-        return [Fault(file, "images", f"the image folder {folder} does not exist")]
-    checked = [(index, image) for index, image in enumerate(images) if index not in left_out]
+        missing = Fault(file, "images", f"the image folder {folder} does not exist")
+        return ImageReport([missing], {}, [])
+    chosen = [(index, image) for index, image in enumerate(images) if index not in left_out]
+    names = {
+        index: name
+        for index, image in ([] if strict else chosen)
+        if (name := find_image(folder, image["file_name"])) != image["file_name"]
+    }
     with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
-        reasons = pool.map(lambda entry: _reason(entry[1], folder), checked)
-        return [
-            Fault(file, f"images[{index}] (id {image['id']})", reason)
-            for (index, image), reason in zip(checked, reasons, strict=True)
-            if reason is not None
-        ]
+        looked = pool.map(
+            lambda entry: _look(folder, names.get(entry[0], entry[1]["file_name"]), entry[1]),
+            chosen,
+        )
+        facts = {index: seen for (index, _), seen in zip(chosen, looked, strict=True)}
+    faults = [
+        Fault(file, f"images[{index}] (id {images[index]['id']})", reason)
+        for index, seen in facts.items()
+        if (reason := seen if isinstance(seen, str) else _turned(seen, ignore_exif))
+    ]
+    return ImageReport(faults, names, _dark_warnings(images, facts))
 
 
-def _reason(image: Mapping[str, Any], folder: Path) -> str | None:
+def _look(folder: Path, name: str, image: Mapping[str, Any]) -> ImageFacts | str:
+    """What a file shows, or why it is faulty."""
     try:
-        verify_image(folder / image["file_name"], (image["height"], image["width"]))
+        return verify_image(folder / name, (image["height"], image["width"]))
     except (OSError, ValueError) as error:
         return str(error)
-    return None
+
+
+def _turned(facts: ImageFacts, ignore_exif: bool) -> str:
+    if facts.orientation == 1 or ignore_exif:
+        return ""
+    return (
+        f"its EXIF orientation is {facts.orientation}: viewers show it "
+        f"{_SHOWN[facts.orientation]}, "
+        "training reads it as stored, and masks may refer to either; store it as it is shown, "
+        "without the tag, or, if the masks refer to the stored pixels, say so "
+        "(--ignore-exif, data.ignore_exif)"
+    )
+
+
+def _dark_warnings(
+    images: Sequence[Mapping[str, Any]], facts: Mapping[int, ImageFacts | str]
+) -> list[str]:
+    deep = {i: f.brightest for i, f in facts.items() if isinstance(f, ImageFacts)}
+    brightest = {index: value for index, value in deep.items() if value is not None}
+    dark = [index for index, value in brightest.items() if value < DARK]
+    if not dark:
+        return []
+    most = max(brightest.values())
+    bits = max(9, most.bit_length())
+    advice = f"; data.bits: {bits} divides by {2 ** (bits - 8)} instead" if bits < 16 else ""
+    return [
+        f"{len(dark)} of {len(brightest)} 16-bit images are nearly black when they are divided by "
+        f"256, first {images[dark[0]]['file_name']}; the largest value of all is {most} of 65535"
+        + advice
+    ]
+
+
+def _learning_faults(
+    dataset: Mapping[str, Any], file: str, census: Census, seen: str | None
+) -> list[Fault]:
+    """Say that there is nothing to learn from or to find."""
+    if not dataset["categories"]:  # a list of images, for pseudo ground truth alone
+        return []
+    if not census.objects:
+        reason = f"there is no object to learn from or to find, only {census.crowds} crowds"
+        return [Fault(file, "annotations", reason)]
+    if seen is None:
+        return []
+    try:
+        ids = resolve_text(dataset["categories"], seen, used_categories(dataset["annotations"]))
+    except ValueError as error:
+        return [Fault(file, "categories", f"--seen: {error}")]
+    reason = nothing_seen(dataset, ids)
+    return [Fault(file, "annotations", reason)] if reason else []
+
+
+def nothing_seen(dataset: Mapping[str, Any], seen: Container[int]) -> str:
+    """Say that no object of the seen categories is there to learn from; "" if there is one."""
+    chosen = [a for a in dataset["annotations"] if a["category_id"] in seen]
+    if any(not a.get("iscrowd") for a in chosen):
+        return ""
+    names = [c["name"] for c in dataset["categories"] if c["id"] in seen]
+    crowds = f" but {len(chosen)} crowds" if chosen else ""
+    return f"there is no object{crowds} of the seen categories: {', '.join(names[:20])}"

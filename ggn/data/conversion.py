@@ -79,8 +79,9 @@ def convert_parts(
         path, log = out / f"{part.name}.json", out / f".{part.name}.log"
         dataset = _assemble(part, _converted(part, log, progress))
         if drop:
-            dataset, dropped = drop_faulty(dataset, str(part.source))
+            dataset, dropped, mended = drop_faulty(dataset, str(part.source))
             dataset["info"]["dropped"] = dropped
+            dataset["info"].update({"mended": mended} if mended else {})
         elif faults := find_faults(dataset, str(part.source)):
             raise CocoError(faults)
         write_json(path, dataset)

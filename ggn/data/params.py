@@ -35,6 +35,14 @@ class DataParams(BaseModel):
     """Categories that must be found without: likewise, or `others` for all that are not seen."""
     drop_faulty: bool = False
     """Leave out faulty annotations and count them, instead of refusing the dataset."""
+    max_dropped: float = Field(0.1, ge=0, le=1)
+    """The share of the annotations that `drop_faulty` may leave out; more needs this word."""
+    strict: bool = False
+    """Refuse what is otherwise mended in reading and counted, and what is listed twice."""
+    ignore_exif: bool = False
+    """Masks refer to the stored pixels, also where an EXIF orientation turns the image."""
+    bits: int | None = Field(None, ge=9, le=16)
+    """How many bits of 16-bit grey images are in use: `prepare` writes them scaled to 8 bits."""
     max_train_images: int | None = Field(None, ge=1)
     """Use only so many training images, those of the smallest ids."""
     max_val_images: int | None = Field(None, ge=1)
@@ -56,4 +64,6 @@ class DataParams(BaseModel):
     def _dataset_has_a_root(self) -> Self:
         if self.source == "coco" and not self.root:
             raise ValueError("root must be given, the folder of the dataset on disk")
+        if self.strict and self.drop_faulty:
+            raise ValueError("strict refuses faulty annotations, drop_faulty leaves them out")
         return self

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ggn.core.coco import CocoError, drop_faulty, read_coco, read_json, write_json
+from ggn.core.census import Census, take_census
+from ggn.core.coco import CocoError, read_coco, read_json, write_json
+from ggn.core.mending import mend
 from ggn.data.categories import name_key, used_categories
-from ggn.data.check import image_faults
+from ggn.data.check import RESPELT, inspect_images, nothing_seen, repetition_warnings
+from ggn.data.copies import shared_images, write_scaled
 from ggn.data.params import DataParams
 from ggn.data.shapes import make_shapes
 from ggn.data.splits import resolve_categories, split_annotations
+
+logger = logging.getLogger(__name__)
 
 SHAPES_LAYOUT = {
     "train_annotations": "annotations/instances_train.json",
@@ -44,6 +50,10 @@ class PreparedSplit:
     counts: dict[str, int]
     val_set: dict[str, Any]
     """What a converted validation file says of itself: its dataset, set and number of videos."""
+    mended: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Records that were read leniently, by part and kind; only parts that have any."""
+    warnings: list[str] = field(default_factory=list)
+    """What somebody should know, in words."""
 
     @property
     def partitions(self) -> dict[str, tuple[int, ...] | None]:
@@ -110,9 +120,17 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     val_root = root if params.val_root is None else Path(params.val_root)
     train_path, val_path = root / params.train_annotations, val_root / params.val_annotations
     train_images, val_images = root / params.train_images, val_root / params.val_images
-    train, train_dropped = read_part(train_path, train_images, params, params.max_train_images)
-    val, val_dropped = read_part(val_path, val_images, params, params.max_val_images)
+    read = read_part(train_path, train_images, params, params.max_train_images)
+    read_val = read_part(val_path, val_images, params, params.max_val_images)
+    train, val, dropped = read.dataset, read_val.dataset, (read.dropped, read_val.dropped)
+    warnings = [*read.warnings, *read_val.warnings]
+    warnings += shared_images(train["images"], train_images, val["images"], val_images)
+    if params.bits is not None:
+        train_images = write_scaled(train["images"], train_images, out_dir / "train", params.bits)
+        val_images = write_scaled(val["images"], val_images, out_dir / "val", params.bits)
     seen, unseen = _seen_and_unseen(train, val, params)
+    if train["categories"] and (reason := nothing_seen(train, seen)):
+        raise ValueError(f"{train_path}: {reason}")
     annotated, hidden = split_annotations(train, seen)
     split = PreparedSplit(
         seen=seen,
@@ -121,45 +139,112 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
         train_images=train_images.as_posix(),
         val_images=val_images.as_posix(),
         sources={path.as_posix(): file_hash(path) for path in (train_path, val_path)},
-        dropped={"train": train_dropped, "val": val_dropped},
-        counts={
-            "train_images": len(train["images"]),
-            "train_objects": len(annotated["annotations"]),
-            "hidden_objects": len(hidden["annotations"]),
-            "val_images": len(val["images"]),
-            "val_objects": len(val["annotations"]),
-            "dropped_objects": sum(train_dropped.values()) + sum(val_dropped.values()),
-        },
+        dropped={"train": read.dropped, "val": read_val.dropped},
+        counts=_counts(train, annotated, hidden, val)
+        | {"dropped_objects": sum(sum(part.values()) for part in dropped)},
         val_set=set_facts(val),
+        mended={k: p.mended for k, p in (("train", read), ("val", read_val)) if p.mended},
+        warnings=warnings,
     )
     write_json(training_file, annotated)
     write_json(out_dir / "hidden.json", hidden)
     write_json(out_dir / "val.json", val)
-    write_json(out_dir / "split.json", asdict(split))
+    odd = {"mended", "warnings"}
+    record = {key: value for key, value in asdict(split).items() if value or key not in odd}
+    write_json(out_dir / "split.json", record)
     return split
 
 
-def read_part(
-    path: Path, images_dir: Path, params: DataParams, limit: int | None
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Read one annotation file, refuse or drop its faults, keep the first `limit` images by id.
+@dataclass(frozen=True)
+class Part:
+    """One annotation file as it was understood."""
 
-    Returns:
-        the dataset, and how many annotations were dropped for which fault.
+    dataset: dict[str, Any]
+    dropped: dict[str, int]
+    """How many annotations were left out for which fault."""
+    mended: dict[str, int]
+    """How many records were read leniently, by kind."""
+    warnings: list[str]
+
+
+def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | None) -> Part:
+    """Read one annotation file, mend, refuse or drop its faults, keep the first images by id.
+
+    What was done is logged in a line.
+
+    Args:
+        path: of the annotations.
+        images_dir: folder of the images.
+        params: how faults are dealt with.
+        limit: how many images to keep; None: all.
 
     Raises:
         CocoError: listing the faults of the dataset and of its images.
+        ValueError: more annotations are faulty than `max_dropped` allows to leave out.
     """
-    dropped: dict[str, int] = {}
-    if params.drop_faulty:
-        dataset, dropped = drop_faulty(read_json(path), str(path))
-    else:
-        dataset = read_coco(path)
-    dataset = _first_images(dataset, limit)
-    faults = image_faults(dataset, str(path), images_dir)
-    if faults:
-        raise CocoError(faults)
-    return dataset, dropped
+    done = mend(read_json(path), str(path), drop=params.drop_faulty, strict=params.strict)
+    if done.faults:
+        raise CocoError(done.faults)
+    if done.dropped_share > params.max_dropped:
+        counts = ", ".join(f"{key} {count}" for key, count in done.dropped.items())
+        raise ValueError(
+            f"{path}: {done.dropped_share:.0%} of the annotations are faulty ({counts}); leaving "
+            f"out more than {params.max_dropped:.0%} needs data.max_dropped"
+        )
+    dataset, mended = _first_images(done.dataset, limit), dict(done.mended)
+    images = inspect_images(
+        dataset["images"],
+        str(path),
+        images_dir,
+        strict=params.strict,
+        ignore_exif=params.ignore_exif or params.source == "shapes",
+    )
+    if images.faults:
+        raise CocoError(images.faults)
+    if images.names:
+        mended[RESPELT] = len(images.names)
+        renamed = enumerate(dataset["images"])
+        dataset["images"] = [
+            {**r, "file_name": images.names.get(i, r["file_name"])} for i, r in renamed
+        ]
+    census = take_census(dataset)
+    repeated = [] if params.drop_faulty else repetition_warnings(done.repeated)
+    found = [*repeated, *census.warnings, *(images.warnings if params.bits is None else [])]
+    _log(path, census, done.dropped, mended, found)
+    return Part(dataset, done.dropped, mended, [f"{path}: {warning}" for warning in found])
+
+
+def _log(
+    path: Path, census: Census, dropped: dict[str, int], mended: dict[str, int], found: list[str]
+) -> None:
+    left_out = ", ".join(f"{key} {count}" for key, count in dropped.items())
+    logger.info(
+        "%s: %s, %d dropped%s", path, census, sum(dropped.values()), left_out and f" ({left_out})"
+    )
+    for kind, count in mended.items():
+        logger.info("%s: mended: %d %s", path, count, kind)
+    for warning in found:
+        logger.warning("%s: warning: %s", path, warning)
+
+
+def _counts(
+    train: dict[str, Any], annotated: dict[str, Any], hidden: dict[str, Any], val: dict[str, Any]
+) -> dict[str, int]:
+    """Images and objects; crowds apart, where there are any."""
+    seen, unseen, validation = (take_census(part) for part in (annotated, hidden, val))
+    crowds = {
+        "train_crowds": seen.crowds,
+        "hidden_crowds": unseen.crowds,
+        "val_crowds": validation.crowds,
+    }
+    return {
+        "train_images": len(train["images"]),
+        "train_objects": seen.objects,
+        "hidden_objects": unseen.objects,
+        "val_images": len(val["images"]),
+        "val_objects": validation.objects,
+        **{name: count for name, count in crowds.items() if count},
+    }
 
 
 def set_facts(dataset: dict[str, Any]) -> dict[str, Any]:

@@ -34,10 +34,11 @@ class Detections:
     def of(cls, records: Sequence[Mapping[str, Any]], *, with_masks: bool) -> Self:
         """Checked COCO result records; masks of those without a box, or `with_masks` of all."""
         nothing = [np.nan] * 4
-        boxes = [record.get("bbox", nothing) for record in records]
+        stated = [record.get("bbox") for record in records]
+        boxes = [box if box is not None and len(box) else nothing for box in stated]
         counts = [
-            record["segmentation"]["counts"] if with_masks or "bbox" not in record else ""
-            for record in records
+            record["segmentation"]["counts"] if with_masks or box is nothing else ""
+            for record, box in zip(records, boxes, strict=True)
         ]
         return cls(
             np.array([record["image_id"] for record in records], np.int64),

@@ -19,8 +19,8 @@ class Disagreement:
 
     image_ids: NDArray[np.int64]
     """(N,) of all objects."""
-    object_ids: NDArray[np.int64]
-    """(N,)"""
+    object_places: NDArray[np.int64]
+    """(N,) as in `ObjectPlaces`."""
     by_first: NDArray[np.bool_]
     """(N,) found by the first model."""
     by_second: NDArray[np.bool_]
@@ -47,10 +47,10 @@ def disagreement(first: ObjectPlaces, second: ObjectPlaces, k: int) -> Disagreem
     Raises:
         ValueError: if the objects are not the same.
     """
-    same = np.array_equal(first.object_ids, second.object_ids)
+    same = np.array_equal(first.object_places, second.object_places)
     if not same or not np.array_equal(first.image_ids, second.image_ids):
         raise ValueError("the two evaluations are not of the same objects")
-    return Disagreement(first.image_ids, first.object_ids, first.found(k), second.found(k))
+    return Disagreement(first.image_ids, first.object_places, first.found(k), second.found(k))
 
 
 def disagreement_row(
@@ -66,11 +66,11 @@ def disagreement_row(
         names: of the two models, for the titles.
     """
     here = outcome.image_ids == image_id
-    records = {record["id"]: record for record in inputs.objects[image_id]}
+    records = inputs.objects[image_id]
     size_hw = (image.shape[0], image.shape[1])
 
     def shown(chosen: NDArray[np.bool_]) -> Picture:
-        masks = [_mask(records[int(id_)], size_hw) for id_ in outcome.object_ids[here & chosen]]
+        masks = [_mask(records[place], size_hw) for place in outcome.object_places[here & chosen]]
         return overlay(image, Instances(masks, np.ones(len(masks), np.float32), size_hw))
 
     return {
@@ -82,8 +82,8 @@ def disagreement_row(
 
 def _mask(record: Record, size_hw: tuple[int, int]) -> RLE:
     """The object's mask; its box where it has none."""
-    if "segmentation" in record:
-        return from_segmentation(record["segmentation"], size_hw)
+    if record.get("segmentation"):
+        return from_segmentation(record["segmentation"], size_hw, [])
     x, y, width, height = record["bbox"]
     corners = [x, y, x + width, y, x + width, y + height, x, y + height]
     return from_segmentation([corners], size_hw)

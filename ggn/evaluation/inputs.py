@@ -10,12 +10,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.coco import Fault
 from ggn.core.masks import boxes_xyxy
 from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
 from ggn.evaluation.matching import box_iou_xywh
 from ggn.evaluation.params import IouType
 from ggn.evaluation.predictions import read_predictions
-from ggn.evaluation.records import Federation, Images, PredictionCheck, Record, read_annotations
+from ggn.evaluation.records import (
+    Federation,
+    Images,
+    PredictionCheck,
+    Record,
+    has_box,
+    read_annotations,
+)
 from ggn.evaluation.run_lengths import Bools, boxes_and_areas, mask_iou
 
 
@@ -36,8 +44,8 @@ class ImageArrays:
     crowd: Bools
     """(G,)"""
     image_id: int
-    object_ids: NDArray[np.int64]
-    """(G,) ids of the annotations, -1 where there is none."""
+    object_places: NDArray[np.int64]
+    """(G,) places of the objects in `EvaluationInputs.objects`; ids of annotations may repeat."""
     detection_category_ids: NDArray[np.int64]
     """(D,) -1 where there is none."""
     federation: Federation | None
@@ -61,6 +69,10 @@ class EvaluationInputs:
     objects: Mapping[int, Sequence[Record]]
     """By image id."""
     predictions: Predictions
+    contradictions: Sequence[Fault] = ()
+    """Objects whose box, area and mask contradict each other."""
+    warnings: Sequence[str] = ()
+    """What is listed more than once."""
 
     @property
     def image_ids(self) -> Sequence[int]:
@@ -98,10 +110,10 @@ class EvaluationInputs:
             scores=detections.scores,
             detection_areas=areas,
             areas=np.array([item["area"] for item in objects], np.float64),
-            category_ids=_integers(objects, "category_id"),
+            category_ids=np.array([item["category_id"] for item in objects], np.int64),
             crowd=crowd,
             image_id=image_id,
-            object_ids=_integers(objects, "id"),
+            object_places=np.arange(len(objects)),
             detection_category_ids=np.where(
                 detections.category_ids == NO_CATEGORY, -1, detections.category_ids
             ),
@@ -131,14 +143,22 @@ def read_inputs(
     annotations: Path | str | Mapping[str, Any],
     predictions: Path | str | Sequence[Record],
     iou_types: Sequence[IouType],
+    *,
+    strict: bool = False,
 ) -> EvaluationInputs:
     """Read and check both sides of the evaluation.
+
+    Args:
+        annotations: as in `read_annotations`.
+        predictions: as in `read_predictions`.
+        iou_types: what is compared.
+        strict: refuse objects whose box, area and mask contradict each other.
 
     Raises:
         CocoError: with every fault of the first of the two that has any.
         FileNotFoundError: no such file.
     """
-    dataset = read_annotations(annotations, iou_types)
+    dataset = read_annotations(annotations, iou_types, strict=strict)
     name = str(predictions) if isinstance(predictions, Path | str) else "predictions"
     check = PredictionCheck(name, dataset.images, iou_types)
     return EvaluationInputs(
@@ -146,11 +166,9 @@ def read_inputs(
         images=dataset.images,
         objects=_by_image(sorted(dataset.objects, key=lambda item: item["category_id"])),
         predictions=read_predictions(predictions, check),
+        contradictions=dataset.contradictions,
+        warnings=dataset.warnings,
     )
-
-
-def _integers(records: Sequence[Record], key: str) -> NDArray[np.int64]:
-    return np.array([record.get(key, -1) for record in records], np.int64)
 
 
 def _by_image(records: Sequence[Record]) -> dict[int, list[Record]]:
@@ -176,7 +194,7 @@ def _boxes_and_areas(
 
 def _object_boxes(objects: Sequence[Record]) -> NDArray[np.float64]:
     """Boxes (G, 4) of objects; those of the masks where there is no box."""
-    boxes = [item["bbox"] if "bbox" in item else _box_of_mask(item) for item in objects]
+    boxes = [item["bbox"] if has_box(item) else _box_of_mask(item) for item in objects]
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 

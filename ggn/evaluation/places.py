@@ -16,8 +16,8 @@ class ObjectPlaces:
 
     image_ids: NDArray[np.int64]
     """(N,)"""
-    object_ids: NDArray[np.int64]
-    """(N,) ids of the annotations."""
+    object_places: NDArray[np.int64]
+    """(N,) of the objects in their images: ids of annotations may repeat or be missing."""
     category_ids: NDArray[np.int64]
     """(N,)"""
     places: NDArray[np.uint16]
@@ -43,7 +43,7 @@ class PlacesSoFar:
     """Collects `ObjectPlaces` image by image; 20 bytes an object and its ids."""
 
     image_ids: list[NDArray[np.int64]] = field(default_factory=list)
-    object_ids: list[NDArray[np.int64]] = field(default_factory=list)
+    object_places: list[NDArray[np.int64]] = field(default_factory=list)
     category_ids: list[NDArray[np.int64]] = field(default_factory=list)
     places: list[NDArray[np.uint16]] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class PlacesSoFar:
         # the last entry, which -1 picks, is the place of nobody
         taken = np.append(places, np.uint16(NEVER))[taker.T[counted]]
         self.image_ids.append(np.full(len(taken), image.image_id, np.int64))
-        self.object_ids.append(image.object_ids[counted])
+        self.object_places.append(image.object_places[counted])
         self.category_ids.append(image.category_ids[counted])
         self.places.append(taken)
 
@@ -66,7 +66,7 @@ class PlacesSoFar:
         """All that was added."""
         return ObjectPlaces(
             np.concatenate([np.zeros(0, np.int64), *self.image_ids]),
-            np.concatenate([np.zeros(0, np.int64), *self.object_ids]),
+            np.concatenate([np.zeros(0, np.int64), *self.object_places]),
             np.concatenate([np.zeros(0, np.int64), *self.category_ids]),
             np.concatenate([np.zeros((0, len(IOU_THRESHOLDS)), np.uint16), *self.places]),
         )

@@ -10,7 +10,7 @@ from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import Detections, Predictions
 from ggn.evaluation.order import in_order
 from ggn.evaluation.records import PredictionCheck, Record, not_a_list
-from ggn.evaluation.results_file import first_record, read_pieces
+from ggn.evaluation.results_file import first_record, read_pieces, states_mask
 from ggn.evaluation.stored import StoredPredictions
 
 _BATCH = 4096  # records of a list that become columns together
@@ -50,7 +50,9 @@ def read_predictions(
 
 
 def have_masks(predictions: Path) -> bool:
-    """Whether a store, or the first record of a results file, has masks; one without any has, too.
+    """Whether a store, or any record of a results file, has masks; a file without records has, too.
+
+    The order of the records doesn't matter, and an empty segmentation is none.
 
     Raises:
         FileNotFoundError: no such file.
@@ -58,8 +60,7 @@ def have_masks(predictions: Path) -> bool:
     """
     if predictions.is_dir():
         return True
-    first = first_record(predictions)
-    return first is None or (isinstance(first, dict) and "segmentation" in first)
+    return first_record(predictions) is None or states_mask(predictions)
 
 
 def _of_file(path: Path, check: PredictionCheck) -> Iterator[Callable[[], Checked]]:

@@ -7,7 +7,7 @@ are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
 import math
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,9 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json
+from ggn.core.faults import MAX_ID
 from ggn.core.masks import areas, from_segmentation
+from ggn.core.objects import crowd_value
+from ggn.core.segmentation import is_nothing
 from ggn.evaluation.columns import Columns
+from ggn.evaluation.contradictions import contradictions
 from ggn.evaluation.params import IouType
+from ggn.evaluation.repetitions import repetition_warnings
 from ggn.evaluation.run_lengths import RunLengths, are_sound
 
 Record = Mapping[str, Any]
@@ -27,6 +32,7 @@ FaultsOf = Callable[[Record], Iterator[str]]
 FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
 """Keys of images in a federated dataset, in the order of `Federation`'s fields."""
 
+_ID_ALLOWED = f"an integer from {-MAX_ID} to {MAX_ID}"
 _INTEGERS = (int, np.integer)
 _NUMBERS = (float, int, np.floating, np.integer)
 _SEQUENCES = (list, tuple, np.ndarray)
@@ -78,16 +84,29 @@ class Annotations:
     images: Images
     categories: list[Record]
     objects: list[Record]
+    contradictions: list[Fault]
+    """Objects whose box, area and mask contradict each other, which the numbers then do, too."""
+    warnings: list[str]
+    """What is listed more than once, in words."""
 
 
 def read_annotations(
-    annotations: Path | str | Mapping[str, Any], iou_types: Sequence[IouType]
+    annotations: Path | str | Mapping[str, Any],
+    iou_types: Sequence[IouType],
+    *,
+    strict: bool = False,
 ) -> Annotations:
     """Images, categories and objects of a COCO file or of its contents.
 
     An object needs `image_id`, `category_id` and what `iou_types` compare: a `segmentation` in any
     of COCO's forms, or a `bbox` (x, y, width, height; else the mask's). A missing `iscrowd` is 0, a
-    missing `area` that of the mask or else of the box.
+    missing `area` that of the mask or else of the box. Polygons are cut off at the border of the
+    image. Ids of annotations don't matter.
+
+    Args:
+        annotations: the file or its contents.
+        iou_types: what is compared.
+        strict: refuse objects whose box, area and mask contradict each other.
 
     Raises:
         CocoError: naming file, record, key and what is allowed, for every fault.
@@ -105,14 +124,25 @@ def read_annotations(
         category_id = record.get("category_id")
         if not _is_integer(category_id) or category_id not in category_ids:
             yield f"category_id must be the id of a category, got {_short(category_id)}"
-        if not _is_integer(record.get("iscrowd", 0)) or record.get("iscrowd", 0) not in (0, 1):
+        if crowd_value(record.get("iscrowd", 0)) is None:
             yield f"iscrowd must be 0 or 1, got {_short(record['iscrowd'])}"
-        if "area" in record and not (_is_finite(record["area"]) and record["area"] >= 0):
-            yield f"area must be a finite number >= 0, got {_short(record['area'])}"
+        area = record.get("area")
+        if area is not None and not (_is_finite(area) and area >= 0):
+            yield f"area must be a finite number >= 0, got {_short(area)}"
         yield from shapes.faults_of(record)
 
-    objects = _checked(file, "annotations", dataset.get("annotations"), faults_of, shapes)
-    return Annotations(images, categories, [shapes.with_area(record) for record in objects])
+    records: Any = dataset.get("annotations")
+    objects = _checked(file, "annotations", records, faults_of, shapes)
+    place, masks = _Place(file, "annotations"), objects if "segm" in iou_types else None
+    odd = [
+        replace(place.fault(index, records[index], reason), kind="contradiction")
+        for index, reason in contradictions(records or [], masks, images.sizes_hw)
+    ]
+    if strict and odd:
+        raise CocoError(odd)
+    objects = [shapes.completed(record) for record in objects]
+    warnings = list(repetition_warnings(dataset["images"], objects))
+    return Annotations(images, categories, objects, odd, warnings)
 
 
 class PredictionCheck:
@@ -126,7 +156,7 @@ class PredictionCheck:
         self.file = file
         self.images = images
         self.compares_masks = "segm" in iou_types
-        self._shapes = _Shapes(images, iou_types)
+        self._shapes = _Shapes(images, iou_types, may_be_empty=True)
 
     def records(self, records: Sequence[Any], first: int) -> tuple[list[Record], list[Fault]]:
         """Those without a fault, their masks as compressed RLE, and the faults of the others.
@@ -156,8 +186,8 @@ class PredictionCheck:
     def _faults_of(self, record: Record) -> Iterator[str]:
         if not _is_finite(record.get("score")):
             yield f"score must be a finite number, got {_short(record.get('score'))}"
-        if not _is_integer(record.get("category_id", 0)):
-            yield f"category_id must be an integer, got {_short(record['category_id'])}"
+        if not _is_id(record.get("category_id", 0)):
+            yield f"category_id must be {_ID_ALLOWED}, got {_short(record['category_id'])}"
         yield from self._shapes.faults_of(record)
 
 
@@ -232,15 +262,15 @@ def _unique_id(*text_keys: str) -> FaultsOf:
 
     def faults_of(record: Record) -> Iterator[str]:
         number = record.get("id")
-        if not _is_integer(number):
-            yield f"id must be an integer, got {_short(number)}"
+        if not _is_id(number):
+            yield f"id must be {_ID_ALLOWED}, got {_short(number)}"
         elif number in known:
             yield f"id {number} is already used"
         else:
             known.add(number)
         for key in text_keys:
             if not isinstance(record.get(key), str):
-                yield f"{key} must be a text, got {_short(record.get(key))}"
+                yield f"{key} must be a string, got {_short(record.get(key))}"
 
     return faults_of
 
@@ -284,6 +314,8 @@ class _Shapes:
 
     images: Images
     iou_types: Sequence[IouType]
+    may_be_empty: bool = False
+    """Whether a mask of no polygon is one without a pixel, as detectors write it."""
 
     def faults_of(self, record: Record) -> Iterator[str]:
         """Faults of image id and box, and whether there is a mask where one is needed."""
@@ -292,9 +324,9 @@ class _Shapes:
             yield f"image_id must be the id of an annotated image, got {_short(image_id)}"
         elif needs_mask and image_id not in self.images.sizes_hw:
             yield f"image {image_id} must have an integer height and width, which masks need"
-        if "bbox" in record:
+        if has_box(record):
             yield from _box_faults(record["bbox"])
-        if needs_mask and "segmentation" not in record:
+        if needs_mask and record.get("segmentation") is None:
             missing = "segmentation" if "segm" in self.iou_types else "bbox"
             yield f"must have a {missing}, because iou_types are {list(self.iou_types)}"
 
@@ -302,21 +334,33 @@ class _Shapes:
         """The record with its mask, if it is compared, as compressed RLE."""
         if not self._needs_mask(record):
             return record
-        size_hw = self.images.sizes_hw[record["image_id"]]
-        if _is_sound(record["segmentation"], size_hw):
+        mask, size_hw = record["segmentation"], self.images.sizes_hw[record["image_id"]]
+        if _is_sound(mask, size_hw):
             return record
-        return {**record, "segmentation": from_segmentation(record["segmentation"], size_hw)}
+        if self.may_be_empty and is_nothing(mask):
+            mask = {"size": [*size_hw], "counts": [size_hw[0] * size_hw[1]]}
+        return {**record, "segmentation": from_segmentation(mask, size_hw, [])}
 
-    def with_area(self, record: Record) -> Record:
-        """The record with an area even if none is stated."""
-        if "area" in record:
-            return record
-        if self._needs_mask(record):
-            return {**record, "area": float(areas([record["segmentation"]])[0])}
-        return {**record, "area": float(record["bbox"][2] * record["bbox"][3])}
+    def completed(self, record: Record) -> Record:
+        """The record with an area even if none is stated, and `iscrowd` as 0 or 1 if it is."""
+        changes = {}
+        if record.get("area") is None:
+            if self._needs_mask(record):
+                changes["area"] = float(areas([record["segmentation"]])[0])
+            else:
+                changes["area"] = float(record["bbox"][2] * record["bbox"][3])
+        if type(record.get("iscrowd", 0)) is not int:
+            changes["iscrowd"] = crowd_value(record["iscrowd"]) or 0
+        return {**record, **changes} if changes else record
 
     def _needs_mask(self, record: Record) -> bool:
-        return "segm" in self.iou_types or "bbox" not in record
+        return "segm" in self.iou_types or not has_box(record)
+
+
+def has_box(record: Record) -> bool:
+    """Whether a record states a box: exporters write null or an empty list where they have none."""
+    bbox = record.get("bbox")
+    return bbox is not None and not (isinstance(bbox, list) and not bbox)
 
 
 def _is_sound(mask: Any, size_hw: tuple[int, int]) -> bool:
@@ -340,6 +384,10 @@ def _box_faults(box: Any) -> Iterator[str]:
 
 def _is_integer(value: Any) -> TypeGuard[int]:
     return isinstance(value, _INTEGERS) and not isinstance(value, bool)
+
+
+def _is_id(value: Any) -> TypeGuard[int]:
+    return _is_integer(value) and -MAX_ID <= value <= MAX_ID
 
 
 def _is_finite(value: Any) -> bool:

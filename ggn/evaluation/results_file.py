@@ -1,15 +1,16 @@
 """A COCO results file as a stream: pieces of its text, cut between records, become columns."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.json
 
-from ggn.core.coco import CocoError, Fault, read_json
+from ggn.core.coco import CocoError, Fault, not_finite, open_json, read_json
 from ggn.evaluation import _overlaps
 from ggn.evaluation.columns import Columns, from_table, schema
 from ggn.evaluation.detections import Detections
@@ -18,6 +19,10 @@ from ggn.evaluation.records import PredictionCheck, not_a_list
 PIECE = 2**22  # bytes of text that are parsed together: bounds memory
 
 _SPACE = b" \t\r\n"
+
+_MASK = re.compile(rb'"segmentation"\s{0,99}:\s{0,99}(?:\{|\[[\s\[]{0,299}[-0-9])')
+"""The beginning of a mask: run lengths, or a polygon with a number in it."""
+_LOOK_BACK = 1024  # bytes: no shorter than the longest match
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,15 @@ class Piece:
         columns = None if self.lines is None else self._columns(self.lines, check.compares_masks)
         if columns is not None and check.are_sound(columns):
             return columns.detections, []
-        records, faults = check.records(self._records(), self.first)
-        return Detections.of(records, with_masks=check.compares_masks), faults
+        records, constants = self._records()
+        faults = []
+        if constants:
+            found = not_finite(records, self.first, "predictions")
+            faults = [Fault(str(self.path), where, reason) for where, reason in found]
+        sound, others = check.records(records, self.first)
+        named = {fault.where for fault in faults}
+        faults += [fault for fault in others if fault.where.partition(" (")[0] not in named]
+        return Detections.of(sound, with_masks=check.compares_masks), faults
 
     def _columns(self, lines: bytes, with_masks: bool) -> Columns | None:
         """The records as columns; None unless all are of the usual form."""
@@ -65,18 +77,24 @@ class Piece:
             return None
         return from_table(table, with_masks=with_masks)
 
-    def _records(self) -> list[Any]:
-        """The records by Python's own parser, which says what is wrong with the text."""
+    def _records(self) -> tuple[list[Any], list[str]]:
+        """The records by Python's own parser, which says what is wrong, and what is not finite."""
+        constants: list[str] = []
+
+        def constant(name: str) -> float:
+            constants.append(name)
+            return float(name)
+
         before, after = b"" if self.start == 0 else b"[", b"" if self.is_last else b"]"
         try:
             text = (before + self.text + after).decode("utf-8")
-            records: list[Any] = json.loads(text, parse_constant=_refuse_constant)
+            records: list[Any] = json.loads(text, parse_constant=constant)
             if not records and before and self.is_last:
                 raise json.JSONDecodeError("Expecting value", text, text.rindex("]"))
         except (ValueError, RecursionError) as error:
             reason = self._reason(error, len(before))
             raise CocoError([Fault(str(self.path), "not JSON", reason)]) from error
-        return records
+        return records, constants
 
     def _reason(self, error: Exception, before: int) -> str:
         """What is wrong with the text, placed in the file."""
@@ -86,7 +104,7 @@ class Piece:
             return "is nested too deeply"
         if not isinstance(error, json.JSONDecodeError):
             return str(error)
-        with self.path.open("rb") as file:
+        with open_json(self.path) as file:
             text = file.read(self.start).decode("utf-8", "replace")
         text += error.doc[before : error.pos]
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
@@ -100,9 +118,7 @@ def read_pieces(path: Path) -> Iterator[Piece]:
         FileNotFoundError: no such file.
         CocoError: it does not begin with a list.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    with path.open("rb") as file:
+    with open_json(path) as file:
         rest = file.read(PIECE)
         if not rest.lstrip(_SPACE).startswith(b"["):
             raise CocoError([not_a_list(str(path), "predictions", read_json(path))])
@@ -133,7 +149,22 @@ def first_record(path: Path) -> Any:
         CocoError: the file is not JSON, or no list.
     """
     piece = next(read_pieces(path))
-    return next(iter(piece._records()), None)
+    return next(iter(piece._records()[0]), None)
+
+
+def states_mask(path: Path) -> bool:
+    """Whether some record of a results file has a segmentation that is not empty.
+
+    The text is searched up to the first one, which takes no longer than reading it.
+    """
+    rest = b""
+    with open_json(path) as file:
+        while more := file.read(PIECE):
+            text = rest + more
+            if _MASK.search(text):
+                return True
+            rest = text[-_LOOK_BACK:]
+    return False
 
 
 @dataclass(frozen=True)
@@ -158,7 +189,3 @@ def _separated(text: bytes, begin: int, after_comma: bool) -> _Separated:
             memoryview(text)[begin:], after_comma, view[begin:]
         )
     return _Separated(cut + begin if cut >= 0 else -1, count, end >= 0, regular, lines, begin)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")

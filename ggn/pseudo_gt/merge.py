@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ggn.core.coco import CocoError, Fault
 from ggn.core.instances import Instances
 from ggn.core.masks import from_segmentation, resize
+from ggn.core.mending import free_ids
 
 PSEUDO_CATEGORY = "pseudo"
 _INTERCHANGE_KEYS = ("segmentation", "image_id", "score", "orig_shape")
@@ -44,19 +45,12 @@ def pseudo_category(dataset: Mapping[str, Any]) -> Record:
     """
     names = {category["name"] for category in dataset["categories"]}
     name = next(n for n in _numbered(PSEUDO_CATEGORY) if n not in names)
-    return {"id": next(_free_ids(dataset["categories"])), "name": name}
+    return {"id": next(free_ids(dataset["categories"])), "name": name}
 
 
 def _numbered(name: str) -> Iterator[str]:
     yield name
     yield from (f"{name} {number}" for number in count(2))
-
-
-def _free_ids(records: Sequence[Mapping[str, Any]]) -> Iterator[int]:
-    """Ids after those of the records; where the largest id is in use, the gaps from 1 on."""
-    used = {record["id"] for record in records}
-    yield from range(max(used, default=0) + 1, 2**63)
-    yield from (id_ for id_ in count(1) if id_ not in used)
 
 
 def merge(
@@ -72,14 +66,14 @@ def merge(
     """
     sizes = {image["id"]: [image["height"], image["width"]] for image in dataset["images"]}
     annotations = [{**record, "source": "annotation"} for record in dataset["annotations"]]
-    free_ids = _free_ids(annotations)
+    fresh_ids = free_ids(annotations)
     for record in (record for image in pseudo for record in image):
         image_id, size = record["image_id"], list(record["segmentation"]["size"])
         if size != sizes.get(image_id):
             wanted = sizes.get(image_id, "no such image")
             raise ValueError(f"pseudo mask of image {image_id}: size {size}, dataset: {wanted}")
         fresh = {
-            "id": next(free_ids),
+            "id": next(fresh_ids),
             "category_id": category["id"],
             "iscrowd": 0,
             "source": "pseudo",

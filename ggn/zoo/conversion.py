@@ -101,9 +101,10 @@ def _dataset(path: Path) -> dict[str, Any]:
             image["file_name"] = "/".join(image["coco_url"].split("/")[-2:])  # as LVIS v1 names it
     for annotation in _records(document, "annotations"):
         annotation.setdefault("iscrowd", 0)
-    dataset, dropped = drop_faulty(document, str(path))
+    dataset, dropped, mended = drop_faulty(document, str(path))
     info = document.get("info")
-    return {**dataset, "info": {**(info if isinstance(info, dict) else {}), "dropped": dropped}}
+    facts = {"dropped": dropped, **({"mended": mended} if mended else {})}
+    return {**dataset, "info": {**(info if isinstance(info, dict) else {}), **facts}}
 
 
 def _records(document: dict[str, Any], section: str) -> list[dict[str, Any]]:

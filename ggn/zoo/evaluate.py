@@ -48,7 +48,7 @@ def read_validation(params: DataParams) -> Validation:
         raise ValueError("source: shapes: `dvc repro` draws these images and evaluates on them")
     root = Path(params.root if params.val_root is None else params.val_root)
     path, images = root / params.val_annotations, root / params.val_images
-    truth, _ = read_part(path, images, params, params.max_val_images)
+    truth = read_part(path, images, params, params.max_val_images).dataset
     digest = f"{file_hash(path)} {params.max_val_images}"
     return Validation(truth, images, _partitions(truth, params), set_facts(truth), digest)
 

@@ -1,5 +1,6 @@
 """Reading is strict, writing is atomic, dropping is counted."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,6 @@ NOT_JSON = [
     (b"{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     (b'{"a": 1', "Expecting ',' delimiter: line 1 column 8 (char 7)"),
     (b"{} {}", "Extra data: line 1 column 4 (char 3)"),
-    (b'{"a": NaN}', "NaN is no number of JSON"),
-    (b'{"a": [-Infinity]}', "-Infinity is no number of JSON"),
     (b"\xef\xbb\xbf{}", "starts with a byte order mark; save it as UTF-8 without one"),
     ('{"a": 1}'.encode("utf-16"), "starts with a byte order mark; save it as UTF-8 without one"),
     (b'{"a": "\xe9"}', "byte 7 is not UTF-8"),
@@ -58,6 +57,41 @@ def test_read_json_refuses(tmp_path: Path, content: bytes, reason: str) -> None:
 def test_read_json_refuses_numbers_of_endless_digits(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("1" * 10_000)
     with pytest.raises(CocoError, match="not JSON: Exceeds the limit"):
+        read_json(tmp_path / "x.json")
+
+
+def test_every_nan_is_named_with_record_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(
+        '{"info": {"a": [1, NaN]}, "images": [{"id": 7, "width": Infinity}], "score": -Infinity,'
+        ' "annotations": [{"id": 3, "bbox": [NaN, 1, NaN, 2]}, {"x": {"y": NaN}}, NaN]}'
+    )
+    with pytest.raises(CocoError) as refusal:
+        read_json(path)
+    assert [str(fault) for fault in refusal.value.faults] == [
+        f"{path}: info.a[1]: is NaN, which is not valid JSON",
+        f"{path}: images[0] (id 7): width is Infinity, which is not valid JSON",
+        f"{path}: score: is -Infinity, which is not valid JSON",
+        f"{path}: annotations[0] (id 3): bbox[0] is NaN, which is not valid JSON",
+        f"{path}: annotations[0] (id 3): bbox[2] is NaN, which is not valid JSON",
+        f"{path}: annotations[1]: x.y is NaN, which is not valid JSON",
+        f"{path}: annotations[2]: is NaN, which is not valid JSON",
+    ]
+
+
+def test_gzip_is_read_whatever_its_name(tmp_path: Path, dataset: Any) -> None:
+    for name in ("x.json.gz", "x.json"):
+        packed = gzip.compress(json.dumps(dataset).encode())
+        (tmp_path / name).write_bytes(packed)
+        assert read_coco(tmp_path / name) == dataset
+        (tmp_path / name).write_bytes(packed[:-30])
+        with pytest.raises(CocoError, match=f"{name}: not JSON: damaged gzip: "):
+            read_json(tmp_path / name)
+
+
+def test_json_lines_are_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"id": 1}\n{"id": 2}\n')
+    with pytest.raises(CocoError, match=r"looks like JSON lines .* put the records into one list"):
         read_json(tmp_path / "x.json")
 
 
@@ -88,11 +122,10 @@ def test_write_json_refuses_and_leaves_the_old_file(
 def test_write_json_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def disk_full(self: Path, *args: Any, **kwargs: Any) -> int:
-        self.write_bytes(b'{"hal')
+    def disk_full(self: Path, target: Path) -> Path:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", disk_full)
+    monkeypatch.setattr(Path, "replace", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write_json(tmp_path / "x.json", {})
     assert list(tmp_path.iterdir()) == []
@@ -117,16 +150,17 @@ def test_read_coco_refuses_with_all_faults(tmp_path: Path, dataset: Any) -> None
 
 
 def test_drop_faulty_removes_and_counts_annotations_once(dataset: Any) -> None:
-    assert drop_faulty(dataset, "x.json") == (dataset, {})
+    assert drop_faulty(dataset, "x.json") == (dataset, {}, {})
     before = [annotation["id"] for annotation in dataset["annotations"]]
     dataset["annotations"][1].update(area=-1, bbox=[0, 0, 0, 0])
     dataset["annotations"][2].update(segmentation=[[1, 1, 1, 1, 1, 1]])
     dataset["annotations"][4].update(segmentation=[])
     dataset["annotations"][5].update(id=before[0])
-    kept, dropped = drop_faulty(dataset, "x.json")
-    assert dropped == {"area": 1, "segmentation": 2, "id": 1}
+    kept, dropped, mended = drop_faulty(dataset, "x.json")
+    assert dropped == {"area": 1, "segmentation": 2}
+    assert mended == {"annotation ids missing, repeated or too large, numbered anew": 1}
     ids = [annotation["id"] for annotation in kept["annotations"]]
-    assert ids == [before[0], before[3], *before[6:]]
+    assert ids == [before[0], before[3], max(before) + 1, *before[6:]]
     assert kept["images"] == dataset["images"]
     assert len(dataset["annotations"]) == len(before)
 

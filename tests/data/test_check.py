@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from ggn.core.coco import read_coco
-from ggn.data.check import check_dataset, image_faults
+from ggn.data.check import check_dataset, inspect_images
 
 ANNOTATIONS = "annotations/instances_train2017.json"
 
 
 def check(root: Path) -> list[str]:
     """The faults of the training part, without the root's path."""
-    faults = check_dataset(root / ANNOTATIONS, root / "train2017")
+    faults = check_dataset(root / ANNOTATIONS, root / "train2017").faults
     return [str(fault).replace(f"{root}/", "") for fault in faults]
 
 
@@ -31,7 +31,7 @@ def edit(root: Path, change: Callable[[Any], Any]) -> None:
 
 def test_a_valid_dataset_has_no_fault(tiny_coco: Path) -> None:
     assert check(tiny_coco) == []
-    assert check_dataset(tiny_coco / ANNOTATIONS) == []
+    assert check_dataset(tiny_coco / ANNOTATIONS).faults == []
 
 
 def save(path: Path, height: int, width: int, **options: Any) -> None:
@@ -89,7 +89,7 @@ FILES = [
     (lambda path: path.unlink(), "file: does not exist"),
     (lambda path: path.write_bytes(b""), "not JSON: the file is empty"),
     (lambda path: path.write_text("{"), "not JSON: Expecting property name enclosed in"),
-    (lambda path: path.write_text('{"a": NaN}'), "not JSON: NaN is no number of JSON"),
+    (lambda path: path.write_text('{"a": NaN}'), "a: is NaN, which is not valid JSON"),
     (
         lambda path: path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes()),
         "not JSON: starts with a byte order mark; save it as UTF-8 without one",
@@ -144,19 +144,18 @@ def test_faults_of_records_and_of_image_files_are_listed_together(tiny_coco: Pat
 
 def test_image_faults_of_a_checked_dataset(tiny_coco: Path) -> None:
     dataset = read_coco(tiny_coco / ANNOTATIONS)
-    assert image_faults(dataset, "x.json", tiny_coco / "train2017") == []
+    images = dataset["images"]
+    assert inspect_images(images, "x.json", tiny_coco / "train2017").faults == []
     (tiny_coco / "train2017/a.png").unlink()
-    (fault,) = image_faults(dataset, "x.json", tiny_coco / "train2017")
+    (fault,) = inspect_images(images, "x.json", tiny_coco / "train2017").faults
     assert (fault.file, fault.where) == ("x.json", "images[0] (id 7)")
 
 
 def test_genuine_images_have_no_fault(shared: Path) -> None:
     data = shared / "data"
-    assert (
-        check_dataset(data / "coco650/annotations/dense_val2017.json", data / "coco650/val2017")
-        == []
-    )
-    assert (
-        check_dataset(data / "nuclei108/annotations/instances_val.json", data / "nuclei108/val")
-        == []
-    )
+    for file, images in (
+        ("coco650/annotations/dense_val2017.json", "coco650/val2017"),
+        ("nuclei108/annotations/instances_val.json", "nuclei108/val"),
+    ):
+        report = check_dataset(data / file, data / images)
+        assert (report.faults, report.mended, report.warnings) == ([], {}, [])

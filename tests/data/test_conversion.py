@@ -52,7 +52,7 @@ def test_every_output_passes_the_check(name: str, official: Official, tmp_path: 
     source = official(name, tmp_path / name)
     files = run(name, source, tmp_path / "out")
     for stem in files:
-        assert check_dataset(tmp_path / "out" / f"{stem}.json", source) == []
+        assert check_dataset(tmp_path / "out" / f"{stem}.json", source).faults == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{s}.json" for s in files}
 
 

@@ -56,7 +56,7 @@ def test_it_is_laid_out_as_coco(drawn: Path) -> None:
     ]
     for part in ("train", "val"):
         annotations = drawn / "annotations" / f"instances_{part}.json"
-        assert check_dataset(annotations, drawn / part) == []
+        assert check_dataset(annotations, drawn / part).faults == []
 
 
 def test_the_same_seed_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:

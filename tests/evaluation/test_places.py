@@ -25,7 +25,7 @@ def test_places_by_hand(scene: Any) -> None:
     # The seen object's detection leaves the budget: the unseen object is found at place 2.
     scene.objects("seen", A).objects("unseen", B).objects("rare", C).found(A, NOWHERE, B)
     objects = unseen_result(scene).objects
-    assert objects.object_ids.tolist() == [2, 3]
+    assert objects.object_places.tolist() == [1, 2]
     assert objects.category_ids.tolist() == [7, 9]
     assert objects.places.tolist() == [[2] * 10, [NEVER] * 10]
     assert objects.found(1).tolist() == [False, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from ggn.evaluation.by_image import DetectionsByImage
 from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import NO_CATEGORY, Detections
 from ggn.evaluation.order import in_order
-from ggn.evaluation.predictions import read_predictions
+from ggn.evaluation.predictions import have_masks, read_predictions
 from ggn.evaluation.records import Images, PredictionCheck
 from ggn.evaluation.results_file import Piece, first_record, read_pieces
 from ggn.evaluation.run_lengths import RunLengths
@@ -80,7 +81,7 @@ def test_a_record_longer_than_a_piece_stays_whole(tmp_path: Path) -> None:
 
 BROKEN = [
     "", " ", "[", "[1", '[{"a": 1}', '[{"a": 1},', '[{"a": 1},]', '[{"a": 1} {"b": 2}]',
-    '[{"a": 1},,{"b": 2}]', '[,{"a": 1}]', '[{"a": 1}] 5', '[{"a": 1}]]', '[{"a": NaN}]',
+    '[{"a": 1},,{"b": 2}]', '[,{"a": 1}]', '[{"a": 1}] 5', '[{"a": 1}]]',
     '[{"a": 1},\n {"b": 01},\n {"c": 1}]', '[{"a": "\n"}]', '[{"a": [}]', '[{"é": 1}, {"b": ]}]',
     '[{"a": 1}, {"b": 2}, {"c": "d}]', "[}", '["a', "\ufeff[]", "[" * 100_000,
     '[{"a": 1},{"b": 2},' + '{"a":' * 100_000,
@@ -105,6 +106,66 @@ def test_a_byte_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     path.write_bytes(b'[{"image_id": 1}, {"image_id": 1}, {"a": "\xff"}]')
     with pytest.raises(CocoError, match="byte 42 is not UTF-8"):
         evaluate({"images": [], "categories": [], "annotations": []}, path)
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_every_nan_of_a_results_file_is_named_with_record_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(
+        '[{"image_id": 1, "score": NaN}, {"image_id": 1}, '
+        '{"bbox": [1, Infinity]}, {"x": -Infinity}]'
+    )
+    with pytest.raises(CocoError) as refusal:
+        evaluate({"images": [{"id": 1}], "categories": [], "annotations": []}, path)
+    named = [fault for fault in refusal.value.faults if "valid JSON" in fault.reason]
+    assert [f"{fault.where}: {fault.reason}" for fault in named] == [
+        "predictions[0]: score is NaN, which is not valid JSON",
+        "predictions[2]: bbox[1] is Infinity, which is not valid JSON",
+        "predictions[3]: x is -Infinity, which is not valid JSON",
+    ]
+    others = {fault.where for fault in refusal.value.faults if fault not in named}
+    assert others == {"predictions[1] (image_id 1)"}
+
+
+MIXED = [
+    {"image_id": 1, "score": 0.5, "bbox": [0, 0, 4, 4]},
+    {"image_id": 1, "score": 0.4, "bbox": [0, 0, 4, 4], "segmentation": [[0, 0, 4, 0, 4, 4]]},
+    {"image_id": 1, "score": 0.3, "bbox": [0, 0, 4, 4], "segmentation": []},
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "has_masks"),
+    [
+        ([], True),
+        (MIXED[:1], False),
+        (MIXED[:2], True),
+        (MIXED[1::-1], True),
+        ([MIXED[2], MIXED[0]], False),  # exporters write an empty list where they have no mask
+        ([{**MIXED[0], "segmentation": None}], False),
+        ([{**MIXED[0], "segmentation": [[]]}], False),
+        ([*MIXED[:1] * 3, {**MIXED[0], "segmentation": {"size": [4, 4], "counts": "04"}}], True),
+    ],
+)
+@pytest.mark.usefixtures("short_pieces")
+def test_whether_there_are_masks_does_not_depend_on_the_order(
+    tmp_path: Path, records: list[Any], has_masks: bool
+) -> None:
+    for layout in ({}, {"indent": 1}, {"separators": (",", ":")}):
+        (tmp_path / "a.json").write_text(json.dumps(records, **layout))
+        assert have_masks(tmp_path / "a.json") == has_masks
+
+
+def test_a_packed_results_file_is_read_as_the_plain_one(tmp_path: Path) -> None:
+    truth = {
+        "images": [{"id": 1, "height": 8, "width": 8}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": [{"image_id": 1, "category_id": 1, **MIXED[1]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(MIXED[1:]))
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress((tmp_path / "a.json").read_bytes()))
+    assert evaluate(truth, tmp_path / "a.json") == evaluate(truth, tmp_path / "a.json.gz")
+    assert have_masks(tmp_path / "a.json.gz")
 
 
 def test_first_record(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ PREDICTION_FAULTS = {
     "score as truth value": (setting("score", True), "score must be a finite number, got True"),
     "category as text": (
         setting("category_id", "cat"),
-        "category_id must be an integer, got 'cat'",
+        "category_id must be an integer from -\\d+ to \\d+, got 'cat'",
     ),
     "short box": (setting("bbox", [1, 2, 3]), "bbox must be 4 finite numbers"),
     "box with NaN": (setting("bbox", [1, 2, math.nan, 4]), "bbox must be 4 finite numbers"),
@@ -55,7 +55,7 @@ PREDICTION_FAULTS = {
     "box inside out": (setting("bbox", [9, 9, -3, 4]), "bbox must have width and height >= 0"),
     "no mask": (without("segmentation"), "must have a segmentation, because iou_types are"),
     "mask is text": (setting("segmentation", "abc"), "segmentation: "),
-    "mask is null": (setting("segmentation", None), "segmentation: "),
+    "mask is null": (setting("segmentation", None), "must have a segmentation"),
     "mask of another size": (
         setting("segmentation", {"size": [100, 200], "counts": [0, 20000]}),
         r"segmentation: .*\[100, 200\].*200",
@@ -80,9 +80,13 @@ PREDICTION_FAULTS = {
         setting("segmentation", {"size": [200, 200], "counts": "0h1a"}),
         "segmentation: .*counts",
     ),
-    "polygon of two points": (
-        setting("segmentation", [[0, 0, 5, 5]]),
-        "segmentation: polygon 0 .*2 points",
+    "polygon of an odd number": (
+        setting("segmentation", [[0, 0, 5, 5, 9]]),
+        "segmentation: polygon 0 .*in pairs",
+    ),
+    "category of 65 bits": (
+        setting("category_id", 2**64 + 1),
+        "must be an integer from -9223372036854775807 to 9223372036854775807, got 184467440737095",
     ),
 }
 
@@ -118,7 +122,7 @@ def test_predictions_that_are_no_list_of_objects(
 
 def test_all_faults_are_listed(small: Any) -> None:
     small.predictions[0] |= {"score": math.nan, "image_id": 5}
-    small.predictions[1] |= {"bbox": []}
+    small.predictions[1] |= {"bbox": [1]}
     with pytest.raises(CocoError) as refusal:
         evaluate(small.annotations, small.predictions)
     assert [fault.where for fault in refusal.value.faults] == [
@@ -146,7 +150,7 @@ ANNOTATION_FAULTS = {
     ),
     "category without name": (
         changing("categories", without("name")),
-        "name must be a text, got None",
+        "name must be a string, got None",
     ),
     "image without size": (
         changing("images", without("height")),

@@ -1,0 +1,113 @@
+"""Lenient reading of a dataset: what tools write otherwise than COCO is mended and counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from ggn.core.faults import MAX_ID, Fault, Finding, Mends, findings
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A dataset as it was understood, and what had to be understood."""
+
+    dataset: Record
+    mended: dict[str, int]
+    """How many records were mended, by kind in words."""
+    first: dict[str, str]
+    """By kind: the first record that was mended."""
+    dropped: dict[str, int]
+    """How many annotations were left out for which key, `contradiction` or `repeated`."""
+    faulty: list[Finding]
+    """What could be neither mended nor left out; then the dataset is as it was given."""
+    repeated: list[Fault]
+    """Images and objects that are listed twice; left out if that was asked for."""
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What could be neither mended nor left out."""
+        return [finding.fault for finding in self.faulty]
+
+    @property
+    def dropped_share(self) -> float:
+        """Which share of the annotations was left out for a fault: repetitions don't count."""
+        faulty = sum(n for key, n in self.dropped.items() if key != "repeated")
+        return faulty / max(1, faulty + len(self.dataset["annotations"]))
+
+
+def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -> Mended:
+    """Mend what can be mended, and collect what can't.
+
+    Mended are crowds as true, false or null; area and bbox that are missing beside a mask; polygons
+    that reach outside their image; polygons of one or two points beside others; annotation ids that
+    are missing, repeated or too large. The input stays as it is.
+
+    Args:
+        dataset: what the JSON file holds.
+        file: its name, for the messages.
+        drop: leave out faulty annotations, and all but the first of what is listed twice: the
+            objects of an image that is listed again become those of the first.
+        strict: mend nothing; what is listed twice is a fault, too.
+    """
+    mends = Mends()
+    found = list(findings(dataset, file, None if strict else mends))
+    faulty = [f for f in found if strict or f.fault.kind != "repeated"]
+    repeated = [] if strict else [f.fault for f in found if f.fault.kind == "repeated"]
+    left = [f for f in faulty if not drop or f.section != "annotations" or f.index is None]
+    if left:
+        return Mended(dataset, mends.counts, mends.first, {}, left, repeated)
+    dropped: dict[int, str] = {}
+    for finding in [*faulty, *found] if drop else []:
+        if finding.section == "annotations" and finding.index is not None:
+            dropped.setdefault(finding.index, finding.key)
+    changed = _changed(dataset, mends, dropped)
+    if drop:
+        changed = _without_repeated_images(changed, found)
+    counts = dict(Counter(dropped.values()))
+    return Mended(changed, mends.counts, mends.first, counts, [], repeated)
+
+
+def free_ids(records: Iterable[Mapping[str, Any]]) -> Iterator[int]:
+    """Yield ids after those of the records; where the largest is in use, the gaps from 1 on."""
+    ids = (record.get("id") for record in records)
+    used = {id_ for id_ in ids if type(id_) is int and 0 <= id_ <= MAX_ID}
+    yield from range(max(used, default=0) + 1, MAX_ID + 1)
+    yield from (id_ for id_ in count(1) if id_ not in used)
+
+
+def _changed(dataset: Record, mends: Mends, dropped: Mapping[int, str]) -> Record:
+    if not mends.counts and not dropped:
+        return dataset
+    ids = free_ids(dataset["annotations"]) if mends.unnumbered else iter(())
+    unnumbered = set(mends.unnumbered)
+    annotations = []
+    for index, given in enumerate(dataset["annotations"]):
+        if index in dropped:
+            continue
+        annotation = mends.annotations.get(index, given)
+        annotations.append({**annotation, "id": next(ids)} if index in unnumbered else annotation)
+    return {**dataset, "annotations": annotations}
+
+
+def _without_repeated_images(dataset: Record, found: Iterable[Finding]) -> Record:
+    """Leave out images that are listed again, and give their objects to the first of them."""
+    again = {f.index for f in found if f.section == "images" and f.fault.kind == "repeated"}
+    if not again:
+        return dataset
+    images = dataset["images"]
+    first: dict[str, int] = {}
+    for image in images:
+        first.setdefault(image["file_name"], image["id"])
+    become = {images[index]["id"]: first[images[index]["file_name"]] for index in again}
+    return {
+        **dataset,
+        "images": [image for index, image in enumerate(images) if index not in again],
+        "annotations": [
+            {**a, "image_id": become[a["image_id"]]} if a["image_id"] in become else a
+            for a in dataset["annotations"]
+        ],
+    }

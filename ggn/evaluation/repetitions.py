@@ -1,0 +1,27 @@
+"""Images and objects that are listed more than once, and so count more than once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+def repetition_warnings(images: Sequence[Record], objects: Sequence[Record]) -> Iterator[str]:
+    """Yield a sentence with the count, for images and for objects.
+
+    Args:
+        images: the records; those without a `file_name` are not compared.
+        objects: those of one image, category, box and mask are the same.
+    """
+    names = [name for image in images if isinstance(name := image.get("file_name"), str)]
+    if again := len(names) - len(set(names)):
+        yield f"{again} images are listed more than once, by file_name"
+    if again := len(objects) - len(set(map(_identity, objects))):
+        yield f"{again} objects are listed more than once, so that only one of each can be found"
+
+
+def _identity(item: Record) -> int:
+    mask, bbox = item.get("segmentation"), item.get("bbox")
+    drawn = mask.get("counts") if isinstance(mask, dict) else mask
+    shown = drawn if isinstance(drawn, str) else repr(drawn)
+    return hash((item["image_id"], item["category_id"], shown, *([] if bbox is None else bbox)))

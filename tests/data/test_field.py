@@ -1,0 +1,332 @@
+"""What people's datasets are like, through `check` and `prepare`: said, counted, or refused."""
+
+import copy
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ggn.core.coco import CocoError, read_coco
+from ggn.data.check import RESPELT, check_dataset
+from ggn.data.images import read_image
+from ggn.data.params import DataParams
+from ggn.data.prepare import PreparedSplit, prepare
+
+MASKS = {"cup": [[2, 2, 12, 2, 12, 12, 2, 12]], "kite": [[16, 4, 24, 4, 24, 14, 16, 14]]}
+BOXES = {"cup": [2, 2, 10, 10], "kite": [16, 4, 8, 10]}
+RUNS = {"size": [20, 30], "counts": [0, 600]}
+
+
+def dataset(prefix: str) -> dict[str, Any]:
+    """Two images, 30 wide and 20 high, with a cup and a kite each."""
+    names = ("cup", "kite")
+    return {
+        "images": [
+            {"id": i, "file_name": f"{prefix}{i}.png", "width": 30, "height": 20} for i in (1, 2)
+        ],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(names, 1)],
+        "annotations": [
+            {
+                "id": 2 * i + k,
+                "image_id": i,
+                "category_id": k,
+                "iscrowd": 0,
+                "segmentation": MASKS[name],
+                "bbox": BOXES[name],
+                "area": BOXES[name][2] * BOXES[name][3],
+            }
+            for i in (1, 2)
+            for k, name in enumerate(names, 1)
+        ],
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with train.json, val.json and images/, whose pixels all differ."""
+    (tmp_path / "images").mkdir()
+    random = np.random.default_rng(0)
+    for prefix in ("t", "v"):
+        write(tmp_path, prefix, dataset(prefix))
+        for i in (1, 2):
+            pixels = random.integers(0, 255, (20, 30, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / f"{prefix}{i}.png")
+    return tmp_path
+
+
+def write(root: Path, prefix: str, content: Any) -> Path:
+    path = root / {"t": "train.json", "v": "val.json"}[prefix]
+    path.write_text(json.dumps(content))
+    return path
+
+
+def prepared(root: Path, **params: Any) -> PreparedSplit:
+    given = {"seen": ["cup"], **params}
+    data = DataParams(
+        root=str(root), train_annotations="train.json", val_annotations="val.json",
+        train_images="images", val_images="images", **given,
+    )  # fmt: skip
+    split = prepare(data, root / "out", root / "out" / "seen.json")
+    for name in ("seen", "hidden", "val"):  # later stages read these strictly
+        read_coco(root / "out" / f"{name}.json")
+    return split
+
+
+def test_a_sound_dataset_is_prepared_without_a_word(root: Path) -> None:
+    split = prepared(root)
+    assert (split.mended, split.warnings) == ({}, [])
+    assert split.counts == {
+        "train_images": 2, "train_objects": 2, "hidden_objects": 2, "val_images": 2,
+        "val_objects": 4, "dropped_objects": 0,
+    }  # fmt: skip
+    assert {"mended", "warnings"}.isdisjoint(json.loads((root / "out/split.json").read_text()))
+
+
+# --- categories ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seen", [["cup"], ["id:1"], [1], ["name:cup"]])
+@pytest.mark.parametrize("place", [0, 2])
+def test_an_unused_root_category_may_have_the_name_of_a_class(
+    root: Path, place: int, seen: Any
+) -> None:
+    for prefix in ("t", "v"):
+        content = dataset(prefix)
+        content["categories"].insert(place, {"id": 0, "name": "kite"})
+        assert check_dataset(write(root, prefix, content), root / "images").faults == []
+    split = prepared(root, seen=seen)
+    assert (split.seen, set(split.unseen)) == ((1,), {0, 2})
+    assert prepared(root, seen=["kite"], unseen=["cup"]).seen == (2,)
+
+
+def test_classes_named_by_digits_are_not_mistaken_for_ids(root: Path) -> None:
+    for prefix in ("t", "v"):
+        content = dataset(prefix)
+        content["categories"] = [{"id": 1, "name": "2"}, {"id": 2, "name": "7"}]
+        write(root, prefix, content)
+    for word in (2, "2"):
+        with pytest.raises(ValueError, match=r"say name:2\) or the category 2 '7' \(say id:2\)"):
+            prepared(root, seen=[word])
+    assert prepared(root, seen=["name:2"]).seen == (1,)
+    assert prepared(root, seen=[7]).seen == (2,)
+
+
+def test_a_name_spelt_otherwise_in_val_is_still_the_seen_category(root: Path) -> None:
+    for prefix, name in (("t", "tasse à thé"), ("v", unicodedata.normalize("NFD", "tasse à thé "))):
+        content = dataset(prefix)
+        content["categories"][0]["name"] = name
+        write(root, prefix, content)
+    assert prepared(root, seen=["tasse à thé"]).unseen == (2,)
+
+
+# --- what is mended -----------------------------------------------------------------------------
+
+
+def test_what_is_mended_is_counted_by_kind_and_refused_by_strict(root: Path) -> None:
+    content = dataset("t")
+    first, second, third, fourth = content["annotations"]
+    first["iscrowd"] = False
+    second["iscrowd"] = None
+    del third["area"]
+    fourth["segmentation"] = [*MASKS["kite"], [3, 3, 4, 4]]
+    path = write(root, "t", content)
+    report = check_dataset(path, root / "images")
+    assert report.faults == []
+    assert sorted(report.mended.values()) == [1, 1, 2]
+    assert len(check_dataset(path, strict=True).faults) == 4
+    assert prepared(root).mended == {"train": report.mended}
+    with pytest.raises(CocoError, match="iscrowd must be 0 or 1, got False"):
+        prepared(root, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        ("sub/t1.png", "sub\\t1.png"),
+        ("ku\u0308che.png", "k\u00fcche.png"),
+        ("k\u00fcche.png", "ku\u0308che.png"),
+        ("\u00e9t\u00e9/t1.png", "e\u0301te\u0301\\t1.png"),
+    ],
+)
+def test_a_file_under_another_spelling_is_found_and_its_name_written(
+    root: Path, there: str, named: str
+) -> None:
+    (root / "images" / there).parent.mkdir(exist_ok=True)
+    (root / "images/t1.png").rename(root / "images" / there)
+    content = dataset("t")
+    content["images"][0]["file_name"] = named
+    path = write(root, "t", content)
+    report = check_dataset(path, root / "images")
+    assert (report.faults, report.mended) == ([], {RESPELT: 1})
+    assert check_dataset(path, root / "images", strict=True).faults
+    assert prepared(root).mended == {"train": {RESPELT: 1}}
+    assert read_coco(root / "out/seen.json")["images"][0]["file_name"] == there
+
+
+def test_backslashes_to_a_file_that_is_not_there_are_refused(root: Path) -> None:
+    content = dataset("t")
+    content["images"][0]["file_name"] = "other\\t1.png"
+    (fault,) = check_dataset(write(root, "t", content), root / "images").faults
+    assert fault.reason.endswith("no such file")
+    for name in ("..\\t1.png", "C:\\t1.png"):
+        content["images"][0]["file_name"] = name
+        assert len(check_dataset(write(root, "t", content), root / "images").faults) == 1
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4, 6])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_an_image_that_viewers_turn_is_named_whatever_its_size(
+    root: Path, orientation: int, suffix: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = root / "images" / f"t1.{suffix}"
+    Image.new("RGB", (20, 20)).save(file, exif=exif)
+    content = dataset("t")
+    content["images"][0].update(file_name=file.name, width=20)
+    content["annotations"] = [a for a in content["annotations"] if a["category_id"] == 1]
+    path = write(root, "t", content)
+    (fault,) = check_dataset(path, root / "images").faults
+    assert fault.where == "images[0] (id 1)"
+    assert fault.reason.startswith(f"its EXIF orientation is {orientation}: viewers show it ")
+    with pytest.raises(CocoError, match="its EXIF orientation is"):
+        prepared(root)
+    assert check_dataset(path, root / "images", ignore_exif=True).faults == []
+    assert prepared(root, ignore_exif=True).counts["train_objects"] == 2
+
+
+def test_16_bit_images_that_are_read_as_black_are_said_and_scaled_on_request(root: Path) -> None:
+    content = dataset("t")
+    for i, most in ((1, 1000), (2, 300)):
+        grey = np.linspace(0, most, 600).astype(np.uint16).reshape(20, 30)
+        Image.fromarray(grey).save(root / "images" / f"t{i}.tif")
+        content["images"][i - 1]["file_name"] = f"t{i}.tif"
+    (warning,) = check_dataset(write(root, "t", content), root / "images").warnings
+    assert warning.startswith("2 of 2 16-bit images are nearly black when they are divided by 256")
+    assert warning.endswith("1000 of 65535; data.bits: 10 divides by 4 instead")
+    assert len(prepared(root).warnings) == 1
+    split = prepared(root, bits=10)
+    assert split.warnings == []
+    names = [image["file_name"] for image in read_coco(root / "out/seen.json")["images"]]
+    assert names == ["t1.tif.png", "t2.tif.png"]
+    pixels = [read_image(Path(split.train_images) / name) for name in names]
+    assert [image.max() for image in pixels] == [250, 75]
+
+
+def test_16_bits_in_use_are_no_warning(root: Path) -> None:
+    content = dataset("t")
+    Image.fromarray(np.full((20, 30), 60000, np.uint16)).save(root / "images/t1.png")
+    assert check_dataset(write(root, "t", content), root / "images").warnings == []
+
+
+# --- crowds and nothing to learn ----------------------------------------------------------------
+
+
+def brushed(prefix: str, *ids: int) -> dict[str, Any]:
+    """Objects that a tool has written as run lengths with `iscrowd: 1`."""
+    content = dataset(prefix)
+    for annotation in content["annotations"]:
+        if annotation["id"] in ids:
+            crowd = {"iscrowd": 1, "segmentation": RUNS, "bbox": [0, 0, 30, 20], "area": 600}
+            annotation.update(crowd)
+    return content
+
+
+def test_crowds_are_counted_apart_and_said(root: Path) -> None:
+    path = write(root, "t", brushed("t", 3, 4))
+    report = check_dataset(path, root / "images")
+    assert str(report.census) == "2 images, 2 objects, 2 crowds (which take no part)"
+    (warning,) = report.warnings
+    assert warning.startswith("all 2 masks as run lengths are crowds, 2 of 4 annotations")
+    counts = prepared(root).counts
+    assert (counts["train_objects"], counts["train_crowds"], counts["hidden_crowds"]) == (1, 1, 1)
+    assert "val_crowds" not in counts
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (brushed("t", 3, 4, 5, 6), "there is no object but 2 crowds of the seen categories: cup"),
+        (brushed("t", 3, 5), "there is no object but 2 crowds of the seen categories: cup"),
+        (
+            {**dataset("t"), "annotations": dataset("t")["annotations"][1::2]},
+            "there is no object of the seen categories: cup",
+        ),
+        ({**dataset("t"), "annotations": []}, "there is no object of the seen categories: cup"),
+    ],
+)
+def test_nothing_to_learn_from_is_refused(root: Path, content: Any, reason: str) -> None:
+    path = write(root, "t", copy.deepcopy(content))
+    with pytest.raises(ValueError, match=reason):
+        prepared(root)
+    assert check_dataset(path, seen="cup").faults
+    assert bool(check_dataset(path).faults) == all(a["iscrowd"] for a in content["annotations"])
+    assert [f.where for f in check_dataset(write(root, "v", dataset("v")), seen="cop").faults] == [
+        "categories"
+    ]
+
+
+def test_a_list_of_images_without_categories_may_have_no_object(root: Path) -> None:
+    path = write(root, "t", {**dataset("t"), "categories": [], "annotations": []})
+    assert check_dataset(path, root / "images").faults == []
+    assert prepared(root, seen="all").counts["train_objects"] == 0
+
+
+def test_dropping_more_than_a_share_needs_a_word(root: Path) -> None:
+    content = dataset("t")
+    content["annotations"][1]["area"] = -1
+    write(root, "t", content)
+    with pytest.raises(ValueError, match=r"25% of the annotations are faulty \(area 1\); leaving"):
+        prepared(root, drop_faulty=True)
+    split = prepared(root, drop_faulty=True, max_dropped=0.25)
+    assert (split.dropped["train"], split.counts["dropped_objects"]) == ({"area": 1}, 1)
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [1, 1, 0, 0]
+    write(root, "t", content)
+    with pytest.raises(ValueError, match="there is no object of the seen categories"):
+        prepared(root, drop_faulty=True, max_dropped=1.0)
+
+
+# --- twice --------------------------------------------------------------------------------------
+
+
+def test_what_is_listed_twice_is_counted_and_left_out_on_request(root: Path) -> None:
+    content = dataset("t")
+    again = [{**a, "id": a["id"] + 100} for a in content["annotations"]]
+    content["annotations"] += again
+    content["images"].append({**content["images"][0], "id": 9})
+    path = write(root, "t", content)
+    report = check_dataset(path, root / "images")
+    assert report.faults == []
+    assert [warning.partition(",")[0] for warning in report.warnings] == [
+        "1 images are listed more than once",
+        "4 objects are listed more than once",
+    ]
+    split = prepared(root)
+    assert len(split.warnings) == 2
+    assert split.counts["train_objects"] == 4
+    split = prepared(root, drop_faulty=True)
+    assert split.warnings == []
+    assert (split.counts["train_images"], split.counts["train_objects"]) == (2, 2)
+    assert split.dropped["train"] == {"repeated": 4}
+
+
+@pytest.mark.parametrize("shares", ["the file", "a copy", "nothing"])
+def test_images_that_training_and_validation_share_are_said(root: Path, shares: str) -> None:
+    content = dataset("v")
+    if shares == "the file":
+        content["images"][1]["file_name"] = "t2.png"
+    elif shares == "a copy":
+        (root / "images/v2.png").write_bytes((root / "images/t1.png").read_bytes())
+    write(root, "v", content)
+    warnings = prepared(root).warnings
+    assert len(warnings) == (shares != "nothing")
+    for warning in warnings:
+        assert warning.startswith("1 of 2 validation images are training images, first ")
