@@ -99,6 +99,18 @@ def gallery_row(
     }
 
 
+def choice_row(image: Picture, annotated: Sequence[RLE], chosen: Instances) -> dict[str, Picture]:
+    """Return a training image's pictures by title: what is annotated, what was chosen beside it."""
+    known = Instances(
+        list(annotated), np.ones(len(annotated), np.float32), (image.shape[0], image.shape[1])
+    )
+    return {
+        "image": image,
+        "annotations": overlay(image, known),
+        "pseudo-GT": overlay(image, chosen),
+    }
+
+
 def write_gallery(
     path: Path,
     rows: Sequence[Mapping[str, Picture]],
@@ -109,10 +121,13 @@ def write_gallery(
 
     Args:
         path: of the PNG; written to a temporary name and renamed.
-        rows: pictures by column title, all rows with the same keys.
+        rows: pictures by column title, all rows with the same keys; without any it is empty.
         row_names: one label per row.
         legend: lines below the pictures.
     """
+    if not rows:
+        save_figure(path, Figure(figsize=(2.2, 2.25), dpi=80))
+        return
     titles = list(rows[0])
     figure = Figure(figsize=(2.2 * len(titles), 2.25 * len(rows)), layout="constrained", dpi=_DPI)
     axes = figure.subplots(len(rows), len(titles), squeeze=False)

@@ -21,6 +21,8 @@ MIN_HITS = 20
 """Fewer candidates on annotated objects than this teach nothing."""
 MAX_EXAMPLES = 500_000
 """Of more candidates, every second, third, ... is learned from: more only takes longer."""
+FOLDS = 5
+"""Parts of the images, of which each is ranked by what the others teach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,10 @@ class Labels:
     known: NDArray[np.bool_]
     """(N,) whether the candidate lies on annotated objects, so that its IoU is that with the object
     it shows; of the others the annotations say nothing."""
+
+    def of(self, chosen: NDArray[np.bool_]) -> "Labels":
+        """Return the labels of the chosen candidates, given as bool (N,)."""
+        return Labels(self.iou[chosen], self.known[chosen])
 
 
 def label(masks: Sequence[RLE], annotated: Sequence[RLE]) -> Labels:
@@ -53,12 +59,14 @@ def learn_scores(
 ) -> dict[int, NDArray[np.float32]]:
     """Return the IoU with an object, (N,), that is expected of the candidates of each image.
 
+    The annotations of an image have no part in the scores of its own candidates: see `predict_iou`.
+
     Args:
         labelled: every image's candidates and annotated objects (see `label`); read once, of which
             only features and labels are kept.
 
     Raises:
-        ValueError: as `predict_iou`.
+        ValueError: the candidates have no features, or as `predict_iou`.
     """
     ids, features, labels = [], [], []
     for item, annotated in labelled:
@@ -72,33 +80,54 @@ def learn_scores(
         np.concatenate([np.zeros(0, dtype=bool), *(image.known for image in labels)]),
     )
     stacked = np.concatenate(features) if features else np.zeros((0, 0), dtype=np.float32)
-    ends = np.cumsum([len(rows) for rows in features])
-    return dict(zip(ids, np.split(predict_iou(stacked, everything), ends[:-1]), strict=True))
+    if len(stacked) and not stacked.shape[1]:
+        raise ValueError("pseudo_gt.rank: learned needs features, which fetched masks lack")
+    counts = [len(rows) for rows in features]
+    images = np.repeat(np.arange(len(counts)), counts)
+    scores = predict_iou(stacked, everything, images)
+    return dict(zip(ids, np.split(scores, np.cumsum(counts)[:-1]), strict=True))
 
 
-def predict_iou(features: NDArray[np.float32], labels: Labels) -> NDArray[np.float32]:
+def predict_iou(
+    features: NDArray[np.float32], labels: Labels, images: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Fit gradient-boosted trees to the labels; return the IoU they expect of every candidate.
 
+    Cross-fitted: of `FOLDS` parts of the images, each is rated by trees that were fitted to the
+    others, so that its precision and recall on the annotations tell how well the ranking works.
     The same numbers on every run and number of cores: nothing is drawn, and one thread adds up.
     Nothing of the model is kept, as fitting takes seconds.
 
     Args:
         features: (N, F) of the candidates of all images.
         labels: theirs.
+        images: (N,) the number of each one's image, 0, 1, ...; every fifth image is of one part.
 
     Returns:
         (N,) in [0, 1].
 
     Raises:
-        ValueError: fewer than `MIN_HITS` candidates reach an IoU of 0.5 with an annotated object.
+        ValueError: fewer than `MIN_HITS` candidates, in all or outside a part, reach an IoU of 0.5
+            with an annotated object.
     """
-    hits = int((labels.iou >= HIT_IOU).sum())
+    parts, predicted = images % FOLDS, np.zeros(len(features), dtype=np.float32)
+    hit = labels.iou >= HIT_IOU
+    hits = min(int(hit[parts != part].sum()) for part in range(FOLDS))
     if hits < MIN_HITS:
         raise ValueError(
             f"pseudo_gt.rank 'learned' needs at least {MIN_HITS} candidates on annotated objects "
             f"(IoU >= {HIT_IOU}) to learn from, got {hits} of {len(labels.iou)}; "
             "choose another ranking, or extract more candidates"
         )
+    for part in np.unique(parts):
+        own = parts == part
+        predicted[own] = _fit_and_rate(features[~own], labels.of(~own), features[own])
+    return predicted
+
+
+def _fit_and_rate(
+    features: NDArray[np.float32], labels: Labels, others: NDArray[np.float32]
+) -> NDArray[np.float32]:
     examples = slice(None, None, -(-len(features) // MAX_EXAMPLES))
     weights = np.where(labels.known, 1.0, UNKNOWN_WEIGHT)[examples]
     trees = HistGradientBoostingRegressor(
@@ -111,6 +140,6 @@ def predict_iou(features: NDArray[np.float32], labels: Labels) -> NDArray[np.flo
     )
     with threadpool_limits(1):
         trees.fit(features[examples], labels.iou[examples], sample_weight=weights)
-        predicted = trees.predict(features)
+        predicted = trees.predict(others)
     clipped: NDArray[np.float32] = np.clip(predicted, 0, 1).astype(np.float32)
     return clipped

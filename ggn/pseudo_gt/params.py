@@ -37,6 +37,9 @@ class PseudoGtParams(BaseModel):
     """Of two candidates that overlap by more than this, the better ranked one is chosen."""
     min_area: int = Field(1, ge=1)
     """Smaller candidates (in pixels) are dropped."""
+    warn_below_f1: float = Field(0.05, ge=0, le=1)
+    """A run warns if the choice, made as if nothing were annotated, finds the annotated objects
+    with a smaller F1 at IoU 0.5: its masks are then mostly wrong."""
     per_image: bool = False
     """Whether the detector reads the pseudo masks of each image from a store on disk, which holds
     any number; otherwise they are annotations of its training file, which must fit in memory."""

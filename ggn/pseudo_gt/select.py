@@ -1,13 +1,14 @@
 """Which of an image's candidates become pseudo ground truth, and how good they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.instances import Instances
-from ggn.core.masks import RLE, mask_iou, resize
+from ggn.core.masks import RLE, from_segmentation, mask_iou, resize
 from ggn.pseudo_gt.params import PseudoGtParams
 
 HIT_IOU = 0.5
@@ -52,22 +53,30 @@ def resized(instances: Instances, size_hw: tuple[int, int]) -> Instances:
     return Instances(masks, instances.scores, size_hw)
 
 
+def objects(
+    records: Sequence[Mapping[str, Any]], size_hw: tuple[int, int], *, crowds: bool = False
+) -> list[RLE]:
+    """Return the masks of an image's annotations, with or without those that are crowds."""
+    kept = [record for record in records if crowds or not record.get("iscrowd", 0)]
+    return [from_segmentation(record["segmentation"], size_hw) for record in kept]
+
+
 @dataclass
 class Quality:
-    """Counts how many pseudo masks hit hidden objects, and how many hidden objects are hit."""
+    """Counts how many pseudo masks hit objects, and how many objects are hit."""
 
     pseudo: int = 0
-    hidden: int = 0
+    objects: int = 0
     hits: int = 0
     best_iou_sum: float = 0.0
 
-    def add(self, selected: Instances, hidden: Sequence[RLE]) -> None:
-        """Match one image's pseudo masks, best first, one to one at IoU ≥ 0.5."""
-        overlap = mask_iou(selected.masks, hidden)
+    def add(self, selected: Instances, truth: Sequence[RLE]) -> None:
+        """Match one image's pseudo masks, best first, with its objects: one to one, IoU ≥ 0.5."""
+        overlap = mask_iou(selected.masks, truth)
         self.pseudo += len(selected)
-        self.hidden += len(hidden)
+        self.objects += len(truth)
         self.best_iou_sum += float(overlap.max(axis=0, initial=0).sum())
-        free = np.ones(len(hidden), dtype=bool)
+        free = np.ones(len(truth), dtype=bool)
         for row in overlap:
             best = int(np.argmax(np.where(free, row, -1))) if free.any() else -1
             if best >= 0 and row[best] >= HIT_IOU:
@@ -75,13 +84,13 @@ class Quality:
                 self.hits += 1
 
     def metrics(self) -> dict[str, float]:
-        """Return precision, recall, F1 (0 to 1) and the mean best IoU of hidden objects."""
+        """Return precision, recall, F1 (0 to 1) and the mean best IoU of the objects."""
         precision = self.hits / self.pseudo if self.pseudo else 0.0
-        recall = self.hits / self.hidden if self.hidden else 0.0
+        recall = self.hits / self.objects if self.objects else 0.0
         total = precision + recall
         return {
             "precision": precision,
             "recall": recall,
             "f1": 2 * precision * recall / total if total else 0.0,
-            "mean_best_iou": self.best_iou_sum / self.hidden if self.hidden else 0.0,
+            "mean_best_iou": self.best_iou_sum / self.objects if self.objects else 0.0,
         }

@@ -43,7 +43,9 @@ def test_candidates_beside_annotations_are_ranked_as_those_on_them() -> None:
     """Half are annotated and half not; on the latter the ranking is that of their true IoU."""
     features, iou = known_function(2000)
     known = np.arange(2000) % 2 == 0
-    predicted = predict_iou(features, Labels(np.where(known, iou, 0.0), known))
+    predicted = predict_iou(
+        features, Labels(np.where(known, iou, 0.0), known), np.arange(len(iou)) // 10
+    )
     assert predicted.dtype == np.float32
     assert (predicted >= 0).all()
     assert (predicted <= 1).all()
@@ -56,22 +58,40 @@ def test_what_is_unknown_weighs_little() -> None:
     """Were the unknown nine tenths negatives, an IoU of 0.9 would be expected to be 0.09."""
     features, iou = known_function(4000)
     known = np.arange(4000) % 10 == 0
-    predicted = predict_iou(features, Labels(np.where(known, iou, 0.0), known))
+    predicted = predict_iou(
+        features, Labels(np.where(known, iou, 0.0), known), np.arange(len(iou)) // 10
+    )
     assert predicted.max() > 0.35
 
 
 def test_the_same_numbers_every_time() -> None:
     features, iou = known_function(500)
     labels = Labels(iou, np.ones(500, dtype=bool))
-    np.testing.assert_array_equal(predict_iou(features, labels), predict_iou(features, labels))
+    first, second = (predict_iou(features, labels, np.arange(500)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_too_few_hits_are_refused_with_both_numbers() -> None:
     features, _ = known_function(100)
     iou = np.where(np.arange(100) < MIN_HITS - 1, 0.8, 0.2)
-    message = f"at least {MIN_HITS} candidates .* got {MIN_HITS - 1} of 100"
-    with pytest.raises(ValueError, match=message):
-        predict_iou(features, Labels(iou, np.ones(100, dtype=bool)))
+    images = (np.arange(100) >= MIN_HITS - 1).astype(np.int64)
+    known = np.ones(100, dtype=bool)
+    with pytest.raises(ValueError, match=f"at least {MIN_HITS} candidates .* of 100"):
+        predict_iou(features, Labels(iou, known), images)
+    with pytest.raises(ValueError, match="got 0 of 100"):
+        predict_iou(features, Labels(np.full(100, 0.8), known), np.zeros(100, dtype=np.int64))
+
+
+def test_an_image_has_no_part_in_its_own_ranking() -> None:
+    """Of two kinds of images, whose IoUs are opposite, each is rated as the others teach."""
+    features, iou = known_function(2000)
+    images = np.arange(2000) // 20
+    odd = images % 5 == 3  # one of the parts
+    labels = Labels(np.where(odd, 1 - iou, iou), np.ones(2000, dtype=bool))
+    predicted = predict_iou(features, labels, images)
+    assert np.corrcoef(predicted[odd], iou[odd])[0, 1] > 0.95
+    changed = Labels(np.where(odd, 0.5, iou), labels.known)
+    np.testing.assert_array_equal(predict_iou(features, changed, images)[odd], predicted[odd])
 
 
 def test_no_images_are_too_few() -> None:

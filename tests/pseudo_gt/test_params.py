@@ -17,6 +17,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
         "min_score": None,
         "nms_iou": 0.2,
         "min_area": 1,
+        "warn_below_f1": 0.05,
         "per_image": False,
     }
 

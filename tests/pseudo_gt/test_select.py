@@ -132,7 +132,7 @@ def test_quality_of_a_worked_example(rectangles: Rectangles) -> None:
 def test_an_iou_of_one_half_is_a_hit_and_each_object_is_hit_once(rectangles: Rectangles) -> None:
     quality = Quality()
     quality.add(rectangles([(0, 0, 2, 2), (0, 2, 2, 2)]), rectangles([(0, 0, 2, 4)]).masks)
-    assert (quality.hits, quality.pseudo, quality.hidden) == (1, 2, 1)
+    assert (quality.hits, quality.pseudo, quality.objects) == (1, 2, 1)
 
 
 def test_a_mask_takes_the_best_object_that_is_still_free(rectangles: Rectangles) -> None:
