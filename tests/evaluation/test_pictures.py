@@ -9,6 +9,7 @@ from PIL import Image
 from ggn.core.instances import Instances
 from ggn.evaluation.pictures import (
     affinity_picture,
+    choice_row,
     gallery_row,
     instance_colours,
     overlay,
@@ -65,6 +66,16 @@ def test_a_gallery_row_draws_as_many_detections_as_there_are_objects() -> None:
     row = gallery_row(GREY, masks.masks[:1], affinity, masks, {"model": masks})
     assert list(row) == ["image", "ground truth", "affinity", "pseudo-GT", "model"]
     assert (row["model"] == overlay(GREY, masks[:1])).all()
+
+
+def test_a_choice_is_drawn_beside_what_is_annotated(tmp_path: Path) -> None:
+    masks = Instances.from_bitmaps(np.stack([square(0, 0, 2), square(3, 3, 2)]), [0.9, 0.8])
+    row = choice_row(GREY, masks.masks[:1], masks[1:])
+    assert list(row) == ["image", "annotations", "pseudo-GT"]
+    assert (row["annotations"] == overlay(GREY, masks[:1])).all()
+    assert (row["pseudo-GT"] == overlay(GREY, masks[1:])).all()
+    write_gallery(tmp_path / "none.png", [], [])  # where nothing was chosen
+    assert (tmp_path / "none.png").stat().st_size > 0
 
 
 def test_files_are_written_whole(tmp_path: Path) -> None:
