@@ -69,15 +69,16 @@ class changed_params:  # noqa: N801 (used as a function)
         yaml.dump(self.document, self.path)
 
 
-def start_repro(folder: Path) -> "subprocess.Popen[str]":
+def start_repro(folder: Path, *before: str, **more: str) -> "subprocess.Popen[str]":
     environment = {
         **os.environ,
+        **more,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "DVC_NO_ANALYTICS": "1",
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     return subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
+        [*before, sys.executable, "-m", "dvc", "repro"],
         cwd=folder,
         env=environment,
         text=True,
@@ -87,9 +88,9 @@ def start_repro(folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-def repro(folder: Path) -> tuple[list[str], str]:
+def repro(folder: Path, *before: str, **more: str) -> tuple[list[str], str]:
     """Run `dvc repro`; return the stages that ran, in order, and all that was printed."""
-    process = start_repro(folder)
+    process = start_repro(folder, *before, **more)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     marker = "Running stage '"
@@ -152,6 +153,27 @@ def test_images_in_comparison_out(finished: tuple[Path, list[str], str]) -> None
         "train_detector@shapes-baseline",
         "train_detector@shapes-ggn",
     ]
+
+
+def test_another_machine_writes_the_same_lock(
+    finished: tuple[Path, list[str], str], tmp_path: Path
+) -> None:
+    """One core instead of all, threads allowed, other processes that read the images."""
+    other = make_checkout(tmp_path / "other")
+    with changed_params(other) as params:
+        shapes = params["splits"]["shapes"]
+        for section in ("affinity", "detector"):
+            shapes[section]["workers"] = 2 - shapes[section].get("workers", 0)
+    core = str(min(os.sched_getaffinity(0)))
+    threads = {f"{library}_NUM_THREADS": "4" for library in ("OMP", "OPENBLAS", "MKL")}
+    repro(other, "taskset", "--cpu-list", core, **threads)
+    locks = [yaml.load(folder / "dvc.lock") for folder in (finished[0], other)]
+    for lock in locks:
+        for stage in lock["stages"].values():
+            for section in stage.get("params", {}).get("params.yaml", {}).values():
+                if isinstance(section, dict):
+                    section.pop("workers", None)  # all that differs
+    assert locks[0] == locks[1]
 
 
 def test_every_stage_is_a_finished_mlflow_run(finished: tuple[Path, list[str], str]) -> None:
