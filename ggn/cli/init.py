@@ -45,7 +45,8 @@ def init(
     from ggn.data.holdout import hold_out
     from ggn.data.splits import resolve_text
     from ggn.data.survey import survey
-    from pipelines.stage import PARAMS_FILE, load_params, read_params
+    from pipelines.stage import load_params, read_params
+    from pipelines.stage.params import PARAMS_FILE
 
     document = read_params()
     _refuse(name, document, val_share)
@@ -96,14 +97,11 @@ def _refuse_files(files: dict[Path, Any], force: bool) -> None:
 
 
 def _checked(annotations: Path, images: Path) -> dict[str, Any]:
-    from ggn.core.coco import CocoError, read_coco
-    from ggn.data.check import image_faults
+    """Read a file as the stage `prepare` will: what it mends is mended, what it refuses refused."""
+    from ggn.data.params import DataParams
+    from ggn.data.prepare import read_part
 
-    dataset = read_coco(annotations)
-    faults = image_faults(dataset, str(annotations), images)
-    if faults:
-        raise CocoError(faults)
-    return dataset
+    return read_part(annotations, images, DataParams(root="."), None).dataset
 
 
 def _spec(categories: Sequence[Any], text: str) -> str | list[str]:
