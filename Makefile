@@ -77,9 +77,9 @@ test: lint  ## Check the code (make lint), then run all tests
 
 .PHONY: lint
 lint: setup  ## Check style, types, the import graph and the kernel's format
-	@$(MAKE) --keep-going lint-style lint-types lint-imports lint-kernel lint-docker
+	@$(MAKE) --keep-going lint-style lint-types lint-imports lint-kernel lint-docker lint-workflows
 
-.PHONY: lint-style lint-types lint-imports lint-kernel lint-docker
+.PHONY: lint-style lint-types lint-imports lint-kernel lint-docker lint-workflows
 lint-style: setup
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet .
 lint-types: setup
@@ -93,6 +93,14 @@ lint-kernel: setup
 lint-docker: setup
 	@.venv/bin/hadolint docker/Dockerfile
 	@.venv/bin/shellcheck docker/*.sh docker/g++20 .ci/run
+
+SCHEMA := .venv/bin/check-jsonschema --quiet --builtin-schema
+lint-workflows: setup
+	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(SCHEMA) vendor.citation-file-format CITATION.cff
+	@.venv/bin/zizmor --offline --quiet --config .github/zizmor.yml .github/workflows
 
 .PHONY: format
 format: setup  ## Rewrite Python and C++ in the project's style
@@ -131,13 +139,17 @@ readers: $(UV)  ## Install the annotation tools' own readers, for the tests of t
 	@$(UV) venv --quiet --clear --python $(PYTHON_VERSION) .venv-readers
 	@$(UV) pip install --quiet --python .venv-readers/bin/python --requirement tests/formats/readers.txt
 
+.PHONY: wheel
+wheel: $(UV)  ## Build a wheel of the package, dist/*.whl
+	@$(UV) build --quiet --wheel --python $(PYTHON_VERSION) --out-dir dist
+
 .PHONY: docs keys
 docs: setup keys  ## Build the documents and the API reference as a site, build/site/index.html
 	@$(INSTALL) --constraint requirements.lock $(DOCS)
 	@rm -rf build/pages && mkdir -p build/pages/reports/shapes
 	@cp -r README.md CHANGELOG.md CONTRIBUTING.md docs examples build/pages
 	@cp reports/shapes/gallery.png build/pages/reports/shapes
-	@.venv/bin/mkdocs build --quiet --clean
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --clean
 	@echo 'build/site/index.html'
 keys: setup  ## Write docs/params.md, the page of every key of params.yaml
 	@.venv/bin/python -m ggn.cli.keys

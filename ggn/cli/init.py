@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,15 +43,15 @@ def init(
     from ggn.cli.proposal import entry_text, propose
     from ggn.core.coco import write_json
     from ggn.data.holdout import hold_out
-    from ggn.data.splits import resolve_categories
+    from ggn.data.splits import resolve_text
     from ggn.data.survey import survey
-    from pipelines.stage import PARAMS_FILE, load_params, read_params
+    from pipelines.stage import load_params, read_params
+    from pipelines.stage.params import PARAMS_FILE
 
     document = read_params()
     _refuse(name, document, val_share)
     dataset = _checked(annotations, images)
-    spec = _spec(seen)
-    ids = resolve_categories(dataset["categories"], spec)
+    ids = resolve_text(dataset["categories"], seen)
     folder = Path("data/raw") / name
     if val is None:
         train, held_out = hold_out(dataset, val_share, seed)
@@ -67,7 +68,7 @@ def init(
         "train_images": _path(images),
         "val_annotations": _path(val_file),
         "val_images": _path(val_images or images),
-        "seen": spec,
+        "seen": _spec(dataset["categories"], seen),
     }
     entry = entry_text(name, propose(found, size, data), found, size)
     text = with_split(PARAMS_FILE.read_text("utf-8"), name, entry)
@@ -96,25 +97,20 @@ def _refuse_files(files: dict[Path, Any], force: bool) -> None:
 
 
 def _checked(annotations: Path, images: Path) -> dict[str, Any]:
-    from ggn.core.coco import CocoError, read_coco
-    from ggn.data.check import image_faults
+    """Read a file as the stage `prepare` will: what it mends is mended, what it refuses refused."""
+    from ggn.data.params import DataParams
+    from ggn.data.prepare import read_part
 
-    dataset = read_coco(annotations)
-    faults = image_faults(dataset, str(annotations), images)
-    if faults:
-        raise CocoError(faults)
-    return dataset
+    return read_part(annotations, images, DataParams(root="."), None).dataset
 
 
-def _spec(seen: str) -> str | list[str | int]:
+def _spec(categories: Sequence[Any], text: str) -> str | list[str]:
+    """What params.yaml has for a text that `resolve_text` takes."""
+    from ggn.data.categories import CategoryWords
     from ggn.data.splits import PARTITIONS
 
-    if seen in PARTITIONS:
-        return seen
-    words = [word.strip() for word in seen.split(",") if word.strip()]
-    if not words:
-        raise ValueError("--seen must name a partition or categories, got an empty string")
-    return [int(word) if word.isdecimal() else word for word in words]
+    name = text.strip().removeprefix("partition:")
+    return name if name in PARTITIONS else CategoryWords(categories).split(text)
 
 
 def _path(path: Path) -> str:

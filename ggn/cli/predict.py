@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from threading import Semaphore
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +52,7 @@ Pictures = Annotated[bool, typer.Option(help="Whether a picture is written of ea
 def predict(
     images: Images,
     weights: Annotated[
-        str, typer.Option(help="Folder (models/SPLIT/RECIPE) or registry (models:/SPLIT@RECIPE).")
+        str, typer.Option(help="Folder, registry address (models:/SPLIT@RECIPE) or row (SPLIT).")
     ],
     images_dir: ImagesDir = None,
     recursive: Recursive = False,
@@ -74,16 +73,16 @@ def predict(
     end, all others are done, and the exit status is 1.
     """
     from ggn.detector import load_detector
-    from ggn.tracking.registry import fetched_weights, is_registered
+    from ggn.models import weights_folder
 
     chosen = chosen_device(device)
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
     )
     refuse_format(file_format, source)
-    with fetched_weights(weights) if is_registered(weights) else nullcontext(weights) as folder:
+    with weights_folder(weights, "detector") as folder:
         detector = load_detector(folder, device=chosen)
-        sha256 = read_json(Path(folder) / "card.json")["weights_sha256"]
+        sha256 = read_json(folder / "card.json")["weights_sha256"]
     drawn = top if pictures else 0
     settings = {
         "weights": sha256,

@@ -1,6 +1,5 @@
 """Instances as files that annotation tools and other trainers load: one module per format."""
 
-from ggn.formats.labelled import Labelled
-from ggn.formats.write import FORMATS, refuse_shared_files, write_format
+import lazy_loader
 
-__all__ = ["FORMATS", "Labelled", "refuse_shared_files", "write_format"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

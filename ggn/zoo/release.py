@@ -60,6 +60,7 @@ def release(root: Path, split: str) -> dict[str, Any]:
             if outputs_size(root, split) <= OUTPUTS_LIMIT:
                 versioned.push_outputs(root, split, REMOTE)
             versioned.prune(root, root / STORE)
+            versioned.run(root, "git", "add", "--force", "--", STORE)  # ignored, see .gitignore
         except BaseException:
             shutil.rmtree(place)
             if old.exists():

@@ -104,7 +104,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "reports/tiny/comparison.json": json.dumps(numbers),
         "dvc.yaml": PIPELINE,
         "params.yaml": "active: [tiny]\n",
-        ".gitignore": "/models/\n/data/\n/.scratch/\n",
+        ".gitignore": "/models/\n/data/\n/.scratch/\n/releases/store/\n",
     }
     for name, text in texts.items():
         path = repository.root / name

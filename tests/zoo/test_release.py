@@ -100,6 +100,23 @@ def test_outputs_that_are_small_travel_with_git_and_a_bare_pull_brings_everythin
     assert clone.run("git", "status", "--porcelain").stdout == ""
 
 
+def test_a_push_that_dvc_advises_leaves_git_as_it_was(
+    checkout: Any, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    """`dvc repro` ends with the advice; the default remote is the folder that git carries."""
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.commit()
+    source = checkout.root / "ready/pseudo_gt/pseudo_gt.json"
+    source.write_text(source.read_text() + " ")
+    assert "Use `dvc push`" in checkout.run("dvc", "repro").stdout
+    before = checkout.run("git", "status", "--porcelain").stdout
+    assert "pushed" in checkout.run("dvc", "push").stdout
+    assert checkout.run("git", "status", "--porcelain").stdout == before
+    checkout.commit()
+    assert "deleted" not in checkout.run("git", "status").stdout
+    assert checkout.clone(tmp_path / "clone").run("dvc", "pull", "-R", "releases").returncode == 0
+
+
 def test_outputs_that_are_large_stay_out_of_git(
     checkout: Any, ggn: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
