@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ggn.cli.app import app, err, out
 from ggn.cli.proposal import Size
+
+if TYPE_CHECKING:
+    from ggn.data.categories import CategoryWords
 
 
 @app.command()
@@ -41,16 +44,19 @@ def init(
     from ggn.cli.params_file import with_split, write_text
     from ggn.cli.proposal import entry_text, propose
     from ggn.core.coco import write_json
+    from ggn.data.categories import CategoryWords, used_categories
     from ggn.data.holdout import hold_out
     from ggn.data.splits import resolve_categories
     from ggn.data.survey import survey
-    from pipelines.stage import PARAMS_FILE, load_params, read_params
+    from pipelines.stage import load_params, read_params
+    from pipelines.stage.params import PARAMS_FILE
 
     document = read_params()
     _refuse(name, document, val_share)
     dataset = _checked(annotations, images)
-    spec = _spec(seen)
-    ids = resolve_categories(dataset["categories"], spec)
+    used = used_categories(dataset["annotations"])
+    spec = _spec(seen, CategoryWords(dataset["categories"], used))
+    ids = resolve_categories(dataset["categories"], spec, used)
     folder = Path("data/raw") / name
     if val is None:
         train, held_out = hold_out(dataset, val_share, seed)
@@ -96,22 +102,24 @@ def _refuse_files(files: dict[Path, Any], force: bool) -> None:
 
 
 def _checked(annotations: Path, images: Path) -> dict[str, Any]:
-    from ggn.core.coco import CocoError, read_coco
-    from ggn.data.check import image_faults
+    """What `prepare` will read; what it will mend is mended, what it will refuse is refused."""
+    from ggn.core.coco import CocoError, read_json
+    from ggn.core.mending import mend
+    from ggn.data.check import inspect_images
 
-    dataset = read_coco(annotations)
-    faults = image_faults(dataset, str(annotations), images)
+    done = mend(read_json(annotations), str(annotations))
+    faults = done.faults or inspect_images(done.dataset["images"], str(annotations), images).faults
     if faults:
         raise CocoError(faults)
-    return dataset
+    return done.dataset
 
 
-def _spec(seen: str) -> str | list[str | int]:
+def _spec(seen: str, categories: CategoryWords) -> str | list[str | int]:
     from ggn.data.splits import PARTITIONS
 
     if seen in PARTITIONS:
         return seen
-    words = [word.strip() for word in seen.split(",") if word.strip()]
+    words = [word.strip() for word in categories.split(seen)]
     if not words:
         raise ValueError("--seen must name a partition or categories, got an empty string")
     return [int(word) if word.isdecimal() else word for word in words]

@@ -256,5 +256,5 @@ def test_weights_that_cannot_be_fetched_are_one_sentence_with_the_file_and_what_
         with pytest.raises(FileNotFoundError, match=sentence):
             call()
     require_weights(BackboneParams(weights=None))
-    with pytest.raises(FileNotFoundError, match="absent.safetensors: no such backbone weights"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors: no such backbone weights"):
         require_weights(BackboneParams(weights=str(tmp_path / "absent.safetensors")))
