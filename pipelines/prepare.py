@@ -1,5 +1,8 @@
 """Stage `prepare`: validate the dataset, hide the unseen annotations of its training images."""
 
+import importlib
+from typing import Any
+
 from ggn.core.coco import write_json
 from ggn.data.params import DataParams
 from ggn.data.prepare import prepare
@@ -12,6 +15,7 @@ def main(split: str) -> None:
     The folders of data/SPLIT/inherited begin with a file: a split that takes nothing has them, too.
     """
     with open_stage("prepare", split) as run:
+        _require_pretrained(run.sections)
         prepared = prepare(
             run.params(DataParams),
             out_dir=run.data / "prepared",
@@ -23,6 +27,20 @@ def main(split: str) -> None:
         odd = {"mended": prepared.mended, "warnings": prepared.warnings}
         facts |= {name: value for name, value in odd.items() if value}
         run.report(run.reports / "prepare.json", prepared.counts, **facts)
+
+
+def _require_pretrained(sections: dict[str, Any]) -> None:
+    """Find out before the first training that pretrained weights are missing, not in the middle.
+
+    Imported by name: whether they are there decides no result, so that it is no DVC dependency.
+    """
+    affinity, detector = sections["affinity"], sections["detector"]
+    trained = [detector.backbone] if detector.init_from is None else []
+    if affinity.weights_from is None and sections["grouping"].candidates_from is None:
+        trained.append(affinity.backbone)
+    for backbone in trained:
+        if backbone.weights is not None:
+            importlib.import_module("ggn.engine.backbone").require_weights(backbone)
 
 
 if __name__ == "__main__":

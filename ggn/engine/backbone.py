@@ -266,6 +266,18 @@ def _read(path: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(path)
 
 
+def require_weights(params: BackboneParams) -> None:
+    """Fetch or look for the pretrained weights that a training will begin with.
+
+    Raises:
+        FileNotFoundError: they are not there and cannot be fetched; with what to do.
+    """
+    if params.weights == "imagenet":
+        _torchvision_weights(params.name)
+    elif params.weights is not None and not Path(params.weights).is_file():
+        raise FileNotFoundError(f"{params.weights}: no such backbone weights")
+
+
 def _imagenet(module: ResNetFeatures) -> dict[str, Tensor]:
     import torchvision
 
@@ -278,11 +290,25 @@ def _imagenet(module: ResNetFeatures) -> dict[str, Tensor]:
                 if not key.startswith(("fc.", *_stages_left_out(module)))
             }
         if shapes == {k: v.shape for k, v in module.state_dict().items()}:
-            weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-            state: dict[str, Tensor] = weights.get_state_dict(
-                progress=False, check_hash=True, weights_only=True
-            )
-            return state
+            return _torchvision_weights(name)
     raise ValueError(
         "imagenet weights exist for resnet18, 34, 50 and 101 of width 64 with batch normalisation"
     )
+
+
+def _torchvision_weights(name: str) -> dict[str, Tensor]:
+    import torchvision
+
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:
+        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        raise FileNotFoundError(
+            f"{file}: the ImageNet weights of {name} are not there and can't be fetched ({error}); "
+            f"put {file.name} there from a machine with a network, or give a .safetensors file as "
+            "backbone.weights"
+        ) from error
+    return state

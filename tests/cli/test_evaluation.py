@@ -245,3 +245,172 @@ def test_wrong_options_are_named(
 ) -> None:
     assert ggn("evaluate", "truth.json", "found.json", *words) == 1
     assert message in capsys.readouterr().err
+
+
+def evaluated(
+    files: Path, ggn: Callable[..., int], truth: Any, found: Any, *words: str
+) -> tuple[int, dict[str, Any]]:
+    """The exit status, and the numbers that were written."""
+    (files / "truth.json").write_text(json.dumps(truth))
+    (files / "found.json").write_text(json.dumps(found))
+    (files / "out.json").unlink(missing_ok=True)
+    status = ggn("evaluate", "truth.json", "found.json", "--json", "out.json", *words)
+    written = files / "out.json"
+    return status, json.loads(written.read_text()) if written.exists() else {}
+
+
+CORNERS: list[Any] = [
+    ([20, 2, 30, 12], "bbox looks like x1, y1, x2, y2"),
+    ([0.5, 0.05, 0.25, 0.25], "bbox looks like shares of 1"),
+    ([25, 7, 10, 10], "bbox looks like centre x, centre y, width, height"),
+]
+
+
+@pytest.mark.parametrize(("bbox", "meaning"), CORNERS)
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_objects_that_contradict_themselves_are_said_and_refused_by_strict(
+    bbox: list[float],
+    meaning: str,
+    iou_type: str,
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth = copy.deepcopy(TRUTH)
+    truth["annotations"][0]["bbox"] = bbox
+    words = ("--iou-type", iou_type)
+    assert evaluated(files, ggn, truth, FOUND, *words)[0] == 0
+    said = capsys.readouterr().err
+    assert f"annotations[0] (id 5, image_id 1): bbox {[float(v) for v in bbox]}" in said
+    assert meaning in said
+    assert "1 objects contradict themselves" in said
+    assert evaluated(files, ggn, truth, FOUND, *words, "--strict") == (1, {})
+    assert meaning in capsys.readouterr().err
+    assert evaluated(files, ggn, TRUTH, FOUND, *words, "--strict")[0] == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+BOX = {"image_id": 1, "score": 0.5, "bbox": [20, 2, 10, 10]}
+
+
+@pytest.mark.parametrize("first", [FOUND[0], BOX])
+def test_masks_and_boxes_in_one_file_are_refused_in_any_order(
+    first: Any, files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [first, BOX if first is FOUND[0] else FOUND[0]]
+    assert evaluated(files, ggn, TRUTH, found) == (1, {})
+    assert "must have a segmentation, because iou_types are ['segm']" in capsys.readouterr().err
+    status, written = evaluated(files, ggn, TRUTH, found, "--iou-type", "bbox")
+    assert (status, written["metrics"]["all"]["AR_100"]) == (0, 1)
+
+
+@pytest.mark.parametrize("nothing", [[], [[]], [[3, 3]], [[3, 3, 4, 4]], [[], [1, 2]]])
+def test_an_empty_predicted_mask_is_a_detection_of_nothing(
+    nothing: Any, files: Path, ggn: Callable[..., int]
+) -> None:
+    """It keeps its place: under `budget` with k = 1 the object behind it is not found."""
+    found = [{**BOX, "score": 0.99, "segmentation": nothing}, FOUND[0]]
+    status, written = evaluated(files, ggn, TRUTH, found)
+    assert (status, written["iou_type"], written["metrics"]["all"]["AR_100"]) == (0, "segm", 0.5)
+    assert (
+        written["metrics"]["all"]["AP_50"]
+        < evaluated(files, ggn, TRUTH, FOUND)[1]["metrics"]["all"]["AP_50"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("iscrowd", False),
+        ("iscrowd", None),
+        ("area", None),
+        ("bbox", None),
+        ("bbox", []),
+        ("id", 2**100),
+        ("id", 5),
+        ("id", "a"),
+        ("segmentation", [*SQUARE, [4, 4]]),
+        ("segmentation", [*SQUARE, [4, 4, 5, 5]]),
+    ],
+)
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_what_tools_write_otherwise_gives_the_same_numbers(
+    change: str, value: Any, iou_type: str, files: Path, ggn: Callable[..., int]
+) -> None:
+    truth = copy.deepcopy(TRUTH)
+    truth["annotations"][1][change] = value
+    words = ("--unseen", "kite", "--iou-type", iou_type)
+    expected = evaluated(files, ggn, TRUTH, FOUND, *words)
+    assert expected[1]["metrics"]["unseen"]["AR_100"] == 1
+    assert evaluated(files, ggn, truth, FOUND, *words) == expected
+
+
+def test_a_crowd_as_true_is_a_crowd(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = copy.deepcopy(TRUTH)
+    truth["annotations"][1]["iscrowd"] = True
+    assert evaluated(files, ggn, truth, FOUND)[1]["metrics"]["all"]["AR_100"] == 0
+    assert "1 of 2 annotations are crowds" in capsys.readouterr().err
+    assert evaluated(files, ggn, truth, FOUND, "--unseen", "kite") == (1, {})
+    said = capsys.readouterr().err
+    assert "there is no object of the unseen categories to find but 1 crowds" in said
+
+
+def test_nothing_to_find_is_refused(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = {**TRUTH, "categories": [*TRUTH["categories"], {"id": 3, "name": "cup"}]}
+    for words in (("--unseen", "cup"), ("--unseen", "id:3")):
+        assert evaluated(files, ggn, truth, FOUND, *words) == (1, {})
+        assert "there is no object of the unseen categories to find" in capsys.readouterr().err
+    assert evaluated(files, ggn, {**TRUTH, "annotations": []}, FOUND) == (1, {})
+    assert "there is no object to find; nothing to measure" in capsys.readouterr().err
+
+
+def test_objects_and_images_listed_twice_are_counted(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = copy.deepcopy(TRUTH)
+    truth["annotations"].append({**truth["annotations"][1], "id": 9})
+    truth["images"].append({**truth["images"][0], "id": 2})
+    status, written = evaluated(files, ggn, truth, FOUND, "--unseen", "kite")
+    assert (status, written["metrics"]["unseen"]["AR_100"]) == (0, 0.5)
+    said = capsys.readouterr().err
+    assert "1 objects are listed more than once" in said
+    assert "1 images are listed more than once" in said
+
+
+@pytest.mark.parametrize("ids", [(5, 5), (None, None), (2**70, 2**70), ("a", 7)])
+def test_compare_addresses_objects_by_place_and_not_by_id(
+    ids: Any, files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = copy.deepcopy(TRUTH)
+    for annotation, id_ in zip(truth["annotations"], ids, strict=True):
+        annotation["id"] = id_
+    (files / "truth.json").write_text(json.dumps(truth))
+    words = ("--annotations", "truth.json", "--images", "images", "-o", "out")
+    assert ggn("compare", "none.json", "found.json", *words) == 0
+    assert "both 0, only none 0, only found 1, neither 1" in capsys.readouterr().out
+    with Image.open(files / "out/only_one.png") as picture:
+        picture.load()
+
+
+@pytest.mark.parametrize("names", [("kite", "kite"), ("kite", "cat"), ("a,b", "a")])
+def test_categories_of_one_name_are_told_by_their_ids(
+    names: tuple[str, str],
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth = {**TRUTH, "categories": [{"id": i, "name": n} for i, n in enumerate(names, 1)]}
+    status, written = evaluated(files, ggn, truth, FOUND, "--unseen", "id:2", "--per-category")
+    assert (status, written["metrics"]["unseen"]["AR_100"]) == (0, 1)
+    assert sum(len(part) for part in written["category_AR_100"].values()) == 2
+    if names[0] == names[1]:
+        assert list(written["category_AR_100"]["unseen"]) == ["kite (id 2)"]
+        assert evaluated(files, ggn, truth, FOUND, "--unseen", "kite") == (1, {})
+        assert "may mean the category 1 'kite' (say id:1) or" in capsys.readouterr().err
+    else:
+        word = names[0] + "," + names[1]
+        assert evaluated(files, ggn, truth, FOUND, "--unseen", word)[0] == 0

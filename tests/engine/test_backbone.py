@@ -1,4 +1,5 @@
 import lzma
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ggn.engine.backbone import (
     load_backbone,
     norm_layer,
     normalise,
+    require_weights,
 )
 from ggn.engine.params import BackboneParams
 
@@ -233,3 +235,26 @@ def test_loads_real_weights(shared: Path, name: str, file: str, absent: list[str
     module = ResNetFeatures(name)
     assert load_backbone(module, path) == absent
     assert all(torch.isfinite(p).all() for p in module.parameters())
+
+
+def test_weights_that_cannot_be_fetched_are_one_sentence_with_the_file_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network, before a training and in it."""
+
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", no_network)
+    wanted = tmp_path / "hub/checkpoints/resnet18-f37072fd.pth"
+    sentence = f"^{wanted}: the ImageNet weights of resnet18 .* put {wanted.name} there .* or give"
+    for call in (
+        lambda: require_weights(BackboneParams(name="resnet18")),
+        lambda: load_backbone(build_backbone(BackboneParams(name="resnet18")), "imagenet"),
+    ):
+        with pytest.raises(FileNotFoundError, match=sentence):
+            call()
+    require_weights(BackboneParams(weights=None))
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors: no such backbone weights"):
+        require_weights(BackboneParams(weights=str(tmp_path / "absent.safetensors")))

@@ -78,7 +78,7 @@ def write_params(grouping: dict[str, Any], pseudo_gt: dict[str, Any] | None = No
         "affinity": TINY,
         "grouping": {"min_area": 20, **grouping},
         "pseudo_gt": pseudo_gt or {},
-        "detector": {},
+        "detector": {"backbone": {"weights": None, "norm": "group", "frozen_stages": 0}},
         "evaluation": {},
     }
     document = {"seed": 0, "active": ["mine"], "defaults": {}, "splits": {"mine": sections}}

@@ -38,7 +38,7 @@ def write_params(data: dict[str, Any]) -> None:
         "affinity": TINY,
         "grouping": {"min_area": 20},
         "pseudo_gt": {"rank": "learned"},
-        "detector": {},
+        "detector": {"backbone": {"weights": None, "norm": "group", "frozen_stages": 0}},
         "evaluation": {},
     }
     document = {"seed": 0, "active": ["mine"], "defaults": {}, "splits": {"mine": sections}}

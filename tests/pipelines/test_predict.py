@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shapes = {"train_images": 1, "val_images": IMAGES, "max_size": 112}
         sections: dict[str, Any] = {
             "data": {"source": "shapes", "seen": ["disc"], "shapes": shapes},
-            "affinity": {},
+            "affinity": {"backbone": {"weights": None}},
             "grouping": {},
             "pseudo_gt": {},
             "detector": DETECTOR,

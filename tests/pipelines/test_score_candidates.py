@@ -71,7 +71,7 @@ def write_params(rank: str) -> None:
     data = {"source": "shapes", "seen": ["disc"], "shapes": {"train_images": 3, "val_images": 1}}
     sections: dict[str, Any] = {
         "data": data,
-        "affinity": {},
+        "affinity": {"backbone": {"weights": None}},
         "grouping": {},
         "pseudo_gt": {"rank": rank, "top_k": 1},
         "detector": TINY,
