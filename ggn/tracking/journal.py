@@ -173,6 +173,11 @@ def journals(pending: Path) -> list[Path]:
     return sorted(path.parent for path in pending.glob("[!.]*/events.jsonl"))
 
 
+def is_ours(folder: Path) -> bool:
+    """Tell whether this user may deliver a journal: write to its folder, and so delete it."""
+    return os.access(folder, os.W_OK | os.X_OK) and os.access(folder.parent, os.W_OK)
+
+
 def is_live(folder: Path) -> bool:
     """Tell whether the process that writes the journal is alive and not done."""
     with (folder / "events.jsonl").open("rb") as file:
@@ -183,11 +188,19 @@ def is_live(folder: Path) -> bool:
     return False
 
 
+def _open_lock(path: Path) -> int:
+    """Open a lock file for a lock, also one that another user has made, with their umask."""
+    try:
+        return os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
     """Claim the delivery of a journal; yields False where another process has done so."""
     try:
-        file = os.open(folder / "delivery.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        file = _open_lock(folder / "delivery.lock")
     except FileNotFoundError:  # delivered, and gone, since it was listed
         yield False
         return

@@ -9,12 +9,12 @@ from typing import Protocol
 from ggn.tracking.delivery import IDENTITY_TAG, sync
 from ggn.tracking.rows import row_journal
 from ggn.tracking.store import (
-    PENDING,
     ZOO,
     connect,
     expected_errors,
     experiment_id,
     failure,
+    pending,
     tracking_uri,
     zoo_page,
 )
@@ -103,7 +103,7 @@ def settle(source: str, current: Set[str]) -> tuple[int, int, str]:
 
 def deliver(uri: str) -> None:
     """Deliver what is kept, or raise the first TrackingError."""
-    for outcome in sync(PENDING, uri):
+    for outcome in sync(pending(), uri):
         if outcome.error is not None:
             raise outcome.error
 

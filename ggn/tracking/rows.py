@@ -15,7 +15,7 @@ from ggn.evaluation.average_recall import UNDEFINED
 from ggn.evaluation.report import recall_curve
 from ggn.tracking.journal import Journal
 from ggn.tracking.runs import flat, is_tracking
-from ggn.tracking.store import PENDING, ZOO, destination, tracking_uri
+from ggn.tracking.store import ZOO, destination, pending, tracking_uri
 
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 
@@ -74,7 +74,7 @@ def row_journal(name: str, content: Sequence[Any], tags: Mapping[str, str]) -> J
     """Start the journal of a run of the zoo: the same content is the same run."""
     text = json.dumps(content, sort_keys=True, default=str)
     return Journal.create(
-        PENDING,
+        pending(),
         experiment=ZOO,
         name=name,
         destination=destination(tracking_uri()),

@@ -15,7 +15,7 @@ from typing import Any
 
 from ggn.tracking.delivery import deliverer_file, sole_deliverer
 from ggn.tracking.journal import Journal, journals
-from ggn.tracking.store import PENDING, destination, tracking_uri
+from ggn.tracking.store import destination, home, pending, tracking_uri
 
 _log = logging.getLogger(__name__)
 _SERVER_SECONDS = 20.0
@@ -52,7 +52,7 @@ def open_run(
         return
     meant_for = destination(tracking_uri())
     journal = Journal.create(
-        PENDING, experiment=experiment, name=name, destination=meant_for, tags=tags
+        pending(), experiment=experiment, name=name, destination=meant_for, tags=tags
     )
     journal.params(flat(params))
     process = _start_delivery(journal.folder) if journal.folder.exists() else None
@@ -82,7 +82,8 @@ def _start_delivery(folder: Path) -> subprocess.Popen[bytes] | None:
     try:
         with deliverer_file(folder.parent, tracking_uri(), "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 (fixed arguments)
-                [sys.executable, "-m", "ggn.tracking", str(folder)],
+                [sys.executable, "-m", "ggn.tracking", str(folder.resolve())],
+                cwd=home(),  # it outlives the folder of an experiment
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -115,10 +116,10 @@ def _await(process: subprocess.Popen[bytes], folder: Path) -> None:
     reason = lines[-1] if lines else "the delivery ended early"
     if time.monotonic() >= deadline:
         reason = f"{destination(uri)}: not done within {seconds:g} seconds"
-    kept = len(journals(PENDING))
-    _log.warning("%s; %d run(s) kept in %s: `ggn track sync` delivers them", reason, kept, PENDING)
+    place, kept = pending(), len(journals(pending()))
+    _log.warning("%s; %d run(s) kept in %s: `ggn track sync` delivers them", reason, kept, place)
 
 
 def _is_delivering(uri: str) -> bool:
-    with sole_deliverer(PENDING, uri) as free:
+    with sole_deliverer(pending(), uri) as free:
         return not free

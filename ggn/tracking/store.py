@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ggn.tracking.moved import mend_places
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCAL_URI = "sqlite:///mlruns/mlflow.db"
 PENDING = Path("mlruns/pending")
 """The journals of runs that are not in the store yet, in the checkout."""
+
+EXPERIMENTS = ".dvc/tmp/exps"
+"""Where DVC lays out the folders of `dvc exp run --temp` and `--queue`, which it deletes."""
 
 ZOO = "model zoo"
 """The experiment with one run a row and recipe, and the published numbers beside them."""
@@ -49,6 +54,18 @@ class UnreachableError(TrackingError):
     """The store did not answer: the next request would not be answered either."""
 
 
+def home() -> Path:
+    """Return the folder of `mlruns`: this one, or the checkout that it is an experiment of."""
+    here = Path.cwd()
+    found = [f for f in here.parents if (f / EXPERIMENTS) in (here, *here.parents)]
+    return found[-1] if found else Path()
+
+
+def pending() -> Path:
+    """Return the folder of the journals."""
+    return home() / PENDING
+
+
 def tracking_uri() -> str:
     """Return MLFLOW_TRACKING_URI, or the local database of this checkout."""
     return os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_URI
@@ -75,6 +92,7 @@ def connect(uri: str) -> MlflowClient:
         raise TrackingError("MLflow is not installed: it comes with ggn[mlops]") from None
     if uri == LOCAL_URI:
         Path("mlruns").mkdir(exist_ok=True)
+        mend_places(Path("mlruns").resolve())
     try:
         return MlflowClient(uri)
     except expected_errors() as error:
@@ -135,6 +153,17 @@ def failure(uri: str, error: Exception) -> TrackingError:
             f"{where}: user name or password refused; set MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD"
         )
+    if isinstance(error, ModuleNotFoundError):
+        return TrackingError(
+            f"{where}: this environment has no driver for it ({text}); give the http(s) address of "
+            "a tracking server instead"
+        )
+    if "ProxyError" in text or "Unable to connect to proxy" in text:
+        host = urlsplit(uri).hostname
+        return UnreachableError(
+            f"{where}: the proxy that http_proxy or https_proxy names does not bring us there; "
+            f"set no_proxy={host} if it needs none"
+        )
     if "timed out" in text.lower():
         seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
         return UnreachableError(f"{where}: no answer within {seconds} seconds")
@@ -176,5 +205,6 @@ def expected_errors() -> tuple[type[Exception], ...]:
         requests.RequestException,
         sqlalchemy.exc.SQLAlchemyError,
         OSError,
+        ModuleNotFoundError,
     )
     return errors

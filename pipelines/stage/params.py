@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,25 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     for key in ("seed", "active", "defaults", "splits"):
         if not isinstance(document, dict) or key not in document:
             raise ParamsError(f"{path}: needs the key '{key}'")
+    _require_names(path, document["splits"] or {}, document["active"])
     seed = document["seed"]
     if type(seed) is not int or seed < 0:
         raise ParamsError(f"{path}: seed: must be an integer >= 0, got {seed!r}")
     return document
+
+
+def _require_names(path: Path, splits: Any, active: Any) -> None:
+    """Refuse what can be no folder, no stage of DVC and no key of its params."""
+    if not isinstance(splits, dict):
+        raise ParamsError(f"{path}: splits: must be a mapping by name, got {splits!r}")
+    for name in splits:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+            raise ParamsError(
+                f"{path}: splits: a name must be a string of letters, digits, _ and - "
+                f"(digits alone in quotes), got {name!r}"
+            )
+    if active is not None and not isinstance(active, list):
+        raise ParamsError(f"{path}: active: must be a list such as [shapes], got {active!r}")
 
 
 def load_params(split: str, document: Mapping[str, Any] | None = None) -> dict[str, BaseModel]:

