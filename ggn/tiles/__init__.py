@@ -3,6 +3,7 @@
 from ggn.tiles.affinity import affinity_in_tiles
 from ggn.tiles.find import count_tiles, find_in_tiles
 from ggn.tiles.plan import Tile, cores, plan_tiles, pyramid
+from ggn.tiles.reduced import reduced
 
 __all__ = [
     "Tile",
@@ -12,4 +13,5 @@ __all__ = [
     "find_in_tiles",
     "plan_tiles",
     "pyramid",
+    "reduced",
 ]
