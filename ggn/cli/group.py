@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock, Semaphore
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
+from rich.progress import Progress
 
 from ggn.cli.app import Device, Out, app, chosen_device
 from ggn.cli.imagewise import Call, Picture
 from ggn.cli.predict import (
     COCO,
+    MOST_DRAWN,
     Format,
     Images,
     ImagesDir,
+    Limit,
     MaxDetections,
     MinScore,
     Pictures,
     Recursive,
     Top,
     finish,
-    limited,
     refuse_format,
 )
 from ggn.cli.sources import Photograph, find_images
+from ggn.cli.tiling import (
+    AUTO,
+    Tiling,
+    on_all_cores,
+    picture_level,
+    tile_progress,
+    tiling,
+)
+from ggn.cli.tiling import Option as TileOption
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
+from ggn.tiles import affinity_in_tiles, count_tiles, find_in_tiles, pyramid, reduced
+from ggn.tiles.affinity import STRIDE
 
 if TYPE_CHECKING:
     from ggn.affinity import AffinityPredictor
     from ggn.grouping import GroupingParams
     from ggn.pseudo_gt.params import RankName
+
+
+Map = NDArray[np.float32]
+LONGEST_WHOLE: Final = 4096
+"""Longest side in pixels of an image whose affinity is predicted and grouped as a whole."""
+SIDE: Final = 1024
+"""Of a tile of larger ones, in pixels."""
+HALO: Final = 256
+"""Pixels around a tile that the network sees, too: it looks no farther but where it pools."""
 
 
 @app.command()
@@ -56,6 +81,7 @@ def group(
     device: Device = "auto",
     min_score: MinScore = None,
     max_detections: MaxDetections = None,
+    tile: TileOption = AUTO,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
@@ -76,26 +102,25 @@ def group(
     )
     refuse_format(file_format, source)
     network = load_affinity(folder, device=chosen)
+    tiles, limit = tiling(tile, LONGEST_WHOLE, SIDE), Limit(min_score, max_detections)
     drawn = top if pictures else 0
     settings = {
         "weights": read_json(folder / "card.json")["weights_sha256"],
         "grouping": params.model_dump(),
         "rank": rank,
-        "min_score": min_score,
-        "max_detections": max_detections,
+        **asdict(tiles),
+        **asdict(limit),
         "top": drawn,
     }
-    grouper = _Grouper(network, chosen, params, rank)
-    names = source.picture_names()
+    grouper, names = _Grouper(network, chosen, params, rank, tiles), source.picture_names()
 
-    def find(images: Sequence[tuple[Photograph, Picture]]) -> list[Instances]:
+    def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
         found = []
         for photo, image in images:
-            affinity, segments = grouper.segments(image)
-            segments = limited(segments, min_score, max_detections)
+            seen, affinity, shown, segments = grouper.segments(image, photo.path.name, bar, limit)
             if drawn:
                 path = out_dir / names[photo.image_id]
-                grouper.draw(path, photo.path.name, image, affinity, segments[:drawn])
+                grouper.draw(path, photo.path.name, seen, affinity, shown[:drawn])
             found.append(segments)
         return found
 
@@ -138,29 +163,75 @@ class _Grouper:
     """Groups images by a network's affinity, and draws what came of it."""
 
     def __init__(
-        self, network: AffinityPredictor, device: str, params: GroupingParams, rank: RankName
+        self,
+        network: AffinityPredictor,
+        device: str,
+        params: GroupingParams,
+        rank: RankName,
+        tiles: Tiling,
     ) -> None:
-        self._network, self._params, self._rank = network, params, rank
+        self._network, self._params, self._rank, self._tiling = network, params, rank, tiles
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
         self._drawing = Lock()  # matplotlib does not say that its figures may be drawn together
 
-    def segments(self, image: Picture) -> tuple[Any, Instances]:
-        """Return the affinity (H', W') and the segments of an image, at its size, best first."""
+    def segments(
+        self, image: Picture, name: str, bar: Progress, limit: Limit
+    ) -> tuple[Picture, Map, Instances, Instances]:
+        """Return a picture with its affinity and segments, and the segments at the image's size."""
         from ggn.data.images import shrink
+        from ggn.pseudo_gt.select import resized
+
+        seen, size_hw = shrink(image, self._params.longest_side), (image.shape[0], image.shape[1])
+        if self._tiling.applies(seen):
+            picture, affinity, shown, found = self._in_tiles(seen, name, bar, limit)
+            return picture, affinity, shown, resized(found, size_hw)
+        affinity = self._predict(seen)
+        found = resized(limit(self._group([affinity])[0]), size_hw)
+        return image, affinity, found, found
+
+    def _in_tiles(
+        self, image: Picture, name: str, bar: Progress, limit: Limit
+    ) -> tuple[Picture, Map, Instances, Instances]:
+        side, overlap = self._tiling.side, self._tiling.overlap
+        images, maps = pyramid(image, side), list[Map]()
+        count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
+        with tile_progress(bar, f"{name}: affinity", count) as advance:
+            for level in images:
+                aligned = -(-side // STRIDE) * STRIDE
+                maps.append(affinity_in_tiles(level, self._predict, aligned, HALO, advance))
+        cores = len(os.sched_getaffinity(0))
+        with tile_progress(bar, f"{name}: groups", count) as advance:
+            found = find_in_tiles(
+                maps,
+                lambda tiles: on_all_cores(self._group, tiles, 1),
+                side,
+                overlap,
+                together=4 * cores,
+                advance=advance,
+            )
+        found = limit(found)
+        drawn = picture_level(images)
+        return images[drawn], maps[drawn], reduced(found[:MOST_DRAWN], drawn), found
+
+    def _predict(self, image: Picture) -> Map:
+        with self._turns:
+            return self._network.predict(image)
+
+    def _group(self, maps: Sequence[Map]) -> list[Instances]:
+        """Return the segments of maps, best first."""
         from ggn.grouping import FEATURE_NAMES, candidates
         from ggn.pseudo_gt.rank import rank_candidates
-        from ggn.pseudo_gt.select import resized
         from ggn.store.rows import ImageInstances
 
-        with self._turns:
-            affinity = self._network.predict(shrink(image, self._params.longest_side))
-        found = candidates(affinity, self._params)
-        item = ImageInstances(0, found.instances, found.features)
-        ranked = rank_candidates(item, FEATURE_NAMES, self._rank)
-        return affinity, resized(ranked, (image.shape[0], image.shape[1]))
+        ranked = []
+        for affinity in maps:
+            found = candidates(affinity, self._params)
+            item = ImageInstances(0, found.instances, found.features)
+            ranked.append(rank_candidates(item, FEATURE_NAMES, self._rank))
+        return ranked
 
     def draw(
-        self, path: Path, name: str, image: Picture, affinity: Any, segments: Instances
+        self, path: Path, name: str, image: Picture, affinity: Map, segments: Instances
     ) -> None:
         """Write the image, its affinity and hierarchy, and some of its segments side by side."""
         from ggn.evaluation.pictures import affinity_picture, overlay, write_gallery

@@ -7,11 +7,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +31,20 @@ from ggn.cli.app import err
 from ggn.cli.sources import Photograph, Source
 from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
-from ggn.data.images import read_image, read_photograph
+from ggn.data.images import image_size_hw, read_image, read_photograph
 from ggn.evaluation.order import in_order
 from ggn.store.read import Store
 from ggn.store.rows import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 
 Picture = NDArray[np.uint8]
-Find = Callable[[Sequence[tuple[Photograph, Picture]]], Sequence[Instances]]
-"""Finds what some images show and writes their pictures; called on several threads."""
+Find = Callable[[Sequence[tuple[Photograph, Picture]], Progress], Sequence[Instances]]
+"""Finds what some images show and writes their pictures; called on several threads. It may show
+the progress of a large image."""
+
+LARGE: Final = 50_000_000
+"""Pixels of an image from which on it is read and looked at while no other large one is."""
+_one_large = Lock()
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,8 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
         if writer.finished:
             err.print(f"{len(writer.finished)} images were done already", highlight=False)
         parts = [todo[i : i + call.together] for i in range(0, len(todo), call.together)]
-        tasks = (partial(_do_some, part, find) for part in parts)
         with _progress() as bar:
+            tasks = (partial(_do_some, part, find, bar) for part in parts)
             task = bar.add_task(call.command, total=len(todo))
             for found, unread in in_order(tasks):
                 for photo, instances in found:
@@ -151,20 +157,29 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
 
 
 def _do_some(
-    photographs: Sequence[Photograph], find: Find
+    photographs: Sequence[Photograph], find: Find, bar: Progress
 ) -> tuple[list[tuple[Photograph, Instances]], list[Failure]]:
     images, failures = list[tuple[Photograph, Picture]](), list[Failure]()
-    for photo in photographs:
+    with _one_large if any(map(_is_large, photographs)) else nullcontext():
+        for photo in photographs:
+            try:
+                images.append((photo, _read(photo)))
+            except (OSError, ValueError) as error:
+                failures.append(Failure(photo, str(error)))
         try:
-            images.append((photo, _read(photo)))
-        except (OSError, ValueError) as error:
-            failures.append(Failure(photo, str(error)))
-    try:
-        found = find(images) if images else []
-    except Exception as error:
-        names = ", ".join(str(photo.path) for photo, _ in images)
-        raise RuntimeError(f"{names}: {error}") from error
+            found = find(images, bar) if images else []
+        except Exception as error:
+            names = ", ".join(str(photo.path) for photo, _ in images)
+            raise RuntimeError(f"{names}: {error}") from error
     return [(photo, it) for (photo, _), it in zip(images, found, strict=True)], failures
+
+
+def _is_large(photo: Photograph) -> bool:
+    try:
+        height, width = image_size_hw(photo.path)
+    except (OSError, ValueError):
+        return False  # reading it says what is wrong
+    return height * width > LARGE
 
 
 def _read(photo: Photograph) -> Picture:

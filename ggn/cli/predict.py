@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Semaphore
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.progress import Progress
 
 from ggn.cli.app import Device, Out, app, chosen_device, err
 from ggn.cli.imagewise import Call, Find, Picture, finished_images
 from ggn.cli.results import report_failures, write_for_tool, write_results
 from ggn.cli.sources import Photograph, Source, find_images
+from ggn.cli.tiling import (
+    AUTO,
+    Tiling,
+    on_all_cores,
+    picture_level,
+    tile_progress,
+    tiling,
+)
+from ggn.cli.tiling import Option as TileOption
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
+from ggn.tiles import count_tiles, find_in_tiles, pyramid, reduced
 
 if TYPE_CHECKING:
     from ggn.detector import Detector
 
-COCO = "coco"
+COCO: Final = "coco"
+MOST_DRAWN: Final = 200
+"""Instances of an image looked at in tiles of which a picture may show; those beyond are a blur."""
+SIDES_UNTILED: Final = 4
+"""An image of as many times the network's longest side is shrunk as a whole, a longer one tiled."""
 Images = Annotated[
     list[str],
     typer.Argument(
@@ -63,6 +80,7 @@ def predict(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Images of one size that a GPU looks at together.")
     ] = 1,
+    tile: TileOption = AUTO,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
@@ -73,6 +91,7 @@ def predict(
     end, all others are done, and the exit status is 1.
     """
     from ggn.detector import load_detector
+    from ggn.evaluation.pictures import overlay, write_picture
     from ggn.models import weights_folder
 
     chosen = chosen_device(device)
@@ -83,51 +102,84 @@ def predict(
     with weights_folder(weights, "detector") as folder:
         detector = load_detector(folder, device=chosen)
         sha256 = read_json(folder / "card.json")["weights_sha256"]
+    longest, shortest = detector.params.max_size
+    tiles, limit = tiling(tile, SIDES_UNTILED * longest, shortest), Limit(min_score, max_detections)
     drawn = top if pictures else 0
-    settings = {
-        "weights": sha256,
-        "min_score": min_score,
-        "max_detections": max_detections,
-        "top": drawn,
-    }
-    finder = _Finder(detector, chosen, min_score, max_detections, drawn, out_dir, source)
-    finish(Call("predict", source, out_dir, settings, batch_size), finder, "objects", file_format)
+    settings = {"weights": sha256, **asdict(tiles), **asdict(limit), "top": drawn}
+    finder, names = _Finder(detector, chosen, batch_size, tiles, limit), source.picture_names()
+
+    def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
+        found = finder.find(images, bar)
+        for (photo, _), (picture, _, shown) in zip(images, found, strict=True) if drawn else ():
+            write_picture(out_dir / names[photo.image_id], overlay(picture, shown[:drawn]))
+        return [instances for _, instances, _ in found]
+
+    finish(Call("predict", source, out_dir, settings, batch_size), find, "objects", file_format)
 
 
 class _Finder:
     """Finds the objects of images, and draws them."""
 
     def __init__(
-        self,
-        detector: Detector,
-        device: str,
-        min_score: float | None,
-        max_detections: int | None,
-        top: int,
-        out: Path,
-        source: Source,
+        self, detector: Detector, device: str, batch_size: int, tiles: Tiling, limit: Limit
     ) -> None:
-        self._detector, self._top, self._out = detector, top, out
-        self._limits = (min_score, max_detections)
-        self._names = source.picture_names()
+        self._detector, self._batch_size = detector, batch_size
+        self._tiling, self._limit = tiles, limit
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
 
-    def __call__(self, images: Sequence[tuple[Photograph, Picture]]) -> list[Instances]:
-        from ggn.evaluation.pictures import overlay, write_picture
+    def find(
+        self, images: Sequence[tuple[Photograph, Picture]], bar: Progress
+    ) -> list[tuple[Picture, Instances, Instances]]:
+        """Return of each image a picture, what was found, and that at the picture's size."""
+        whole = [image for _, image in images if not self._tiling.applies(image)]
+        found = iter(self._predict(whole) if whole else [])
+        results = []
+        for photo, image in images:
+            if self._tiling.applies(image):
+                results.append(self._in_tiles(image, photo.path.name, bar))
+            else:
+                instances = self._limit(next(found))
+                results.append((image, instances, instances))
+        return results
 
+    def _in_tiles(
+        self, image: Picture, name: str, bar: Progress
+    ) -> tuple[Picture, Instances, Instances]:
+        side, overlap = self._tiling.side, self._tiling.overlap
+        levels = pyramid(image, side)
+        cores = len(os.sched_getaffinity(0))
+        count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
+        with tile_progress(bar, name, count) as advance:
+            found = find_in_tiles(
+                levels,
+                lambda tiles: on_all_cores(self._predict, tiles, self._batch_size),
+                side,
+                overlap,
+                together=4 * cores * self._batch_size,
+                advance=advance,
+            )
+        limited = self._limit(found)
+        level = picture_level(levels)
+        return levels[level], limited, reduced(limited[:MOST_DRAWN], level)
+
+    def _predict(self, images: Sequence[Picture]) -> list[Instances]:
         with self._turns:
-            found = self._detector.predict_batch([image for _, image in images])
-        found = [limited(instances, *self._limits) for instances in found]
-        for (photo, image), instances in zip(images, found, strict=True) if self._top else ():
-            picture = overlay(image, instances[: self._top])
-            write_picture(self._out / self._names[photo.image_id], picture)
-        return found
+            return self._detector.predict_batch(images)
 
 
-def limited(instances: Instances, min_score: float | None, max_detections: int | None) -> Instances:
-    """Return the best instances, best first being how they come."""
-    kept = instances if min_score is None else instances[instances.scores >= min_score]
-    return kept[:max_detections]
+@dataclass(frozen=True)
+class Limit:
+    """Which instances of an image are kept."""
+
+    min_score: float | None
+    max_detections: int | None
+
+    def __call__(self, instances: Instances) -> Instances:
+        """Return the best of some that come best first."""
+        kept = (
+            instances if self.min_score is None else instances[instances.scores >= self.min_score]
+        )
+        return kept[: self.max_detections]
 
 
 def refuse_format(name: str, source: Source) -> None:

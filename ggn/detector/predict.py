@@ -34,6 +34,11 @@ class Detector:
         self._resize = ResizeToFit((longest, shortest))
         self._half = half_dtype(precision)
 
+    @property
+    def params(self) -> DetectorParams:
+        """Of the network."""
+        return self._network.params
+
     def predict(self, image: NDArray[np.uint8], resize: bool = True) -> Instances:
         """Return the objects found in an RGB image uint8 (H, W, 3), best first, at its own size.
 

@@ -25,8 +25,9 @@ def affinity_in_tiles(
     """Return the affinity (H, W), float32 in [0, 1], of an image uint8 (H, W, 3).
 
     Each tile is predicted with `halo` pixels around it, which are then cut off. Where the network
-    sees no farther than the halo, the map is that of the whole image; what it takes from the whole
-    image (pyramid pooling, group normalisation) it takes from the tile.
+    sees no farther than the halo, the map is that of the whole image, filled up to multiples of 32
+    by its last row and column; what it takes from the whole image (pyramid pooling, group
+    normalisation) it takes from the tile.
 
     Args:
         image: RGB.
@@ -49,9 +50,16 @@ def affinity_in_tiles(
             min(tile.right + halo, width),
             min(tile.bottom + halo, height),
         )
-        tile.of(affinity)[:] = tile.moved(-seen.left, -seen.top).of(predict(seen.of(image)))
+        predicted = predict(_filled_up(seen.of(image)))
+        tile.of(affinity)[:] = tile.moved(-seen.left, -seen.top).of(predicted)
         advance(1)
     return affinity
+
+
+def _filled_up(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pixels, their last row and column repeated up to a multiple of the stride."""
+    below, right = (-side % STRIDE for side in pixels.shape[:2])
+    return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge")
 
 
 def core_tiles(size_hw: tuple[int, int], side: int) -> list[Tile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 
 from ggn.core.instances import Instances
 from ggn.core.masks import boxes_xyxy
+from ggn.core.windows import Window
 from ggn.tiles.pieces import Piece, Whole, bounds, drawn
 from ggn.tiles.plan import Tile, plan_tiles
 from ggn.tiles.stitch import SAME_IOU, stitch
 
+NEAR_BOX = 0.25
+"""Share of an object's box that another's box must hold before their masks are compared."""
 COVERED = 0.5
 """Share of a cut-off piece from which on it is part of the larger object that covers it."""
 
@@ -104,7 +108,9 @@ def _without(
     kept = []
     for it in objects:
         box = it.box
-        near = (left < box.right) & (right > box.left) & (top < box.bottom) & (bottom > box.top)
+        wide = np.minimum(right, box.right) - np.maximum(left, box.left)
+        high = np.minimum(bottom, box.bottom) - np.maximum(top, box.top)
+        near = wide.clip(0) * high.clip(0) > NEAR_BOX * box.area
         if not any(holds(it, others[index]) for index in np.flatnonzero(near).tolist()):
             kept.append(it)
     return kept
@@ -112,8 +118,10 @@ def _without(
 
 def _repeats(it: Whole, finer: Whole) -> bool:
     """Whether an object is the same as one of a finer level, whose outline is sharper."""
+    if finer.box.area * 4 < it.box.area:
+        return False
     shared, united = _overlap(it, finer)
-    thin = it.window.bitmap.sum() < THIN * (it.length >> it.level)  # its outline is half a guess
+    thin = _window(it).bitmap.sum() < THIN * (it.length >> it.level)  # its outline is half a guess
     return shared >= (SAME_IOU / 2 if thin else SAME_IOU) * united
 
 
@@ -125,12 +133,12 @@ def _covers(it: Whole, larger: Whole) -> bool:
     area = int(window.bitmap.sum())
     height, width = window.bitmap.shape
     place = Tile(window.left, window.top, window.left + width, window.top + height)
-    return area > 0 and int((drawn(larger.window, place) & window.bitmap).sum()) >= COVERED * area
+    return area > 0 and int((drawn(_window(larger), place) & window.bitmap).sum()) >= COVERED * area
 
 
 def _overlap(coarse: Whole, fine: Whole) -> tuple[int, int]:
     """Pixels of the coarser level in both masks, and in either."""
-    windows = coarse.window, fine.at_level(coarse.level)
+    windows = _window(coarse), fine.at_level(coarse.level)
     boxes = [
         Tile(left, top, left + bitmap.shape[1], top + bitmap.shape[0])
         for left, top, bitmap in windows
@@ -140,3 +148,9 @@ def _overlap(coarse: Whole, fine: Whole) -> tuple[int, int]:
     area = bounds(boxes)
     a, b = (drawn(window, area) for window in windows)
     return int((a & b).sum()), int((a | b).sum())
+
+
+@lru_cache(maxsize=16)
+def _window(it: Whole) -> Window:
+    """The mask of an object that is compared with several, one after the other."""
+    return it.window

@@ -36,6 +36,11 @@ class Tile(NamedTuple):
         return type(self)(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     @property
+    def area(self) -> int:
+        """Number of pixels of a rectangle that is not inverted."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
     def is_empty(self) -> bool:
         """Whether it has no pixel."""
         return self.right <= self.left or self.bottom <= self.top

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.progress import Progress
 
 from ggn.cli.imagewise import Call, Failure, Picture, finished_images
 from ggn.cli.sources import Photograph, Source, find_images
@@ -38,7 +39,9 @@ class Finder:
         self.seen: list[int] = []
         self._dies_at = dies_at
 
-    def __call__(self, images: Sequence[tuple[Photograph, Picture]]) -> list[Instances]:
+    def __call__(
+        self, images: Sequence[tuple[Photograph, Picture]], bar: Progress
+    ) -> list[Instances]:
         self.seen += [photo.image_id for photo, _ in images]
         if self._dies_at in self.seen:
             raise KeyboardInterrupt
@@ -135,7 +138,7 @@ def test_the_size_that_a_coco_file_states_is_checked(tmp_path: Path, source: Sou
 
 
 def test_an_error_of_the_network_names_the_image(source: Source, tmp_path: Path) -> None:
-    def fail(images: Sequence[tuple[Photograph, Picture]]) -> list[Instances]:
+    def fail(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
         raise RuntimeError("out of memory")
 
     with (

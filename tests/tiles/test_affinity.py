@@ -26,7 +26,7 @@ def test_what_looks_no_farther_than_the_halo_is_equal() -> None:
     def mean(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return uniform_filter(image[..., 0].astype(np.float64), 65, mode="constant").astype("f4")
 
-    image = noise(150, 203)
+    image = noise(160, 224)
     np.testing.assert_allclose(affinity_in_tiles(image, mean, 64, 32), mean(image), atol=1e-4)
     nearer = affinity_in_tiles(image, mean, 64, 0)
     assert np.abs(nearer - mean(image)).max() > 1
@@ -66,3 +66,11 @@ def test_a_network_without_a_global_look_is_equal(halo: int, bound: float) -> No
     assert whole.std() > 0.02
     tiled = affinity_in_tiles(image, predictor.predict, 192, halo)
     assert np.abs(tiled - whole).max() < bound
+
+
+def test_an_image_of_any_size_is_filled_up() -> None:
+    predictor = network(head="fpn")
+    image = noise(300, 365)
+    filled = np.pad(image, ((0, 20), (0, 19), (0, 0)), mode="edge")
+    tiled = affinity_in_tiles(image, predictor.predict, 160, 256)
+    np.testing.assert_allclose(tiled, predictor.predict(filled)[:300, :365], atol=1e-5)

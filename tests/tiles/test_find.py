@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ggn.core.instances import Instances
 from ggn.core.masks import encode, mask_iou
 from ggn.core.windows import Window
-from ggn.tiles import count_tiles, find_in_tiles, plan_tiles
+from ggn.tiles import count_tiles, find_in_tiles, plan_tiles, reduced
 from ggn.tiles.pieces import Whole, enlarged_run_lengths
 
 SIDE, OVERLAP = 32, 12
@@ -159,3 +159,13 @@ def test_masks_of_a_level_are_enlarged_pixel_by_pixel(
     back = Whole.of(0, Window(0, 0, enlarged), 0.5, False).at_level(level)
     inner = small[: back.bitmap.shape[0], : back.bitmap.shape[1]]
     assert (back.bitmap == inner).all()
+
+
+def test_instances_are_drawn_at_a_level() -> None:
+    labels = np.zeros((9, 14), int)
+    labels[4:9, 6:14] = 1
+    found = reduced(whole(labels), 1)
+    assert found.image_size_hw == (5, 7)
+    expected = np.zeros((5, 7), int)
+    expected[2:4, 3:7] = 1  # the middle of the last pixel down lies beyond the image
+    assert found.bitmaps()[0].tolist() == expected.tolist()

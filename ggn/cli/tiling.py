@@ -1,0 +1,85 @@
+"""Whether a call looks at an image in tiles, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from rich.progress import Progress
+
+from ggn.core.instances import Instances
+from ggn.evaluation.order import in_order
+
+AUTO: Final = "auto"
+LONGEST_PICTURE: Final = 2048
+"""Of the picture of an image that was looked at in tiles, in pixels."""
+Option = Annotated[
+    str,
+    typer.Option(
+        "--tile",
+        help="Look at large images in tiles: auto (above a size), no, or the side in pixels.",
+    ),
+]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Sides of images and tiles, in pixels."""
+
+    above: int | None
+    """Images with a longer side are looked at in tiles; None: none are."""
+    side: int
+    """Of a tile."""
+
+    @property
+    def overlap(self) -> int:
+        """What neighbouring tiles share: objects up to this length lie whole in a tile."""
+        return self.side // 4
+
+    def applies(self, image: Any) -> bool:
+        """Whether an image (H, W, …) is looked at in tiles."""
+        return self.above is not None and max(image.shape[:2]) > self.above
+
+
+def tiling(option: str, above: int, side: int) -> Tiling:
+    """Return what --tile asks for; `above` and `side` are for auto.
+
+    Raises:
+        ValueError: it is neither auto nor no nor a side from 64 on.
+    """
+    if option == AUTO:
+        return Tiling(above, side)
+    if option == "no":
+        return Tiling(None, side)
+    if not option.isascii() or not option.isdecimal() or not 64 <= int(option) <= 2**16:
+        raise ValueError(f"--tile must be auto, no, or a side from 64 to 65536, got {option!r}")
+    return Tiling(int(option), int(option))
+
+
+@contextmanager
+def tile_progress(bar: Progress, name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a line for the tiles of an image while the body runs; yields what counts them."""
+    task = bar.add_task(f"tiles of {name}", total=total)
+    try:
+        yield partial(bar.advance, task)
+    finally:
+        bar.remove_task(task)
+
+
+def on_all_cores(
+    find: Callable[[Sequence[Any]], Sequence[Instances]], tiles: Sequence[Any], together: int
+) -> list[Instances]:
+    """Find the instances of tiles, `together` at a time on each core."""
+    parts = [tiles[first : first + together] for first in range(0, len(tiles), together)]
+    return [one for part in in_order([partial(find, part) for part in parts]) for one in part]
+
+
+def picture_level(levels: Sequence[Any]) -> int:
+    """Return the level of an image that is drawn: the largest that is small enough, or the last."""
+    small = [i for i, it in enumerate(levels) if max(it.shape[:2]) <= LONGEST_PICTURE]
+    return min(small, default=len(levels) - 1)
