@@ -103,7 +103,7 @@ def _polygons(record: Mapping[str, Any], mask: Any) -> Iterator[list[float]]:
         return
     height, width = mask["size"]
     for points in polygons(decode([mask], (height, width))[0]):
-        yield points.ravel().tolist()
+        yield points.ravel().astype(float).tolist()
 
 
 def _category(category: Mapping[str, Any]) -> Record:
