@@ -84,8 +84,7 @@ def ultralytics(annotations: Path, images: Path) -> None:
             pretrained=False, plots=False, val=False, amp=False, project=str(folder), verbose=False,
         )  # fmt: skip
         wanted = sum(not a["iscrowd"] for a in content["annotations"])
-        loss = model.trainer.tloss.tolist()
-        print(f"ultralytics: {len(labels)} of {wanted} masks read, losses {loss}")
+        print(f"ultralytics: {len(labels)} of {wanted} masks read, losses {model.trainer.tloss}")
 
 
 DETECTORS = {"torchvision": torchvision, "ultralytics": ultralytics}
