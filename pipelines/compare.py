@@ -14,7 +14,7 @@ from ggn.grouping import GroupingParams, group
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.select import select
 from ggn.store.read import Store
-from pipelines.stage import Stage, open_stage, run_stage
+from pipelines.stage import NO_NETWORK, Stage, open_stage, run_stage
 
 INPUTS = (
     "data/{split}/prepared",
@@ -28,14 +28,12 @@ GALLERY_IMAGES = 6
 def main(split: str) -> None:
     """Write reports/SPLIT/comparison.json and gallery.png, print the table."""
     with open_stage("compare", split, inputs=INPUTS) as run:
-        val = run.data / "prepared" / "val.json"
-        partitions = read_prepared(run.data / "prepared").partitions
+        prepared, val = read_prepared(run.data / "prepared"), run.data / "prepared" / "val.json"
         tables = {r: read_json(run.reports / r / "evaluation.json") for r in RECIPES}
-        models = {recipe: run.data / "predictions" / recipe for recipe in RECIPES}
-        kinds = run.params(EvaluationParams).iou_types
-        found = Comparison.measured(tables, val, models, partitions, kinds)
-        file, picture = run.reports / "comparison.json", run.reports / "gallery.png"
-        write_json(file, found.report(), indent=1)
+        models = {r: run.data / "predictions" / r for r in RECIPES}
+        params, picture = run.params(EvaluationParams), run.reports / "gallery.png"
+        found = Comparison.measured(tables, val, models, prepared.partitions, params.iou_types)
+        write_json(file := run.reports / "comparison.json", found.report(), indent=1)
         run.metrics.update({f"gain/{name}": gain for name, gain in found.gains().items()})
         pictures = gallery(run)
         write_gallery(picture, list(pictures.values()), list(pictures), LEGEND)
@@ -48,7 +46,8 @@ def main(split: str) -> None:
 
 def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
     """Return pictures by file name and title: the first images with unseen objects, or any."""
-    prepared, network = read_prepared(run.data / "prepared"), load_affinity(run.models / "affinity")
+    prepared, weights = read_prepared(run.data / "prepared"), run.models / "affinity"
+    network = None if (weights / NO_NETWORK).exists() else load_affinity(weights)
     val, unseen = read_coco(run.data / "prepared" / "val.json"), set(prepared.unseen)
     stores = {recipe: Store(run.data / "predictions" / recipe) for recipe in RECIPES}
     objects, pictures = annotations_by_image(val), {}
@@ -59,11 +58,13 @@ def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
         pixels = read_image(Path(prepared.val_images) / image["file_name"])
         masks = [from_segmentation(record["segmentation"], size_hw) for record in truth]
         seen = [m for m, r in zip(masks, truth, strict=True) if r["category_id"] not in unseen]
-        affinity = network.predict(pixels)
-        segments = group(affinity, run.params(GroupingParams))
-        pseudo = select(segments, seen, run.params(PseudoGtParams))
+        grouped = None
+        if network is not None:
+            affinity = network.predict(pixels)
+            segments = group(affinity, run.params(GroupingParams))
+            grouped = affinity, select(segments, seen, run.params(PseudoGtParams))[0]
         found = {r: store.read(image["id"]).instances for r, store in stores.items()}
-        pictures[image["file_name"]] = gallery_row(pixels, masks, affinity, pseudo[0], found)
+        pictures[image["file_name"]] = gallery_row(pixels, masks, grouped, found)
     return pictures
 
 

@@ -14,7 +14,7 @@ from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.order import in_order
 from ggn.evaluation.params import EvaluationParams
 from ggn.grouping import GroupingParams, group
-from pipelines.stage import open_stage, run_stage
+from pipelines.stage import NO_NETWORK, open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/affinity")
 Found = tuple[AffinityErrors, list[dict[str, Any]]]
@@ -23,6 +23,9 @@ Found = tuple[AffinityErrors, list[dict[str, Any]]]
 def main(split: str) -> None:
     """Write reports/SPLIT/affinity.json, on the partition `evaluation.affinity_partition`."""
     with open_stage("evaluate_affinity", split, inputs=INPUTS) as run:
+        if (run.models / "affinity" / NO_NETWORK).exists():
+            run.report(run.reports / "affinity.json", {}, affinity="none")
+            return
         prepared, params = read_prepared(run.data / "prepared"), run.params(EvaluationParams)
         partition = params.affinity_partition
         val = read_coco(run.data / "prepared" / "val.json")

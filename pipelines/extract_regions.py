@@ -9,7 +9,8 @@ from ggn.affinity import load_affinity
 from ggn.data.images import read_image, shrink
 from ggn.data.prepare import training_images
 from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates
-from ggn.pseudo_gt.given import from_store
+from ggn.pseudo_gt.given import FEATURE_NAMES as MASK_FEATURES
+from ggn.pseudo_gt.given import from_source
 from ggn.store.rows import ImageInstances
 from ggn.store.work import Work
 from ggn.store.workers import Workers
@@ -38,9 +39,9 @@ def main(split: str, shards: Shards = None, shard: Shard = None, runner: Runner 
     with open_stage("extract_regions", split, inputs=INPUTS, worker=shard is not None) as run:
         params, (images, files) = run.params(GroupingParams), training_images(run.data)
         given = params.candidates_from
-        work = Work.of(run.scratch, list(files), () if given else FEATURE_NAMES)
+        work = Work.of(run.scratch, list(files), MASK_FEATURES if given else FEATURE_NAMES)
         if given:
-            find = from_store(run.inherited("grouping", given), images)
+            find = from_source(run.inherited("grouping", given), images)
         else:
             load = partial(load_predictor, (run.models / "affinity").resolve(), params.longest_side)
             find = workers.find(load, partial(group, params), files)

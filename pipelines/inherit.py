@@ -1,8 +1,9 @@
 """Stage `inherit`: bring what a split takes ready-made from another split or from a release."""
 
 import shutil
+from pathlib import Path
 
-from ggn.data.mask_store import MaskStore
+from ggn.data.mask_store import INDEX, MaskStore
 from ggn.engine.weights import adopt_weights
 from pipelines.stage import open_stage, run_stage
 
@@ -11,17 +12,27 @@ KINDS = {"affinity": "affinity", "detector": "detector"}
 
 
 def main(split: str, section: str, source: str) -> None:
-    """Write data/SPLIT/inherited/SECTION/SOURCE from a folder such as models/imagenet/ggn."""
+    """Write data/SPLIT/inherited/SECTION/SOURCE from a path such as models/imagenet/ggn."""
     with open_stage("inherit", split, source, inputs=INPUTS) as run:
         folder = run.data / "inherited" / section / source
         if section == "grouping":
-            MaskStore(source).verify()
-            shutil.copytree(source, folder, dirs_exist_ok=True)
+            if (Path(source) / INDEX).exists():
+                MaskStore(source).verify()
+            copy(Path(source), folder)
         elif section in KINDS:
             adopt_weights(source, folder, KINDS[section])
         else:
             allowed = ", ".join([*KINDS, "grouping"])
             raise ValueError(f"inherited: section must be one of {allowed}, got {section!r}")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder."""
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.train import train_affinity
-from ggn.core.coco import read_coco
+from ggn.core.coco import read_coco, write_json
 from ggn.data.prepare import read_prepared
 from ggn.data.splits import require_seen
 from ggn.engine.weights import adopt_weights
-from pipelines.stage import open_stage, run_stage
+from pipelines.stage import NO_NETWORK, open_stage, run_stage
 
 INPUTS = (
     "data/{split}/prepared",
@@ -25,6 +25,8 @@ def main(split: str) -> None:
         if params.weights_from is not None:
             given = run.inherited("affinity", params.weights_from)
             adopt_weights(given, run.models / "affinity", "affinity")
+        elif not params.train:
+            write_json(run.models / "affinity" / NO_NETWORK, {"train": False})
         else:
             metrics = train_affinity(
                 params,

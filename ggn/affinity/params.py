@@ -61,6 +61,9 @@ class AffinityParams(TrainingParams):
     weights_from: str | None = Field(None, pattern=r"^(models|releases)/\w+/affinity$")
     """Take the network of this folder as it is, and train none: `models/SPLIT/affinity` of another
     split, or `releases/ROW/affinity` (`inherited` in params.yaml must bring it)."""
+    train: bool = True
+    """`false`: there is no affinity network, and nothing that needs one is done. The candidates
+    must then come from elsewhere (`grouping.candidates_from`)."""
     image_scale: float = Field(1.0, gt=0, le=8)
     """Factor by which the network enlarges an image before it looks at it. Its map has a quarter of
     the resolution it sees: where objects are a few dozen pixels wide, 2 gives sharper outlines for

@@ -10,6 +10,7 @@ import typer
 from ggn.cli.app import Out, app, out
 
 pseudo_gt = typer.Typer(no_args_is_help=True, help="Stores of pseudo ground truth.")
+FORMATS = ("reference", "coco")
 app.add_typer(pseudo_gt, name="pseudo-gt")
 
 
@@ -32,17 +33,40 @@ def import_(
 
 @pseudo_gt.command()
 def export(
-    store: Annotated[Path, typer.Argument(help="Folder of the store.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of the store; for coco data/SPLIT/training/ggn.json.")
+    ],
     target: Annotated[
         Path, typer.Option("--out", "-o", help="FILE.json, or a folder for a file per image.")
     ],
-    category: Annotated[int, typer.Option(help="Category id of all masks.")] = 1,
+    category: Annotated[
+        int, typer.Option(help="Category id of all masks, in the reference's format.")
+    ] = 1,
+    file_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="reference, or coco: annotations and pseudo masks, for other detectors.",
+        ),
+    ] = "reference",
+    class_agnostic: Annotated[
+        bool, typer.Option("--class-agnostic", help="One category for all, in a COCO file.")
+    ] = False,
 ) -> None:
-    """Check a store and write it in the reference's format."""
+    """Write pseudo ground truth for other programs."""
+    if file_format not in FORMATS:
+        raise ValueError(f"--format must be one of {', '.join(FORMATS)}, got {file_format!r}")
+    if file_format == "coco":
+        from ggn.pseudo_gt.plain_coco import export_coco
+
+        total, pseudo = export_coco(source, target, class_agnostic=class_agnostic)
+        message = f"{target}: {total} annotations, {pseudo} of them pseudo masks"
+        out.print(message, markup=False, highlight=False)
+        return
     from ggn.data.mask_store import MaskStore
     from ggn.pseudo_gt.publish import export_interchange
 
-    opened = MaskStore(store)
+    opened = MaskStore(source)
     opened.verify()
     export_interchange(opened, target, category)
     out.print(f"{target}: {len(opened)} images", markup=False, highlight=False)

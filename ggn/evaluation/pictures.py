@@ -18,12 +18,16 @@ from ggn.core.masks import RLE
 
 Picture = NDArray[np.uint8]
 
-LEGEND = """Validation images. A mask has a colour of its column, and an outline.
-What looks dashed are small parts of a mask.
-ground truth: seen and unseen objects. affinity: white is inside an object, black on its outline.
-pseudo-GT: what the affinity gives on these validation images, without seen objects; not trained on.
-baseline, ggn: the best detections, as many as there are objects."""
-"""What a gallery of `gallery_row` shows."""
+LEGEND = {
+    "image": "Validation images. A mask has a colour of its column, and an outline. "
+    "What looks dashed are small parts of a mask.",
+    "ground truth": "ground truth: seen and unseen objects.",
+    "affinity": "affinity: white is inside an object, black on its outline.",
+    "pseudo-GT": "pseudo-GT: what the affinity gives on these validation images, "
+    "without seen objects; not trained on.",
+    "ggn": "baseline, ggn: the best detections, as many as there are objects.",
+}
+"""What each column of a gallery of `gallery_row` shows."""
 
 _DPI = 80
 _GALLERY_PIXELS = 2.2 * _DPI  # of a picture in a gallery
@@ -79,22 +83,25 @@ def affinity_picture(affinity: NDArray[np.float32]) -> Picture:
 def gallery_row(
     image: Picture,
     truth: Sequence[RLE],
-    affinity: NDArray[np.float32],
-    pseudo: Instances,
+    grouped: tuple[NDArray[np.float32], Instances] | None,
     found: Mapping[str, Instances],
 ) -> dict[str, Picture]:
     """Return one image's pictures by title: what is there, what was grouped, what was found.
 
-    Of each model's detections (best first) as many are drawn as there are objects.
+    Of each model's detections (best first) as many are drawn as there are objects. `grouped` is the
+    affinity map with the pseudo masks chosen from it; None where there is no affinity network.
     """
     annotated = Instances(
         list(truth), np.ones(len(truth), np.float32), (image.shape[0], image.shape[1])
     )
+    shown = {}
+    if grouped is not None:
+        affinity, pseudo = grouped
+        shown = {"affinity": affinity_picture(affinity), "pseudo-GT": overlay(image, pseudo)}
     return {
         "image": image,
         "ground truth": overlay(image, annotated),
-        "affinity": affinity_picture(affinity),
-        "pseudo-GT": overlay(image, pseudo),
+        **shown,
         **{model: overlay(image, best[: len(truth)]) for model, best in found.items()},
     }
 
@@ -115,7 +122,7 @@ def write_gallery(
     path: Path,
     rows: Sequence[Mapping[str, Picture]],
     row_names: Sequence[str],
-    legend: str | None = None,
+    legend: Mapping[str, str] | None = None,
 ) -> None:
     """Write a grid of pictures, one row per image, the keys of the first row as column titles.
 
@@ -123,7 +130,7 @@ def write_gallery(
         path: of the PNG; written to a temporary name and renamed.
         rows: pictures by column title, all rows with the same keys; without any it is empty.
         row_names: one label per row.
-        legend: lines below the pictures.
+        legend: by column title, a line below the pictures.
     """
     if not rows:
         save_figure(path, Figure(figsize=(2.2, 2.25), dpi=80))
@@ -141,7 +148,8 @@ def write_gallery(
     for title, place in zip(titles, axes[0], strict=True):
         place.set_title(title, fontsize=10)
     if legend:
-        figure.supxlabel(legend, fontsize=8, x=0.02, ha="left")
+        lines = "\n".join(line for title, line in legend.items() if title in titles)
+        figure.supxlabel(lines, fontsize=8, x=0.02, ha="left")
     save_figure(path, figure)
 
 

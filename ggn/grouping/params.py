@@ -44,6 +44,8 @@ class GroupingParams(BaseModel):
     """Larger images are shrunk to this longest side before extraction, for speed; the masks are
     brought back to the original size. Areas, as in `min_area`, count pixels of the shrunk image.
     `null` extracts at the original size."""
-    candidates_from: str | None = Field(None, pattern=r"^releases/\w+/pseudo_gt$")
-    """Group nothing, and take the masks of a fetched store as candidates: `releases/ROW/pseudo_gt`
-    (`inherited` in params.yaml must bring it). `pseudo_gt` chooses among them as usual."""
+    candidates_from: str | None = Field(None, pattern=r"^[^\s./\\][^\s/\\]*(/[^\s./\\][^\s/\\]*)*$")
+    """Group nothing, and take the masks of a file or folder as candidates, whoever has found them:
+    a path below the project, such as `data/raw/mine/sam.json` or `releases/ROW/pseudo_gt`
+    (`inherited` in params.yaml must bring it). See docs/sources.md. `pseudo_gt` chooses among them
+    as usual."""

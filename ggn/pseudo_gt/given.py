@@ -1,49 +1,223 @@
-"""Masks that somebody else has extracted, as the candidates of a dataset's images."""
+"""Masks that somebody else has found, in any of the usual files, as the candidates of images.
+
+A source is one of these; masks are ranked by their score, equal ones as they come:
+
+- a JSON list of COCO results (`image_id`, `segmentation`, `score`), from any detector;
+- a COCO dataset with masks as annotations, whose `score` is 1 where there is none;
+- the reference's list with a list per image, whose masks may be smaller than `orig_shape`;
+- a folder with such a list per image, `{image_id}.json` or named after the image's file, also of
+  the records of SAM's automatic mask generator, whose score is `predicted_iou`;
+- a store of pseudo ground truth, of candidates or of predictions.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+import reprlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ggn.core.coco import CocoError, Fault, read_json
 from ggn.core.instances import Instances
-from ggn.data.mask_store import MaskStore
+from ggn.core.masks import RLE, from_segmentation, resize
+from ggn.data.mask_store import INDEX, MaskStore
+from ggn.store.read import Store
 from ggn.store.rows import ImageInstances
 from ggn.store.work import Find
+
+FEATURE_NAMES = ("score", "area", "width", "height", "fill", "frame_sides")
+"""What is known of any mask: its score, its area, the width and height of its box (shares of the
+image), the share of its box that it fills, and how many sides of the image it touches."""
+
+SizeHW = tuple[int, int]
+Records = Sequence[tuple[str, Any]]
+"""Where each record stands, and the record."""
+Read = Callable[[int, SizeHW], Instances | None]
+"""The masks of an image, given its id and size; None if the source doesn't have it."""
+
+_SCORES = ("score", "predicted_iou")
 
 logger = logging.getLogger(__name__)
 
 
-def from_store(folder: Path, images: Sequence[Mapping[str, Any]]) -> Find:
-    """Return what finds the candidates of images in a store: best first, without features.
+def from_source(source: Path, images: Sequence[Mapping[str, Any]]) -> Find:
+    """Return what finds the candidates of images in a source: best first, with `FEATURE_NAMES`.
 
-    An image that the store doesn't have has none.
+    An image that the source doesn't have has none; masks of other images are left out.
 
     Args:
-        folder: the store.
+        source: file or folder, see above.
         images: of a COCO-style dataset.
 
     Raises:
-        ValueError: the store has none of the images, or one of another size, which is named.
-        MaskStoreError: the store is damaged.
+        ValueError: the source has none of the images, masks of another size, or is no source.
+        CocoError: naming the file, the record, the key and what is allowed.
+        MaskStoreError, StoreError: a store is damaged.
+        FileNotFoundError: there is no such file.
     """
-    store = MaskStore(folder)
     sizes_hw = {image["id"]: (image["height"], image["width"]) for image in images}
-    there = len(set(store.image_ids.tolist()) & sizes_hw.keys())
+    read, image_ids = _opened(source, images)
+    there = len(set(image_ids) & sizes_hw.keys())
     if sizes_hw and not there:
-        raise ValueError(f"{folder}: has none of the {len(sizes_hw)} images; is it another set's?")
-    logger.info("%s: has masks for %d of %d images", folder, there, len(sizes_hw))
+        raise ValueError(f"{source}: has none of the {len(sizes_hw)} images; is it another set's?")
+    logger.info("%s: has masks for %d of %d images", source, there, len(sizes_hw))
 
-    def find(image_ids: Iterable[int]) -> Iterator[ImageInstances]:
-        for image_id in image_ids:
+    def find(wanted: Iterable[int]) -> Iterator[ImageInstances]:
+        for image_id in wanted:
             size_hw = sizes_hw[image_id]
-            found = store.read(image_id)
+            found = read(image_id, size_hw)
             masks = Instances.empty(size_hw) if found is None else found
             if masks.image_size_hw != size_hw:
                 raise ValueError(
-                    f"{folder}: image {image_id} must be {size_hw}, got {masks.image_size_hw}"
+                    f"{source}: image {image_id} must be {size_hw}, got {masks.image_size_hw}"
                 )
-            yield ImageInstances.without_features(image_id, masks)
+            yield ImageInstances(image_id, masks, _features(masks))
 
     return find
+
+
+def _opened(source: Path, images: Sequence[Mapping[str, Any]]) -> tuple[Read, Iterable[int]]:
+    """What reads an image, and the ids of those that are there."""
+    if (source / INDEX).is_file():
+        masks = MaskStore(source)
+        return lambda image_id, _: masks.read(image_id), masks.image_ids.tolist()
+    if any(source.glob("shard-*.parquet")):
+        store, ids = Store(source), frozenset(item.image_id for item in Store(source))
+        return (
+            lambda image_id, _: store.read(image_id).instances if image_id in ids else None,
+            ids,
+        )
+    if source.is_dir():
+        files = _files(source, images)
+        return partial(_of_folder, files), files
+    by_image = _by_image(source)
+    return partial(_of_file, str(source), by_image), by_image
+
+
+def _files(folder: Path, images: Sequence[Mapping[str, Any]]) -> dict[int, Path]:
+    """The JSON file of each image that has one."""
+    there = {path.stem: path for path in folder.glob("*.json")}
+    if not there:
+        raise ValueError(
+            f"{folder}: has neither shards of a store nor JSON files named after images"
+        )
+    names = {image["id"]: (str(image["id"]), Path(image["file_name"]).stem) for image in images}
+    found = {key: next((there[n] for n in both if n in there), None) for key, both in names.items()}
+    return {key: path for key, path in found.items() if path is not None}
+
+
+def _of_folder(files: Mapping[int, Path], image_id: int, size_hw: SizeHW) -> Instances | None:
+    path = files.get(image_id)
+    if path is None:
+        return None
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise CocoError([Fault(str(path), "file", "must be a list of masks")])
+    records = [(f"[{place}]", record) for place, record in enumerate(content)]
+    for place, record in records:
+        if isinstance(record, dict) and record.get("image_id", image_id) != image_id:
+            reason = f"image_id is {record['image_id']}, but the file is that of image {image_id}"
+            raise CocoError([Fault(str(path), place, reason)])
+    return _instances(str(path), records, size_hw)
+
+
+def _of_file(
+    file: str, by_image: Mapping[int, Records], image_id: int, size_hw: SizeHW
+) -> Instances | None:
+    records = by_image.get(image_id)
+    return None if records is None else _instances(file, records, size_hw)
+
+
+def _by_image(file: Path) -> dict[int, Records]:
+    """The records of each image."""
+    content = read_json(file)
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        content = [
+            {"score": 1.0, **record} if isinstance(record, dict) else record
+            for record in content["annotations"]
+        ]
+    if not isinstance(content, list):
+        reason = "must be a list of COCO results, a list of lists, or a COCO dataset"
+        raise CocoError([Fault(str(file), "file", reason)])
+    by_image: dict[int, list[tuple[str, Any]]] = defaultdict(list)
+    faults = []
+    for place, record in _flat(content):
+        if isinstance(record, dict) and type(record.get("image_id")) is int:
+            by_image[record["image_id"]].append((place, record))
+        else:
+            got = reprlib.repr(record.get("image_id") if isinstance(record, dict) else record)
+            faults.append(Fault(str(file), place, f"image_id must be an integer, got {got}"))
+    if faults:
+        raise CocoError(faults)
+    return dict(by_image)
+
+
+def _flat(content: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    for index, entry in enumerate(content):
+        if isinstance(entry, list):
+            yield from ((f"[{index}][{place}]", record) for place, record in enumerate(entry))
+        else:
+            yield f"[{index}]", entry
+
+
+def _instances(file: str, records: Records, size_hw: SizeHW) -> Instances:
+    masks, scores, faults = [], [], []
+    for place, record in records:
+        try:
+            mask, score = _mask_and_score(record, size_hw)
+        except ValueError as error:
+            faults.append(Fault(file, place, str(error)))
+        else:
+            masks.append(mask)
+            scores.append(score)
+    if faults:
+        raise CocoError(faults)
+    rated = Instances(masks, np.array(scores, np.float32), size_hw)
+    return rated[np.argsort(-rated.scores, kind="stable")]
+
+
+def _mask_and_score(record: Any, size_hw: SizeHW) -> tuple[RLE, float]:
+    """What a record says, or a ValueError with the reason."""
+    if not isinstance(record, dict) or "segmentation" not in record:
+        raise ValueError(f"must be an object with a segmentation, got {reprlib.repr(record)}")
+    name = next((key for key in _SCORES if key in record), None)
+    if name is None:
+        raise ValueError(f"must have one of {', '.join(_SCORES)}; there are {', '.join(record)}")
+    score = record[name]
+    if type(score) not in (int, float) or not math.isfinite(score):
+        raise ValueError(f"{name} must be a finite number, got {reprlib.repr(score)}")
+    segmentation = record["segmentation"]
+    size = segmentation.get("size") if isinstance(segmentation, dict) else None
+    if size is None or size == list(size_hw):
+        return from_segmentation(segmentation, size_hw), float(score)
+    if record.get("orig_shape") != list(size_hw):
+        raise ValueError(f"segmentation.size must be {list(size_hw)}, got {reprlib.repr(size)}")
+    if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)):
+        raise ValueError(f"segmentation.size must be [height, width], got {reprlib.repr(size)}")
+    return resize(from_segmentation(segmentation, (size[0], size[1])), size_hw), float(score)
+
+
+def _features(masks: Instances) -> NDArray[np.float32]:
+    """The features of N masks, (N, len(FEATURE_NAMES))."""
+    height, width = masks.image_size_hw
+    boxes = masks.boxes_xyxy.astype(np.float64).reshape(-1, 4)
+    box_width, box_height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    sides = np.column_stack(
+        [boxes[:, 0] <= 0, boxes[:, 1] <= 0, boxes[:, 2] >= width, boxes[:, 3] >= height]
+    )
+    columns = [
+        masks.scores,
+        masks.areas / (height * width),
+        box_width / width,
+        box_height / height,
+        masks.areas / np.maximum(box_width * box_height, 1),
+        sides.sum(axis=1),
+    ]
+    return np.column_stack(columns).astype(np.float32)

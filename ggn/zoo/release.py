@@ -55,7 +55,8 @@ def release(root: Path, split: str) -> dict[str, Any]:
             place.rename(old)
         fresh.rename(place)
         try:
-            artefacts = [place / name for name in (*WEIGHTS, PSEUDO_GT)]
+            made = [place / name for name in (*WEIGHTS, PSEUDO_GT)]
+            artefacts = [path for path in made if path.exists()]
             versioned.add_and_push(root, artefacts, REMOTE)
             if outputs_size(root, split) <= OUTPUTS_LIMIT:
                 versioned.push_outputs(root, split, REMOTE)
@@ -101,7 +102,8 @@ def freeze(root: Path, split: str, folder: Path) -> None:
         ReleaseError: if there is no result to release.
         CocoError, WeightsError: a result that is damaged.
     """
-    needed = [root / "models" / split / name for name in WEIGHTS]
+    trained = [root / "models" / split / name for name in WEIGHTS]
+    needed = [path for path in trained if not (path / "none.json").exists()]
     source = root / "data" / split / "pseudo_gt" / "pseudo_gt.json"
     numbers = root / "reports" / split / "comparison.json"
     missing = [

@@ -3,9 +3,10 @@
 from pipelines.stage.command import Runner, Shard, Shards, run_stage
 from pipelines.stage.params import SECTIONS, ParamsError, load_params, params_model, read_params
 from pipelines.stage.processes import count_gpus, is_main_process, predicting_device
-from pipelines.stage.run import Stage, open_stage
+from pipelines.stage.run import NO_NETWORK, Stage, open_stage
 
 __all__ = [
+    "NO_NETWORK",
     "SECTIONS",
     "ParamsError",
     "Runner",

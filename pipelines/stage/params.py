@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,17 @@ def load_params(split: str, document: Mapping[str, Any] | None = None) -> dict[s
             sections[name] = params_model(name).model_validate(_merged(given, own))
         except ValidationError as error:
             faults += [_sentence(split, name, own, fault) for fault in error.errors()]
+    if not faults:
+        faults += _without_candidates(split, {k: v.model_dump() for k, v in sections.items()})
     if faults:
         raise ParamsError(f"{PARAMS_FILE}:\n  " + "\n  ".join(faults))
     return sections
+
+
+def _without_candidates(split: str, sections: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    if not sections["affinity"]["train"] and sections["grouping"]["candidates_from"] is None:
+        needed = f"splits.{split}.grouping.candidates_from"
+        yield f"splits.{split}.affinity.train: false needs masks from elsewhere: {needed}"
 
 
 def params_model(section: str) -> type[BaseModel]:

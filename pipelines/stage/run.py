@@ -27,6 +27,10 @@ from pipelines.stage.resume import SCRATCH, fingerprint, owned
 Model = TypeVar("Model", bound=BaseModel)
 
 
+NO_NETWORK = "none.json"
+"""What stands in models/SPLIT/affinity if the split has no affinity network."""
+
+
 @dataclass
 class Stage:
     """An open stage run: what it may read, where it resumes from, where it reports to."""
@@ -59,7 +63,7 @@ class Stage:
             ParamsError: if params.yaml does not have the stage `inherit` bring it.
         """
         folder = self.data / "inherited" / section / source
-        if not folder.is_dir():
+        if not folder.exists():
             link = f"{{split: {self.split}, section: {section}, from: {source}}}"
             raise ParamsError(f"{PARAMS_FILE}: inherited: must have {link}; see docs/zoo.md")
         return folder

@@ -63,7 +63,7 @@ def test_colours_are_distinct() -> None:
 def test_a_gallery_row_draws_as_many_detections_as_there_are_objects() -> None:
     masks = Instances.from_bitmaps(np.stack([square(0, 0, 2), square(3, 3, 2)]), [0.9, 0.8])
     affinity = np.ones((6, 6), dtype=np.float32)
-    row = gallery_row(GREY, masks.masks[:1], affinity, masks, {"model": masks})
+    row = gallery_row(GREY, masks.masks[:1], (affinity, masks), {"model": masks})
     assert list(row) == ["image", "ground truth", "affinity", "pseudo-GT", "model"]
     assert (row["model"] == overlay(GREY, masks[:1])).all()
 

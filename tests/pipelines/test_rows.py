@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from ggn.affinity.params import AffinityParams
 from ggn.core import Instances
+from ggn.core.coco import write_json
 from ggn.core.masks import encode
 from ggn.data.conversion import convert_parts
 from ggn.data.mask_store import MaskStoreWriter
@@ -257,7 +258,7 @@ def test_fetched_pseudo_ground_truth_stands_in_for_the_stages_before(
     on_empty = [(1, [8, 8, 16, 12]), (1, [36, 26, 16, 12])]
     assert boxes == [*on_empty, (2, [36, 26, 16, 12]), (3, [36, 26, 16, 12])]
     write_params("coco_voc", {**given, "pseudo_gt": {"rank": "learned"}})
-    with pytest.raises(ValueError, match="learned needs features, which fetched masks lack"):
+    with pytest.raises(ValueError, match="'learned' needs at least 20 candidates on annotated"):
         stage("select_pseudo_gt", "coco_voc")
     shutil.rmtree("reports/coco_voc")  # the next test builds it anew
 
@@ -295,6 +296,42 @@ def test_a_row_without_unseen_or_without_seen_objects_tells_of_the_others(
     affinity = json.loads((reports / "affinity.json").read_text())
     assert affinity["partition"] == ("all" if missing == "unseen" else "unseen")
     shutil.rmtree("reports/coco_voc")  # the next test builds it anew
+
+
+@pytest.mark.slow
+def test_a_file_of_masks_stands_in_for_the_affinity(inside: Path) -> None:
+    """From COCO results to the table and the gallery, without an affinity network."""
+    source = Path("data/raw/masks.json")
+    results = []
+    for image_id in (1, 2, 3, 4):
+        bitmap = np.zeros((1, 48, 64), dtype=bool)
+        bitmap[:, 26:38, 36:52] = True
+        results.append({"image_id": image_id, "score": 0.5, "segmentation": encode(bitmap)[0]})
+    write_json(source, results)
+    given = {"affinity": {"train": False}, "grouping": {"candidates_from": source.as_posix()}}
+    write_params("coco_person", {"affinity": {"train": False}})
+    with pytest.raises(ParamsError, match=r"train: false needs masks from elsewhere: .*candidates"):
+        stage("prepare", "coco_person")
+    write_params("coco_person", given)
+    stage("prepare", "coco_person")
+    stage("inherit", "coco_person", "grouping", source.as_posix())
+    for name in ("train_affinity", "evaluate_affinity", "extract_regions"):
+        stage(name, "coco_person")
+    assert not list(Path("models/coco_person/affinity").glob("*.safetensors"))
+    stage("train_detector", "coco_person", "baseline")
+    stage("score_candidates", "coco_person")
+    stage("select_pseudo_gt", "coco_person")
+    stage("train_detector", "coco_person", "ggn")
+    for recipe in RECIPES:
+        stage("predict", "coco_person", recipe)
+        stage("evaluate", "coco_person", recipe)
+    stage("compare", "coco_person")
+    reports = Path("reports/coco_person")
+    assert json.loads((reports / "pseudo_gt.json").read_text())["pseudo_masks"] == 4
+    assert json.loads((reports / "affinity.json").read_text()) == {"affinity": "none"}
+    assert (reports / "gallery.png").exists()
+    for folder in ("data", "models", "reports"):  # another test builds this row as it is shipped
+        shutil.rmtree(Path(folder) / "coco_person")
 
 
 @pytest.mark.slow
