@@ -5,3 +5,4 @@ from .plan import Tile as Tile
 from .plan import cores as cores
 from .plan import plan_tiles as plan_tiles
 from .plan import pyramid as pyramid
+from .reduction import reduced as reduced
