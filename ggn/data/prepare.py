@@ -124,7 +124,10 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     read_val = read_part(val_path, val_images, params, params.max_val_images)
     train, val, dropped = read.dataset, read_val.dataset, (read.dropped, read_val.dropped)
     warnings = [*read.warnings, *read_val.warnings]
-    warnings += shared_images(train["images"], train_images, val["images"], val_images)
+    shared = shared_images(train["images"], train_images, val["images"], val_images)
+    for warning in shared:
+        logger.warning("warning: %s", warning)
+    warnings += shared
     if params.bits is not None:
         train_images = write_scaled(train["images"], train_images, out_dir / "train", params.bits)
         val_images = write_scaled(val["images"], val_images, out_dir / "val", params.bits)
