@@ -28,8 +28,8 @@ def run_stage(main: Callable[..., None]) -> None:
     """Call a stage with the words of the command line.
 
     A refusal and an error of the machine are one sentence and exit status 1. The stage is
-    terminated (SIGTERM) when the `dvc` that started it has ended: the next one would start it again,
-    beside this one.
+    terminated (SIGTERM) when the `dvc` that started it has ended: the next one would start it
+    again, beside this one.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # see pipelines/__init__.py
     if "DVC_STAGE" in os.environ:  # not where a person started it, and perhaps logs out
