@@ -40,11 +40,18 @@ def release(root: Path, split: str) -> dict[str, Any]:
         split: a row of params.yaml whose results are complete, up to date and committed.
 
     Raises:
-        ReleaseError: naming the stages that are stale, the files not committed, what is missing.
+        ReleaseError: naming the stages that are stale, the files not committed, what is missing, or
+            the fetched files that a release would replace.
         CommandError: what DVC or git said when it failed.
     """
-    refuse_unsettled(root, split)
     place = root / "releases" / split
+    fetched = sorted(file.name.removesuffix(".source.json") for file in place.glob("*.source.json"))
+    if fetched:
+        raise ReleaseError(
+            f"{split}: releases/{split} has what was fetched ({', '.join(fetched)}), which a "
+            "release would replace; train and release a split of another name"
+        )
+    refuse_unsettled(root, split)
     fresh = place.with_name(f".{split}.{os.getpid()}.new")
     old = place.with_name(f".{split}.{os.getpid()}.old")
     try:

@@ -28,6 +28,19 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
+def test_fetched_files_are_not_replaced(
+    checkout: Any, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkout.root / "releases" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "ggn.source.json").write_text("{}")
+    assert ggn("zoo", "release", "tiny") == 1
+    assert (
+        "releases/tiny has what was fetched (ggn), which a release would" in capsys.readouterr().err
+    )
+    assert files(folder) == {"ggn.source.json"}
+
+
 def test_a_release_is_pulled_in_a_clone_with_nothing_set_up(
     checkout: Any, tmp_path: Path, ggn: Callable[..., int]
 ) -> None:
