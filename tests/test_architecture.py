@@ -317,7 +317,7 @@ print(*sorted(heavy & {*sys.modules}))
 """
 TRAINING = "lightning matplotlib torch torchvision"
 IMPORTS_OF_STAGES = {
-    "inherit": "",
+    "inherit": "torch",
     "prepare": "",
     "train_affinity": TRAINING,
     "evaluate_affinity": "torch",
