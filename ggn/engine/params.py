@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+NO_RESULT = {"workers", "log_steps", "checkpoint_steps"}
+"""Settings of a training that change nothing of its result; the card of its weights omits them."""
+
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 

@@ -19,7 +19,7 @@ from ggn.engine.batches import TrainingData
 from ggn.engine.fit import fit, make_trainer
 from ggn.engine.losses import LossWatch
 from ggn.engine.optimisation import configure_optimizer, scaled_lr, total_steps
-from ggn.engine.params import TrainingParams
+from ggn.engine.params import NO_RESULT, TrainingParams
 from ggn.engine.progress import ShowProgress
 from ggn.engine.resuming import clear_scratch, resume_path
 from ggn.engine.weights import save_weights
@@ -133,7 +133,8 @@ def train(
         collate=collate,
     )
     digest = hashlib.sha256(json.dumps(dataset, sort_keys=True).encode()).hexdigest()
-    identity = {"kind": kind, "params": params.model_dump(), "seed": seed, "dataset": digest}
+    recipe = params.model_dump(exclude=NO_RESULT)
+    identity = {"kind": kind, "params": recipe, "seed": seed, "dataset": digest}
     trainer = make_trainer(
         params,
         steps=steps,
@@ -164,7 +165,7 @@ def train(
         "steps": steps,
     }
     if trainer.is_global_zero:
-        card = {"kind": kind, "params": params.model_dump(), "seed": seed, "training": metrics}
+        card = {"kind": kind, "params": recipe, "seed": seed, "training": metrics}
         save_weights(module.network, out_dir, card, params.weights_dtype)
         clear_scratch(scratch_dir)
     return metrics

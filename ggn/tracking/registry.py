@@ -39,6 +39,7 @@ REQUIREMENTS = (
     "pillow",
     "pycocotools",
     "pydantic",
+    "rich",
     "safetensors",
     "scipy",
     "torch",

@@ -116,5 +116,5 @@ def test_refuses_what_is_no_rgb_image(folder: Path, image: np.ndarray, got: str)
 
 def test_refuses_other_weights(tmp_path: Path) -> None:
     save_weights(torch.nn.Linear(1, 1), tmp_path, {"kind": "detector"})
-    with pytest.raises(WeightsError, match="kind 'detector', not 'affinity'"):
+    with pytest.raises(WeightsError, match="holds a detector, not an affinity network"):
         load_affinity(tmp_path)

@@ -214,7 +214,7 @@ def test_the_readme_on_ones_own_images(
     [
         (("predict", "absent.jpg", "--weights", "{w}/detector"), "absent.jpg"),
         (("predict", "{photo}", "--weights", "{w}/affinity"), "affinity"),
-        (("predict", "{photo}", "--weights", "nowhere"), "nowhere/card.json"),
+        (("predict", "{photo}", "--weights", "nowhere"), "nowhere: no such folder"),
         (("predict", "{photo}", "--weights", "{w}/detector", "--device", "gpu"), "cuda or cuda:N"),
         (("predict", "{photo}", "--weights", "{w}/detector", "--device", "cuda:99"), "cuda:99"),
         (("predict", "*.webp", "--weights", "{w}/detector"), "*.webp: no such file"),

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from ggn.engine.trainer import sample_generator
 from torch import Tensor
 
 from ggn.data.colours import LUMA, RandomColours
+from ggn.engine.draws import sample_generator
 
 
 def changed(image: Tensor, monkeypatch: pytest.MonkeyPatch, **factors: float) -> Tensor:

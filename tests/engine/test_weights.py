@@ -97,7 +97,7 @@ def damage_no_safetensors(folder: Path) -> None:
         (damage_other_run, r"not the weights that card\.json describes"),
         (damage_card_cut, r"card\.json: not JSON"),
         (damage_card_list, r"card\.json: must be a JSON object, got list"),
-        (damage_kind, "kind 'detector', not 'affinity'"),
+        (damage_kind, "holds a detector, not an affinity network"),
         (damage_no_safetensors, r"weights\.safetensors: not a safetensors file"),
     ],
 )

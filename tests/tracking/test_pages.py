@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ggn.core.coco import read_json
+from ggn.evaluation.comparison import Comparison
 from ggn.tracking.published import import_published
 from ggn.tracking.rows import record_row
 from ggn.tracking.store import ZOO
@@ -58,17 +59,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def zoo(running_server: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of the zoo's table: the recorded row `shapes`, beside the published numbers."""
-    metrics = read_json(REPORTS / "comparison.json")
-    protocol = metrics.pop("protocol")
+    found = Comparison.of_report(read_json(REPORTS / "comparison.json"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("checkout"))
         patch.setenv("MLFLOW_TRACKING_URI", running_server.url)
-        for recipe, table in metrics.items():
+        for recipe in found.metrics:
             record_row(
                 "shapes",
                 recipe,
-                table,
-                protocol=protocol,
+                found.tracked(recipe),
+                protocol=found.protocol,
                 tags={"stage": "compare"},
                 params={},  # so that the pages draw what both kinds have: the protocol
                 pictures=[REPORTS / "gallery.png"],

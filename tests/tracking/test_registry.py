@@ -133,7 +133,7 @@ def test_predicting_by_a_registered_model_runs_none_of_its_code(
     assert ggn("predict", "photo.png", "--weights", f"models:/evil/{version.version}") == 0
     assert not Path("trapped").exists()
     assert ggn("predict", "photo.png", "--weights", weights / "detector", "-o", "local") == 0
-    assert Path("predictions/photo.json").read_bytes() == Path("local/photo.json").read_bytes()
+    assert Path("predictions/results.json").read_bytes() == Path("local/results.json").read_bytes()
 
 
 @pytest.mark.parametrize("address", ["models:/nobody@ggn", "models:/tiny@nobody", "models:/tiny/9"])
