@@ -19,7 +19,7 @@ FOREGROUND, BACKGROUND = 0, 1
 """Classes of the box head, in the order of its logits."""
 
 
-_COUNT_DIVISOR = 16
+_COUNT_DIVISOR = 8
 """Heads see multiples of this many regions. A CPU compiles its convolutions anew for every count,
 which takes longer than running them, and every image has another count."""
 

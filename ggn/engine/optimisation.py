@@ -78,10 +78,12 @@ def _is_of_backbone(name: str) -> bool:
 def configure_optimizer(module: nn.Module, params: TrainingParams, images: int) -> dict[str, Any]:
     """Return what `LightningModule.configure_optimizers` wants: optimiser, per-step schedule."""
     groups = parameter_groups(module, params)
+    # One pass over all parameters; in float16 Lightning must clip between unscaling and the step.
+    fused = params.precision != "16-mixed"
     optimiser = (
-        SGD(groups, momentum=params.momentum)
+        SGD(groups, momentum=params.momentum, fused=fused)
         if params.optimizer == "sgd"
-        else AdamW(groups, betas=(params.momentum, 0.999))
+        else AdamW(groups, betas=(params.momentum, 0.999), fused=fused)
     )
     scheduler = LambdaLR(optimiser, lambda step: lr_factor(step, params, images))
     return {
