@@ -66,6 +66,16 @@ class Training(L.LightningModule):
             self.log_dict(dict(zip(names, values, strict=True)) if len(names) > 1 else {})
         return parts.sum()
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Limit the norm of the gradient, which Lightning refuses beside a fused optimiser."""
+        if gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+
     def on_train_end(self) -> None:
         """Look at the last losses."""
         self.watch.look()
