@@ -68,9 +68,9 @@ class Training(L.LightningModule):
 
     def configure_gradient_clipping(
         self,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,  # noqa: ARG002 - Lightning's signature
         gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        gradient_clip_algorithm: str | None = None,  # noqa: ARG002
     ) -> None:
         """Limit the norm of the gradient, which Lightning refuses beside a fused optimiser."""
         if gradient_clip_val is not None:
