@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ggn.affinity import load_affinity
-from ggn.core.coco import annotations_by_image, read_coco, read_json, write_json
+from ggn.core.coco import annotations_by_image, read_coco, read_json
 from ggn.core.masks import from_segmentation
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
@@ -26,14 +26,14 @@ GALLERY_IMAGES = 6
 
 
 def main(split: str) -> None:
-    """Write reports/SPLIT/comparison.json and gallery.png, print the table."""
+    """Write reports/SPLIT/comparison.json, what DVC shows of it, and gallery.png."""
     with open_stage("compare", split, inputs=INPUTS) as run:
         prepared, val = read_prepared(run.data / "prepared"), run.data / "prepared" / "val.json"
         tables = {r: read_json(run.reports / r / "evaluation.json") for r in RECIPES}
         models = {r: run.data / "predictions" / r for r in RECIPES}
         params, picture = run.params(EvaluationParams), run.reports / "gallery.png"
         found = Comparison.measured(tables, val, models, prepared.partitions, params.iou_types)
-        write_json(file := run.reports / "comparison.json", found.report(), indent=1)
+        file = found.write(run.reports)
         run.metrics.update({f"gain/{name}": gain for name, gain in found.gains().items()})
         pictures = gallery(run)
         write_gallery(picture, list(pictures.values()), list(pictures), LEGEND)

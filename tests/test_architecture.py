@@ -245,6 +245,19 @@ def test_files_stay_short() -> None:
         assert lines <= most, f"{path.relative_to(ROOT)}: {lines} lines, at most {most}"
 
 
+def test_dvc_shows_few_metrics() -> None:
+    """Each number of a metrics file is a column of `dvc exp show`; other reports are outputs."""
+    metrics = {path for stage in STAGES.values() for out in stage.get("metrics", []) for path in out}
+    shown = {f"reports/${{item.split}}/{name}.json" for name in ("table", "pseudo_gt")}
+    assert metrics == shown
+
+
+def test_plots_have_templates_that_are_there() -> None:
+    plots = [out for stage in STAGES.values() for out in stage.get("plots", [])]
+    named = {options["template"] for plot in plots for options in plot.values() if "x" in options}
+    assert named == {path.stem for path in (ROOT / ".dvc" / "plots").glob("*.json")}
+
+
 def test_dvc_ignores_what_python_and_the_build_leave_behind() -> None:
     lines = (ROOT / ".dvcignore").read_text("utf-8").splitlines()
     for pattern in ("__pycache__/", "*.py[co]", "*.so"):

@@ -19,7 +19,10 @@ from ruamel.yaml import YAML
 pytest.importorskip("dvc", reason="needs ggn[mlops]")
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("ggn", "pipelines", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
+SOURCES = (
+    *("ggn", "pipelines", "dvc.yaml", "params.yaml"),
+    *(".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore"),
+)
 PYCACHE = shutil.ignore_patterns("__pycache__", "*.py[co]")
 yaml = YAML()
 
@@ -123,6 +126,35 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     """A checkout after its first `dvc repro`, with the stages that ran and what was printed."""
     folder = make_checkout(tmp_path_factory.mktemp("checkout"))
     return folder, *repro(folder)
+
+
+def dvc_json(folder: Path, *words: str) -> Any:
+    """What a command of DVC prints as JSON."""
+    command = [sys.executable, "-m", "dvc", *words, "--json"]
+    said = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    return json.loads(said)
+
+
+def test_dvc_shows_the_table_the_quality_of_the_pseudo_gt_and_the_curves(
+    finished: tuple[Path, list[str], str], tmp_path: Path
+) -> None:
+    folder, *_ = finished
+    reports = folder / "reports" / "shapes"
+    comparison = json.loads((reports / "comparison.json").read_text())
+    shown = dvc_json(folder, "metrics", "show")[""]["data"]
+    assert len(shown) == 2
+    assert shown["reports/shapes/pseudo_gt.json"]["data"].keys() >= {"precision", "recall"}
+    table = shown["reports/shapes/table.json"]["data"]
+    assert table.keys() == {"baseline", "ggn"}
+    for recipe, values in table.items():
+        assert len(values) == 6
+        assert values.items() <= comparison[recipe].items()
+    plots = dvc_json(folder, "plots", "show", "--out", str(tmp_path / "page"))["data"]
+    (recall,) = plots["reports/shapes/recall.json"]
+    points = recall["content"]["data"]["values"]
+    assert {p["recipe"] for p in points} == {"baseline", "ggn"}
+    for point in points:
+        assert point["AR"] == comparison[point["recipe"]][f"{point['curve']}_{point['k']}"]
 
 
 def test_images_in_comparison_out(finished: tuple[Path, list[str], str]) -> None:

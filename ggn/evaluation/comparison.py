@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rich.table import Table
 
+from ggn.core.coco import write_json
 from ggn.evaluation.average_recall import UNDEFINED
 from ggn.evaluation.bootstrap import Interval
 from ggn.evaluation.evaluator import CategorySpec
@@ -19,6 +20,7 @@ from ggn.evaluation.report import (
     comparison_rows,
     comparison_table,
     headline_metrics,
+    recall_curves,
 )
 
 RECIPES = ("baseline", "ggn")
@@ -71,6 +73,24 @@ class Comparison:
         """Return all of it as JSON holds it."""
         intervals = {**HOW, **self.intervals}
         return {"protocol": self.protocol, **self.metrics, "intervals": intervals}
+
+    def write(self, folder: Path) -> Path:
+        """Write `comparison.json`, and of it what DVC shows; return the path of the first.
+
+        `table.json` has the headlines by recipe, `recall.json` the curves: a record for each
+        recipe, curve and k.
+        """
+        headlines = {r: {name: v[name] for name in self.headlines} for r, v in self.metrics.items()}
+        points = [
+            {"recipe": recipe, "curve": name, "k": k, "AR": value}
+            for recipe, values in self.metrics.items()
+            for name, curve in recall_curves(values).items()
+            for k, value in curve
+        ]
+        write_json(file := folder / "comparison.json", self.report(), indent=1)
+        write_json(folder / "table.json", headlines, indent=1)
+        write_json(folder / "recall.json", points)
+        return file
 
     @property
     def headlines(self) -> list[str]:

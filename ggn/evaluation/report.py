@@ -176,6 +176,13 @@ def recall_curve(metrics: Mapping[str, float], prefix: str = "") -> list[tuple[i
     return [] if points[0][1] == UNDEFINED else points
 
 
+def recall_curves(metrics: Mapping[str, float]) -> dict[str, list[tuple[int, float]]]:
+    """Return (k, AR_k) under names such as `unseen/mask_AR`, where it is defined."""
+    names = sorted(key.removesuffix("_100") for key in metrics if key.endswith("_AR_100"))
+    curves = {name: recall_curve(metrics, name.removesuffix("AR")) for name in names}
+    return {name: points for name, points in curves.items() if points}
+
+
 def comparison_table(
     rows: Iterable[ComparisonRow],
     title: str,

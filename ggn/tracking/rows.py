@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ggn.evaluation.average_recall import UNDEFINED
-from ggn.evaluation.report import recall_curve
+from ggn.evaluation.report import recall_curves
 from ggn.tracking.journal import Journal
 from ggn.tracking.runs import flat, is_tracking
 from ggn.tracking.store import ZOO, destination, pending, tracking_uri
@@ -81,13 +81,6 @@ def row_journal(name: str, content: Sequence[Any], tags: Mapping[str, str]) -> J
         tags=tags,
         identity=hashlib.sha256(text.encode()).hexdigest()[:32],
     )
-
-
-def recall_curves(metrics: Mapping[str, float]) -> dict[str, list[tuple[int, float]]]:
-    """Return (k, AR at k) under names such as `unseen/mask_AR`, where it is defined."""
-    names = sorted(key.removesuffix("_100") for key in metrics if key.endswith("_AR_100"))
-    curves = {name: recall_curve(metrics, name.removesuffix("AR")) for name in names}
-    return {name: points for name, points in curves.items() if points}
 
 
 def draw_curves(curves: Curves, title: str) -> bytes:
