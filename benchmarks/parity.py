@@ -77,7 +77,7 @@ def main() -> None:
 
 def table(columns: dict[str, dict[str, float | str]], itself: dict[str, float]) -> None:
     """One row for each quantity, one column for each network."""
-    print(f"| | {' | '.join(columns)} |" + (" the reference of itself |" if itself else ""))
+    print(f"| | {' | '.join(columns)} |" + (" the reference from itself |" if itself else ""))
     print("|---" + "|---:" * (len(columns) + bool(itself)) + "|")
     for name in dict.fromkeys(name for column in columns.values() for name in column):
         cells = [shown(column.get(name, "")) for column in columns.values()]
