@@ -35,13 +35,14 @@ from ggn.cli.predict import (
 from ggn.cli.sources import Photograph, find_images
 from ggn.cli.tiling import (
     AUTO,
+    MEGAPIXEL,
     Tiling,
     on_all_cores,
     picture_level,
+    tile_option,
     tile_progress,
     tiling,
 )
-from ggn.cli.tiling import Option as TileOption
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
 from ggn.tiles import affinity_in_tiles, count_tiles, find_in_tiles, pyramid, reduced
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 
 
 Map = NDArray[np.float32]
-LONGEST_WHOLE: Final = 4096
-"""Longest side in pixels of an image whose affinity is predicted and grouped as a whole."""
+LARGEST_WHOLE: Final = 16 * MEGAPIXEL
+"""Pixels of an image whose affinity is predicted as a whole: memory goes with them."""
 SIDE: Final = 1024
 """Of a tile of larger ones, in pixels."""
 HALO: Final = 256
@@ -81,7 +82,7 @@ def group(
     device: Device = "auto",
     min_score: MinScore = None,
     max_detections: MaxDetections = None,
-    tile: TileOption = AUTO,
+    tile: Annotated[str, tile_option(LARGEST_WHOLE)] = AUTO,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
@@ -102,7 +103,7 @@ def group(
     )
     refuse_format(file_format, source)
     network = load_affinity(folder, device=chosen)
-    tiles, limit = tiling(tile, LONGEST_WHOLE, SIDE), Limit(min_score, max_detections)
+    tiles, limit = tiling(tile, LARGEST_WHOLE, SIDE), Limit(min_score, max_detections)
     drawn = top if pictures else 0
     settings = {
         "weights": read_json(folder / "card.json")["weights_sha256"],

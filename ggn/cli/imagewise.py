@@ -43,7 +43,8 @@ Find = Callable[[Sequence[tuple[Photograph, Picture]], Progress], Sequence[Insta
 the progress of a large image."""
 
 LARGE: Final = 50_000_000
-"""Pixels of an image from which on it is read and looked at while no other large one is."""
+"""An image of more pixels is read and looked at while no other large one is; `ggn predict` does it
+in tiles."""
 _one_large = Lock()
 
 

@@ -14,7 +14,7 @@ import typer
 from rich.progress import Progress
 
 from ggn.cli.app import Device, Out, app, chosen_device, err
-from ggn.cli.imagewise import Call, Find, Picture, finished_images
+from ggn.cli.imagewise import LARGE, Call, Find, Picture, finished_images
 from ggn.cli.results import report_failures, write_for_tool, write_results
 from ggn.cli.sources import Photograph, Source, find_images
 from ggn.cli.tiling import (
@@ -22,10 +22,10 @@ from ggn.cli.tiling import (
     Tiling,
     on_all_cores,
     picture_level,
+    tile_option,
     tile_progress,
     tiling,
 )
-from ggn.cli.tiling import Option as TileOption
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
 from ggn.tiles import count_tiles, find_in_tiles, pyramid, reduced
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 COCO: Final = "coco"
 MOST_DRAWN: Final = 200
 """Instances of an image looked at in tiles of which a picture may show; those beyond are a blur."""
-SIDES_UNTILED: Final = 4
-"""An image of as many times the network's longest side is shrunk as a whole, a longer one tiled."""
 Images = Annotated[
     list[str],
     typer.Argument(
@@ -80,7 +78,7 @@ def predict(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Images of one size that a GPU looks at together.")
     ] = 1,
-    tile: TileOption = AUTO,
+    tile: Annotated[str, tile_option(LARGE)] = AUTO,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
@@ -102,8 +100,8 @@ def predict(
     with weights_folder(weights, "detector") as folder:
         detector = load_detector(folder, device=chosen)
         sha256 = read_json(folder / "card.json")["weights_sha256"]
-    longest, shortest = detector.params.max_size
-    tiles, limit = tiling(tile, SIDES_UNTILED * longest, shortest), Limit(min_score, max_detections)
+    side = min(detector.params.max_size)
+    tiles, limit = tiling(tile, LARGE, side), Limit(min_score, max_detections)
     drawn = top if pictures else 0
     settings = {"weights": sha256, **asdict(tiles), **asdict(limit), "top": drawn}
     finder, names = _Finder(detector, chosen, batch_size, tiles, limit), source.picture_names()

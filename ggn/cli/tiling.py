@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final
 
 import typer
 from rich.progress import Progress
@@ -17,24 +17,26 @@ from ggn.evaluation.order import in_order
 AUTO: Final = "auto"
 LONGEST_PICTURE: Final = 2048
 """Of the picture of an image that was looked at in tiles, in pixels."""
-Option = Annotated[
-    str,
-    typer.Option(
+MEGAPIXEL: Final = 1_000_000
+
+
+def tile_option(above: int) -> Any:
+    """Return the option --tile of a command that tiles images of more than `above` pixels."""
+    return typer.Option(
         "--tile",
-        help="Look at large images in tiles: auto (above a size), no, or the side in pixels.",
-    ),
-]
-Result = TypeVar("Result")
+        help=f"Look at images in tiles: auto (those of more than {above // MEGAPIXEL} megapixels), "
+        "no, or the side of a tile in pixels, for every image with a longer side.",
+    )
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Sides of images and tiles, in pixels."""
+    """Which images are looked at in tiles, and in which."""
 
     above: int | None
-    """Images with a longer side are looked at in tiles; None: none are."""
+    """Images of more pixels are, if a side is longer than a tile; None: none are."""
     side: int
-    """Of a tile."""
+    """Of a tile, in pixels."""
 
     @property
     def overlap(self) -> int:
@@ -43,11 +45,13 @@ class Tiling:
 
     def applies(self, image: Any) -> bool:
         """Whether an image (H, W, …) is looked at in tiles."""
-        return self.above is not None and max(image.shape[:2]) > self.above
+        height, width = image.shape[:2]
+        large = self.above is not None and height * width > self.above
+        return large and max(height, width) > self.side
 
 
 def tiling(option: str, above: int, side: int) -> Tiling:
-    """Return what --tile asks for; `above` and `side` are for auto.
+    """Return what --tile asks for; `above` (pixels of an image) and `side` are for auto.
 
     Raises:
         ValueError: it is neither auto nor no nor a side from 64 on.
@@ -58,7 +62,7 @@ def tiling(option: str, above: int, side: int) -> Tiling:
         return Tiling(None, side)
     if not option.isascii() or not option.isdecimal() or not 64 <= int(option) <= 2**16:
         raise ValueError(f"--tile must be auto, no, or a side from 64 to 65536, got {option!r}")
-    return Tiling(int(option), int(option))
+    return Tiling(0, int(option))
 
 
 @contextmanager
