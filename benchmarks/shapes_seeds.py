@@ -31,7 +31,10 @@ SPLIT = "shapes"
 OLN = {"heads": "oln"}
 VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the row `shapes`
     "oln": {"detector": OLN},
-    "oln_ranked": {"detector": OLN, "pseudo_gt": {"rank": "oln", "min_score": None, "top_k": 5}},
+    "oln_ranked": {
+        "detector": OLN,
+        "pseudo_gt": {"rank": "oln", "min_score": None, "top_k": 5},
+    },
 }
 COLUMNS = ("baseline", "GGN", "OLN", "GGN+OLN", "OLN-ranked", "oracle")
 SHOWN = ("unseen/mask_AR_100", "unseen/mask_AR_10", "unseen/box_AR_100", "seen/mask_AR_100")
@@ -57,6 +60,10 @@ def checkout(folder: Path, seed: int, variant: str = "") -> None:
     params["splits"][SPLIT]["data"]["shapes"]["seed"] = seed
     for section, changes in VARIANTS.get(variant, {}).items():
         params["splits"][SPLIT][section].update(changes)
+    if params["splits"][SPLIT]["pseudo_gt"].get("rank") == "oln":
+        params["inherited"] = [
+            {"split": SPLIT, "section": "pseudo_gt", "from": f"models/{SPLIT}/baseline"}
+        ]
     yaml.dump(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)  # noqa: S607
 

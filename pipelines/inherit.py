@@ -8,7 +8,7 @@ from ggn.engine.weights import adopt_weights
 from pipelines.stage import open_stage, run_stage
 
 INPUTS = ("{recipe}",)
-KINDS = {"affinity": "affinity", "detector": "detector"}
+KINDS = {"affinity": "affinity", "pseudo_gt": "detector", "detector": "detector"}
 
 
 def main(split: str, section: str, source: str) -> None:

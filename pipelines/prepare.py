@@ -21,7 +21,7 @@ def main(split: str) -> None:
             out_dir=run.data / "prepared",
             training_file=run.data / "training" / "baseline.json",
         )
-        for section in ("affinity", "grouping", "detector"):
+        for section in ("affinity", "grouping", "pseudo_gt", "detector"):
             write_json(run.data / "inherited" / section / "split.json", {"split": split})
         facts: dict[str, object] = {"dropped": prepared.dropped, "val_set": prepared.val_set}
         odd = {"mended": prepared.mended, "warnings": prepared.warnings}

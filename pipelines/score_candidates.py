@@ -15,7 +15,7 @@ INPUTS = (
     "data/{split}/prepared",
     "data/{split}/training/baseline.json",
     "data/{split}/candidates",
-    "models/{split}/baseline",
+    "data/{split}/inherited/pseudo_gt",
 )
 
 
@@ -24,7 +24,8 @@ def main(split: str) -> None:
     with open_stage("score_candidates", split, inputs=INPUTS) as run:
         scores = {}
         if run.params(PseudoGtParams).rank == "oln":
-            oln = detector.load_detector(run.models / "baseline", device=run.device)
+            weights = run.inherited("pseudo_gt", f"models/{split}/baseline")
+            oln = detector.load_detector(weights, device=run.device)
             _, files = training_images(run.data)
             items = Store(run.data / "candidates").read_all(list(files))
             for item in track(items, "score", total=len(files), console=run.console):

@@ -216,5 +216,6 @@ def _complete(recipe: Recipe, section: str) -> None:
     if values.get("pseudo_gt.rank") == "oln":
         recipe.notes.append(
             "pa_to_masks.oln_ranker_path: the candidates are ranked by the baseline of the split, "
-            "so detector.heads is 'oln'"
+            "so detector.heads is 'oln'; `inherited` in params.yaml needs the line "
+            "{split: NAME, section: pseudo_gt, from: models/NAME/baseline}"
         )

@@ -30,7 +30,8 @@ class PseudoGtParams(BaseModel):
     rank: RankName = "extracted"
     """`extracted` keeps the order of extraction; a score of the grouping sorts anew; `learned`
     sorts by the IoU with an object that trees, fitted to the annotations, predict; `oln` adds to
-    the score of extraction what the baseline detector, which must be an OLN, says of the box."""
+    the score of extraction what the baseline detector, which must be an OLN, says of the box
+    (`inherited` in params.yaml must bring `models/SPLIT/baseline` to the section `pseudo_gt`)."""
     min_score: float | None = Field(None, allow_inf_nan=False)
     """Candidates scored less by `rank` are dropped (`learned`: an IoU); `null` for no limit."""
     nms_iou: float = Field(0.2, ge=0, le=1)

@@ -86,16 +86,24 @@ def load_params(split: str, document: Mapping[str, Any] | None = None) -> dict[s
         except ValidationError as error:
             faults += [_sentence(split, name, own, fault) for fault in error.errors()]
     if not faults:
-        faults += _without_candidates(split, {k: v.model_dump() for k, v in sections.items()})
+        values = {name: section.model_dump() for name, section in sections.items()}
+        faults += _without_source(split, values, document.get("inherited") or [])
     if faults:
         raise ParamsError(f"{PARAMS_FILE}:\n  " + "\n  ".join(faults))
     return sections
 
 
-def _without_candidates(split: str, sections: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+def _without_source(
+    split: str, sections: Mapping[str, dict[str, Any]], inherited: list[Any]
+) -> Iterator[str]:
     if not sections["affinity"]["train"] and sections["grouping"]["candidates_from"] is None:
         needed = f"splits.{split}.grouping.candidates_from"
         yield f"splits.{split}.affinity.train: false needs masks from elsewhere: {needed}"
+    if sections["pseudo_gt"]["rank"] == "oln":
+        link = {"split": split, "section": "pseudo_gt", "from": f"models/{split}/baseline"}
+        if link not in inherited:
+            line = ", ".join(f"{key}: {value}" for key, value in link.items())
+            yield f"splits.{split}.pseudo_gt.rank: oln needs the line {{{line}}} in `inherited`"
 
 
 def params_model(section: str) -> type[BaseModel]:

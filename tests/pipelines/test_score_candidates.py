@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from ggn.engine.weights import save_weights
 from ggn.pseudo_gt.rank import read_scores
 from ggn.store.rows import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
-from pipelines import prepare, score_candidates, select_pseudo_gt
+from pipelines import inherit, prepare, score_candidates, select_pseudo_gt
+from pipelines.stage.params import ParamsError
 
 SPLIT = Path("data/mine")
+LINK = {"split": "mine", "section": "pseudo_gt", "from": "models/mine/baseline"}
 TINY = {
     "heads": "oln",
     "mask": None,
@@ -64,6 +68,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.nn.init.normal_(network.rpn.objectness.weight, std=3.0)
     card = {"kind": "detector", "params": network.params.model_dump()}
     save_weights(network, Path("models/mine/baseline"), card)
+    inherit.main("mine", "pseudo_gt", "models/mine/baseline")
     return tmp_path
 
 
@@ -78,6 +83,7 @@ def write_params(rank: str) -> None:
         "evaluation": {},
     }
     document = {"seed": 0, "active": ["mine"], "defaults": {}, "splits": {"mine": sections}}
+    document["inherited"] = [LINK] if rank == "oln" else []
     YAML().dump(document, Path("params.yaml"))
 
 
@@ -108,7 +114,7 @@ def test_oln_scores_are_written_and_decide_which_candidates_are_kept(project: Pa
 
 def test_other_rankings_ask_no_detector(project: Path) -> None:
     write_params("extracted")
-    (project / "models/mine/baseline/weights.safetensors").unlink()
+    shutil.rmtree(project / "data/mine/inherited/pseudo_gt/models")
     score_candidates.main("mine")
     assert read_scores(SPLIT / "candidate_scores.json") == {}
     select_pseudo_gt.main("mine")
@@ -116,9 +122,21 @@ def test_other_rankings_ask_no_detector(project: Path) -> None:
     assert [chosen(image["id"]) for image in images] == [[pytest.approx(0.9)]] * 3
 
 
+def test_a_baseline_that_params_do_not_bring_is_named_with_the_line_that_brings_it(
+    project: Path,
+) -> None:
+    document = YAML(typ="safe").load(Path("params.yaml"))
+    YAML().dump({**document, "inherited": []}, project / "params.yaml")
+    line = "{split: mine, section: pseudo_gt, from: models/mine/baseline}"
+    needed = f"splits.mine.pseudo_gt.rank: oln needs the line {line} in `inherited`"
+    with pytest.raises(ParamsError, match=re.escape(needed)):
+        score_candidates.main("mine")
+
+
 def test_a_baseline_that_is_no_oln_is_refused(project: Path) -> None:
     network = MaskRCNN(DetectorParams.model_validate({**TINY, "heads": "mask_rcnn"}))
     card = {"kind": "detector", "params": network.params.model_dump()}
     save_weights(network, project / "models/mine/baseline", card)
+    inherit.main("mine", "pseudo_gt", "models/mine/baseline")
     with pytest.raises(ValueError, match="only heads 'oln' rate boxes, these are 'mask_rcnn'"):
         score_candidates.main("mine")
