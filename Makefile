@@ -64,7 +64,7 @@ setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if 
 # DVC starts stages by SHELL, which a service account has as nologin.
 .PHONY: repro
 repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
-	@PATH="$$PWD/.venv/bin:$$PATH" SHELL=/bin/sh dvc repro
+	@PATH="$$PWD/.venv/bin:$$PATH" SHELL=/bin/sh python -m pipelines.side_by_side
 
 .PHONY: release
 release: setup  ## Freeze a row's results: releases/ and model registry (SPLIT=shapes)

@@ -1,0 +1,84 @@
+"""`make repro`: `dvc repro`, with the baseline's branch beside GGN's where each needs one core.
+
+DVC runs one stage at a time, but two calls of it may work on different stages. On a machine with a
+GPU one training has it alone, so there this is `dvc repro` and nothing else.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO
+
+DVC = [sys.executable, "-m", "dvc"]
+FIRST = ["repro", "--glob", "prepare@*"]
+BASELINE = ["repro", "--glob", "predict@*-baseline"]
+GGN = ["repro", "--glob", "predict@*-ggn"]
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Reproduce the active splits and return the exit status of `dvc repro`.
+
+    A branch that stops early, because it failed or because it needs a stage that the other one is
+    at, leaves the rest to the last call, which does what is missing.
+    """
+    _end_with_parent()
+    status = [*DVC, "status", "--quiet"]
+    if is_worth_it() and subprocess.run(status, check=False).returncode:  # noqa: S603
+        if failed := _start(FIRST).wait():
+            return failed
+        branches = [_start(BASELINE, label="baseline: "), _start(GGN)]
+        signal.signal(signal.SIGTERM, lambda *_: _terminate(branches))
+        for branch in branches:
+            branch.wait()
+    return _start(["repro"]).wait()
+
+
+def is_worth_it() -> bool:
+    """Whether there are cores for two trainings, and no GPU that they would share."""
+    return shutil.which("nvidia-smi") is None and len(os.sched_getaffinity(0)) > 1
+
+
+def _start(words: list[str], label: str | None = None) -> subprocess.Popen[str]:
+    """Start DVC, which ends with this process; with a label before each of its lines."""
+    pipe = None if label is None else subprocess.PIPE
+    process = subprocess.Popen(  # noqa: S603
+        [*DVC, *words],
+        stdout=pipe,
+        stderr=pipe and subprocess.STDOUT,
+        text=True,
+        preexec_fn=_end_with_parent,
+    )
+    if process.stdout is not None:
+        threading.Thread(target=_print, args=(process.stdout, label), daemon=True).start()
+    return process
+
+
+def _print(lines: IO[str], label: str) -> None:
+    for line in lines:
+        if line.strip():
+            sys.stdout.write(f"{label}{line}")
+            sys.stdout.flush()
+
+
+def _end_with_parent() -> None:
+    """Have the system terminate this process (Linux) when its parent ends, however it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _terminate(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.terminate()
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:  # DVC and its stages have it, too
+        raise SystemExit(128 + signal.SIGINT) from None
