@@ -247,7 +247,9 @@ def test_files_stay_short() -> None:
 
 def test_dvc_shows_few_metrics() -> None:
     """Each number of a metrics file is a column of `dvc exp show`; other reports are outputs."""
-    metrics = {path for stage in STAGES.values() for out in stage.get("metrics", []) for path in out}
+    metrics = {
+        path for stage in STAGES.values() for out in stage.get("metrics", []) for path in out
+    }
     shown = {f"reports/${{item.split}}/{name}.json" for name in ("table", "pseudo_gt")}
     assert metrics == shown
 
