@@ -61,10 +61,19 @@ help:  ## List these commands
 .PHONY: setup
 setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if it is missing)
 
-# DVC starts stages by SHELL, which a service account has as nologin.
+# DVC starts stages by SHELL, which a service account has as nologin. An unpacked archive is no repository
+# of git, which DVC has to be told. The released files come along, because `dvc checkout` and
+# `dvc exp apply` put in place all that the checkout knows, or fail.
 .PHONY: repro
 repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
-	@PATH="$$PWD/.venv/bin:$$PATH" SHELL=/bin/sh python -m pipelines.side_by_side
+	@export PATH="$$PWD/.venv/bin:$$PATH" SHELL=/bin/sh; \
+	if [ ! -e .git ] && ! git rev-parse --git-dir >/dev/null 2>&1; then \
+		dvc config --local core.no_scm true; \
+	fi; \
+	if compgen -G 'releases/*/*.dvc' >/dev/null; then \
+		dvc pull --quiet -R releases || echo 'going on without all of releases/' >&2; \
+	fi; \
+	exec python -m pipelines.side_by_side
 
 .PHONY: release
 release: setup  ## Freeze a row's results: releases/ and model registry (SPLIT=shapes)

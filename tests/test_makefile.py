@@ -255,12 +255,38 @@ def test_uv_is_installed_by_what_python_has(checkout: Checkout, means: str) -> N
 
 def test_repro_runs_dvc_with_the_environment_first_on_the_path(ready: Checkout) -> None:
     notes = '#!/bin/sh\necho "$*; $DVC_SITE_CACHE_DIR; $PATH; $SHELL" >> "$CALLS"\n'
-    ready.program(ready.root / ".venv" / "bin" / "dvc", notes)
+    ready.program(ready.root / ".venv" / "bin" / "python", notes)
+    (ready.root / ".git").mkdir()
     assert ready.run("make", "repro", SHELL="/usr/sbin/nologin").returncode == 0
     private = ready.root / ".dvc" / "tmp" / "site"  # not where anybody may leave pickles for it
     (call,) = ready.calls()
-    assert call.startswith(f"repro; {private}; {ready.root}/.venv/bin:")
+    assert call.startswith(f"-m pipelines.side_by_side; {private}; {ready.root}/.venv/bin:")
     assert call.endswith("; /bin/sh")  # DVC runs stages by it; a service account has nologin
+
+
+REPRO = "python [-m] [pipelines.side_by_side]"
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_repro_brings_what_is_released_or_goes_on_without(ready: Checkout, status: int) -> None:
+    """Else `dvc checkout` and `dvc exp apply` fail at the released files of a fresh clone."""
+    notes = f'#!/bin/sh\necho "$*" >> "$CALLS"\n[ "$1" != pull ] || exit {status}\n'
+    ready.program(ready.root / ".venv" / "bin" / "dvc", notes)
+    (ready.root / ".git").mkdir()
+    (ready.root / "releases" / "mine").mkdir(parents=True)
+    (ready.root / "releases" / "mine" / "ggn.dvc").touch()
+    answer = ready.run("make", "repro")
+    assert answer.returncode == 0
+    assert ready.calls() == ["pull --quiet -R releases", REPRO]
+    assert ("going on without" in answer.stderr) == bool(status)
+
+
+def test_repro_tells_dvc_of_an_archive_that_it_is_no_repository(ready: Checkout) -> None:
+    ready.program(ready.root / ".venv" / "bin" / "dvc")
+    assert (
+        ready.run("make", "repro", GIT_CEILING_DIRECTORIES=str(ready.root.parent)).returncode == 0
+    )
+    assert ready.calls() == ["dvc [config] [--local] [core.no_scm] [true]", REPRO]
 
 
 @pytest.mark.parametrize("command", ["make test", "bash .ci/run"])

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ggn.evaluation.average_recall import UNDEFINED
+from ggn.evaluation.tables import WholeTable
 from ggn.zoo.numbers import PUBLISHED
 from ggn.zoo.overview import Overview
 
@@ -35,7 +36,7 @@ class Measured:
 
 def rows_table(rows: Iterable[Overview]) -> Table:
     """Return the rows: published and own numbers."""
-    table = Table(title="mask AR@100 in percent, baseline -> GGN")
+    table = WholeTable(title="mask AR@100 in percent, baseline -> GGN")
     for title in ("row", "objects", "published", "own", "protocol of own"):
         table.add_column(title, no_wrap=True)
     for row in rows:
@@ -60,7 +61,7 @@ def numbers_table(split: str, partition: str, own: Measured | None = None) -> Gr
     entries = [*([] if own is None else [own]), *_published(split)]
     places = list(dict.fromkeys(entry.where for entry in entries))
     shown = [name for name in _COLUMNS if any(name in entry.values for entry in entries)]
-    table = Table(title=f"{split}: {partition} objects, in percent")
+    table = WholeTable(title=f"{split}: {partition} objects, in percent")
     table.add_column("method", overflow="fold")
     for name in shown:
         table.add_column(_COLUMNS[name], justify="right", no_wrap=True)

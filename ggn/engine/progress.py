@@ -1,14 +1,24 @@
 """How far a training is: a bar on a terminal, a line every half minute elsewhere."""
 
 import logging
+import shutil
 import sys
 import time
 from typing import Any
 
 import lightning as L
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 LINE_SECONDS = 30.0
+NARROW = 70
+"""Columns of a terminal below which only the steps and the time that is left are shown."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +36,16 @@ class ShowProgress(L.Callback):
         self._first, self._started = trainer.global_step, time.monotonic()
         self._said = self._started
         if sys.stdout.isatty() and trainer.is_global_zero:
-            self._bar = Progress(
+            columns: list[ProgressColumn] = [
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("steps, {task.fields[rate]:.1f} images/s,"),
                 TimeRemainingColumn(),
                 TextColumn("left"),
-            )
+            ]
+            narrow = shutil.get_terminal_size().columns < NARROW
+            self._bar = Progress(*(columns[2:5:2] if narrow else columns))
             self._bar.add_task(self._kind, total=self._steps, completed=self._first, rate=0.0)
             self._bar.start()
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from ggn.evaluation.average_recall import UNDEFINED
 from ggn.evaluation.bootstrap import Interval
 from ggn.evaluation.budget import BUDGETS
+from ggn.evaluation.tables import WholeTable
 
 HEADLINES = ("mask_AR_10", "mask_AR_100", "box_AR_100")
 """What a comparison shows of each partition unless asked for more."""
@@ -192,7 +193,7 @@ def comparison_table(
 ) -> Table:
     """Return the rows as a table for the terminal; the title should state the protocol."""
     rows = list(rows)
-    table = Table("metric", title=title, caption=caption)
+    table = WholeTable("metric", title=title, caption=caption)
     difference = "difference [95 %]" if any(row.interval for row in rows) else "difference"
     for heading in (*models, difference):
         table.add_column(heading, justify="right")
@@ -211,7 +212,7 @@ def metrics_table(
 
     The title should state the protocol. `intervals` are by partition and metric, as the metrics.
     """
-    table = Table("metric", title=title, pad_edge=False)  # so that intervals fit 80 columns
+    table = WholeTable("metric", title=title, pad_edge=False)  # so that intervals fit 80 columns
     for partition in metrics:
         table.add_column(partition, justify="right")
     for name in next(iter(metrics.values())):
@@ -236,7 +237,7 @@ def category_table(
         title: should state the protocol.
         digits: decimals of the recall.
     """
-    table = Table("category", "evaluated as", title=title)
+    table = WholeTable("category", "evaluated as", title=title)
     table.add_column("objects", justify="right")
     table.add_column(f"AR_{budget}", justify="right")
     for partition, categories in recall.items():

@@ -53,3 +53,14 @@ def test_a_terminal_gets_a_bar(
     shown = capsys.readouterr().out
     assert "affinity" in shown
     assert "110/1000" in shown
+
+
+def test_a_narrow_terminal_gets_the_steps_and_the_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "30")
+    run(monkeypatch)
+    shown = capsys.readouterr().out
+    assert "110/1000" in shown
+    assert "\u2026" not in shown, "cut"

@@ -1,6 +1,9 @@
 """Comparison tables and recall curves."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from ggn.evaluation.average_recall import METRIC_NAMES
 from ggn.evaluation.budget import BUDGETS
@@ -28,6 +31,21 @@ def test_rows_by_hand() -> None:
 def test_chosen_rows_come_in_the_order_asked_for() -> None:
     names = ["unseen/mask_AP", "unseen/mask_AR_100"]
     assert [row.metric for row in comparison_rows(BASELINE, GGN, names)] == names
+
+
+@pytest.mark.parametrize("width", [20, 30, 50, 80])
+def test_no_terminal_is_too_narrow_for_the_table(width: int) -> None:
+    """Cells are folded; put together again, a column has every word and digit."""
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(comparison_table(comparison_rows(BASELINE, GGN), "budget"))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    rows = [line.strip("│").split("│") for line in lines if line.startswith("│")]
+    names, baseline, *_ = (
+        "".join(cell.strip() for cell in cells) for cells in zip(*rows, strict=True)
+    )
+    assert names == "".join(BASELINE)
+    assert baseline == "0.199–0.031"
 
 
 def test_metric_that_one_lacks_is_named() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,47 @@ def test_a_release_is_pulled_in_a_clone_with_nothing_set_up(
 
 
 FOLDER = ("weights.safetensors", "card.json")
+
+
+def test_a_fresh_clone_can_check_out_once_the_releases_are_pulled(
+    checkout: Any, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    """`make repro` pulls them; `dvc exp apply` checks out, too."""
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.commit()
+    clone = checkout.clone(tmp_path / "clone")
+    clone.run("dvc", "repro")
+    assert clone.run("dvc", "checkout", check=False).returncode != 0
+    clone.run("dvc", "pull", "--quiet", "-R", "releases")
+    assert clone.run("dvc", "checkout", check=False).returncode == 0
+
+
+def test_another_repository_takes_what_is_released_from_a_clone(
+    checkout: Any, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    """The committed remote is a folder of the repository: DVC needs a clone that it lies in."""
+    assert ggn("zoo", "release", "tiny") == 0
+    checkout.commit()
+    clone = checkout.clone(tmp_path / "clone")
+    other = type(checkout)(tmp_path / "other")
+    other.root.mkdir()
+    other.run("git", "init", "--quiet")
+    other.run("dvc", "init", "--quiet")
+    place, store = str(clone.root), f"url={clone.root}/releases/store"
+    path, address = "releases/tiny/ggn", clone.root.as_uri()
+    other.run("dvc", "get", place, path, "--out", "got")
+    other.run("dvc", "get", place, path, "--rev", "HEAD", "--out", "of-a-commit")
+    other.run("dvc", "get", address, path, "--remote-config", store, "--out", "by-address")
+    other.run("dvc", "import", address, path, "--remote-config", store, "--out", "imported")
+    shutil.rmtree(other.root / "imported")
+    shutil.rmtree(other.root / ".dvc" / "cache")
+    other.run("dvc", "pull", "imported")
+    for name in ("got", "of-a-commit", "by-address", "imported"):
+        assert files(other.root / name) == set(FOLDER), name
+    read = "import dvc.api, sys; print(len(dvc.api.read(sys.argv[1], repo=sys.argv[2], mode='rb')))"
+    file = f"{path}/weights.safetensors"
+    size = (other.root / "got" / "weights.safetensors").stat().st_size
+    assert int(other.run(sys.executable, "-c", read, file, place).stdout) == size
 
 
 def test_a_team_keeps_its_own_results_elsewhere_and_then_plain_pull_brings_all(
