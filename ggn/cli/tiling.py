@@ -1,4 +1,4 @@
-"""Whether a call looks at an image in tiles, and how."""
+"""Whether and how a call processes an image in tiles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ggn.evaluation.order import in_order
 
 AUTO: Final = "auto"
 LONGEST_PICTURE: Final = 2048
-"""Of the picture of an image that was looked at in tiles, in pixels."""
+"""Longest side of the picture of a tiled image, in pixels."""
 Option = Annotated[
     str,
     typer.Option(
         "--tile",
-        help="Look at large images in tiles: auto (above a size), no, or the side in pixels.",
+        help="Process large images in tiles: auto, no, or the side of a tile in pixels.",
     ),
 ]
 Result = TypeVar("Result")
@@ -32,25 +32,25 @@ class Tiling:
     """Sides of images and tiles, in pixels."""
 
     above: int | None
-    """Images with a longer side are looked at in tiles; None: none are."""
+    """Images with a longer side are tiled; None: no image is."""
     side: int
-    """Of a tile."""
+    """Side of a tile."""
 
     @property
     def overlap(self) -> int:
-        """What neighbouring tiles share: objects up to this length lie whole in a tile."""
+        """Width that neighbouring tiles share; objects up to this length lie whole in a tile."""
         return self.side // 4
 
     def applies(self, image: Any) -> bool:
-        """Whether an image (H, W, …) is looked at in tiles."""
+        """Whether an image (H, W, …) is tiled."""
         return self.above is not None and max(image.shape[:2]) > self.above
 
 
 def tiling(option: str, above: int, side: int) -> Tiling:
-    """Return what --tile asks for; `above` and `side` are for auto.
+    """Return the tiling that --tile asks for; auto means `above` and `side`.
 
     Raises:
-        ValueError: it is neither auto nor no nor a side from 64 on.
+        ValueError: it is not auto, no, or a side from 64 to 65536.
     """
     if option == AUTO:
         return Tiling(above, side)
@@ -63,7 +63,7 @@ def tiling(option: str, above: int, side: int) -> Tiling:
 
 @contextmanager
 def tile_progress(bar: Progress, name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a line for the tiles of an image while the body runs; yields what counts them."""
+    """Show the progress of an image's tiles during the body; yields a function to advance it."""
     task = bar.add_task(f"tiles of {name}", total=total)
     try:
         yield partial(bar.advance, task)
@@ -80,6 +80,6 @@ def on_all_cores(
 
 
 def picture_level(levels: Sequence[Any]) -> int:
-    """Return the level of an image that is drawn: the largest that is small enough, or the last."""
+    """Return the level of an image to draw: the largest that is small enough, or the last."""
     small = [i for i, it in enumerate(levels) if max(it.shape[:2]) <= LONGEST_PICTURE]
     return min(small, default=len(levels) - 1)
