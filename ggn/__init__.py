@@ -1,6 +1,6 @@
 """Open-world instance segmentation: pseudo ground truth from a learned pairwise affinity.
 
-The names are imported when they are first used: `import ggn` loads neither torch nor NumPy.
+Names are imported when they are first used: `import ggn` itself loads neither torch nor NumPy.
 """
 
 import lazy_loader

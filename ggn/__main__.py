@@ -1,11 +1,11 @@
-"""The program `ggn`; as `python -m ggn` it takes the code of the folder it is started in."""
+"""The program `ggn`; `python -m ggn` runs the code of the folder in which it is started."""
 
 import signal
 import sys
 
 
 def main() -> None:
-    """Run the command. Ctrl-C ends it without a traceback, while Python still imports it, too."""
+    """Run the command. Ctrl-C ends it without a traceback, even while Python still imports it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ggn.cli import main as run
 

@@ -1,4 +1,4 @@
-"""Trained networks by the address that a person knows: folder, registry, row of the zoo."""
+"""Loads trained networks by address: a folder, the model registry, or a row of the zoo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load_detector(address: str | Path, device: str = "cpu", precision: str = "au
         precision: as in `ggn.detector.params`.
 
     Raises:
-        WeightsError: there is nothing, or weights of another kind.
+        WeightsError: there are no weights, or they are of another kind of network.
         TrackingError: the registry has no such model, or does not answer.
     """
     from ggn.detector.predict import load_detector
@@ -44,7 +44,7 @@ def load_affinity(
 ) -> AffinityPredictor:
     """Return a trained affinity network; arguments and errors are as in `load_detector`.
 
-    By default, a row of the zoo gives its `affinity`.
+    A row of the zoo without a name means its `affinity`.
     """
     from ggn.affinity.predict import load_affinity
 
@@ -54,7 +54,7 @@ def load_affinity(
 
 @contextmanager
 def weights_folder(address: str | Path, kind: Literal["detector", "affinity"]) -> Iterator[Path]:
-    """Provide the folder of weights that an address names; the registry's is there for the body.
+    """Provide the folder of weights that an address names. One from the registry is temporary.
 
     Raises:
         WeightsError: there is none; the message lists what is there instead.
@@ -72,8 +72,8 @@ def _on_disk(address: str | Path, kind: str) -> Path:
         return path
     if path.is_dir():
         inside = [str(child) for child in sorted(path.iterdir()) if _is_weights(child)]
-        there = f"; these folders do: {', '.join(inside)}" if inside else ""
-        raise WeightsError(f"{path}: holds no {' and '.join(WEIGHTS_FILES)}{there}")
+        there = f"; these folders have them: {', '.join(inside)}" if inside else ""
+        raise WeightsError(f"{path}: has no {' and '.join(WEIGHTS_FILES)}{there}")
     if not re.fullmatch(r"\w+(/\w+)?", str(address)):
         raise WeightsError(f"{path}: no such folder")
     row, _, name = str(address).partition("/")
@@ -82,15 +82,15 @@ def _on_disk(address: str | Path, kind: str) -> Path:
         if _is_weights(place):
             return place
     raise WeightsError(
-        f"{address}: no such folder, and no row of the zoo that is on disk: {_rows_here()}; "
-        f"`dvc pull -R releases` brings our rows, `ggn zoo fetch {row}` one of GGN's authors"
+        f"{address}: no such folder, and no such row of the zoo on disk: {_rows_here()}; "
+        f"`dvc pull -R releases` brings our rows, `ggn zoo fetch {row}` a row of GGN's authors"
     )
 
 
 def _rows_here() -> str:
     found = (folder for root in _ROOTS for folder in Path(root).glob("*/*") if _is_weights(folder))
     rows = sorted({"/".join(folder.parts[-2:]) for folder in found})
-    return f"there are {', '.join(rows)}" if rows else "none is"
+    return f"there are {', '.join(rows)}" if rows else "there are none"
 
 
 def _is_weights(folder: Path) -> bool:

@@ -60,10 +60,10 @@ def test_weights_of_another_kind_are_named(checkout: Path) -> None:
 
 def test_a_folder_above_the_weights_names_them(checkout: Path) -> None:
     both = "releases/shapes/affinity, releases/shapes/ggn"
-    with pytest.raises(WeightsError, match=rf"holds no .*these folders do: {both}"):
+    with pytest.raises(WeightsError, match=rf"has no .*these folders have them: {both}"):
         ggn.load_detector("releases/shapes")
     (checkout / "empty").mkdir()
-    with pytest.raises(WeightsError, match=r"empty: holds no weights.safetensors and card.json$"):
+    with pytest.raises(WeightsError, match=r"empty: has no weights.safetensors and card.json$"):
         ggn.load_detector("empty")
 
 
@@ -75,7 +75,7 @@ def test_what_is_nowhere_is_refused_with_what_there_is(
     with pytest.raises(WeightsError, match=r"weights/x.pth: no such folder$"):
         ggn.load_detector("weights/x.pth")
     monkeypatch.chdir(checkout / "models")
-    with pytest.raises(WeightsError, match=r"none is; `dvc pull -R releases`"):
+    with pytest.raises(WeightsError, match=r"there are none; `dvc pull -R releases`"):
         ggn.load_detector("coco_voc")
 
 

@@ -1,4 +1,4 @@
-"""The `ggn` command: what a person types outside the pipeline. One module per group of commands."""
+"""The `ggn` command, for work outside the pipeline. One module per group of commands."""
 
 from ggn.cli import (
     datasets,

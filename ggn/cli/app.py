@@ -1,4 +1,4 @@
-"""The command itself: where commands register, what they print on, how a refusal looks."""
+"""The command itself: where commands register, where they print, how errors are shown."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for what is written.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda or cuda:N.")]
 
 
 def chosen_device(name: str) -> str:
-    """Return cpu, cuda or cuda:N for what --device says.
+    """Return the device that --device names: cpu, cuda or cuda:N.
 
     Raises:
-        ValueError: it is none of these, or a GPU that is not there.
+        ValueError: it is not one of these, or there is no such GPU.
     """
     import torch
 
@@ -37,17 +37,17 @@ def chosen_device(name: str) -> str:
     if number is None:
         raise ValueError(f"--device must be auto, cpu, cuda or cuda:N, got {name!r}")
     if int(number[1] or 0) >= gpus:
-        raise ValueError(f"--device {name}: not there; PyTorch sees {gpus} GPUs")
+        raise ValueError(f"--device {name}: no such GPU; PyTorch finds {gpus} GPUs")
     return name
 
 
 @app.callback()
 def ggn() -> None:
-    """Open-world instance segmentation: find objects of categories nobody annotated."""
+    """Open-world instance segmentation: find objects of categories that nobody annotated."""
 
 
 def main() -> None:
-    """Run the command; refusals and errors of the machine are one message, exit status 1."""
+    """Run the command. An error of the user or the machine is one message, with exit status 1."""
     try:
         require_this_checkout()
         app()

@@ -1,4 +1,4 @@
-"""What a split will cost on this machine: its networks timed on one picture of its size."""
+"""How long a split will take on this machine, from timing its networks on one image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ggn.data.survey import Survey
 
-_TRAINING = 3  # a step takes about three times the forward pass
+_TRAINING = 3  # a training step takes about three times as long as a forward pass
 
 
 def estimate_seconds(
@@ -19,7 +19,7 @@ def estimate_seconds(
 ) -> float:
     """Return about how many seconds the stages of a split take, one after another.
 
-    Both networks look at noise of the dataset's median size, once to warm up and once for the time.
+    Both networks run on noise of the dataset's median image size: once to warm up, once timed.
 
     Args:
         sections: the validated params of the split.
@@ -52,7 +52,7 @@ def estimate_seconds(
 
 
 def told(seconds: float) -> str:
-    """Return a time as a person says it: a minute, minutes, hours or days."""
+    """Return a duration in everyday words: a minute, or so many minutes, hours or days."""
     for unit, length in (("days", 86_400), ("hours", 3600)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

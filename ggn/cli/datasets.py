@@ -14,7 +14,7 @@ from rich.progress import track
 from ggn.cli.app import Out, app, err, out
 from ggn.core.coco import Fault
 
-CONTRADICTIONS = 10  # of one file that are listed
+CONTRADICTIONS = 10  # listed per file
 
 Dataset = Literal["coco", "lvis", "uvo", "ade20k", "imagenet"]
 
@@ -26,16 +26,16 @@ def check(
         Path | None, typer.Option(help="Folder of its images; without it only the JSON is checked.")
     ] = None,
     seen: Annotated[
-        str | None, typer.Option(help="Categories that must have an object to learn from.")
+        str | None, typer.Option(help="Also check that these categories have objects to learn.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option(help="Refuse what is otherwise mended in reading, and repetitions.")
+        bool, typer.Option(help="Count repairs and duplicates as faults, too.")
     ] = False,
     ignore_exif: Annotated[
         bool, typer.Option(help="Masks refer to the stored pixels, whatever EXIF says.")
     ] = False,
 ) -> None:
-    """List every fault of a COCO-style dataset, and what is mended; exit with 1 if one is left."""
+    """List the faults of a COCO-style dataset, and what can be repaired; exit with 1 on faults."""
     from ggn.data.check import check_dataset
 
     def say(line: str, **style: Any) -> None:
@@ -45,7 +45,7 @@ def check(
     for line in _listed(report.faults):
         say(line)
     for kind, count in report.mended.items():
-        say(f"{annotations}: mended in reading: {count} {kind}, first {report.first[kind]}")
+        say(f"{annotations}: repaired on reading: {count} {kind}, first {report.first[kind]}")
     for warning in report.warnings:
         say(f"{annotations}: warning: {warning}", style="yellow")
     if report.census:
@@ -58,7 +58,7 @@ def check(
 
 
 def _listed(faults: Sequence[Fault]) -> Iterator[str]:
-    """The lines of all faults; of contradictions, which often fill a file, the first few."""
+    """Yield a line per fault, but only the first few contradictions: they often fill a file."""
     contradictions = [fault for fault in faults if fault.kind == "contradiction"]
     shown = set(map(id, contradictions[:CONTRADICTIONS]))
     for fault in faults:
@@ -68,21 +68,21 @@ def _listed(faults: Sequence[Fault]) -> Iterator[str]:
         reasons = Counter(f.reason.partition("; ")[2] or "of no known kind" for f in contradictions)
         kinds = ", ".join(f"{count} {kind}" for kind, count in reasons.most_common())
         more = len(contradictions) - CONTRADICTIONS
-        yield f"… and {more} more objects whose box, area and mask differ; of all: {kinds}"
+        yield f"… and {more} more objects whose box, area and mask disagree; in all: {kinds}"
 
 
 @app.command()
 def convert(
-    name: Annotated[Dataset, typer.Argument(help="Which dataset.")],
+    name: Annotated[Dataset, typer.Argument(help="The dataset.")],
     source: Annotated[Path, typer.Argument(help="Folder of its official files, unpacked.")],
     out_dir: Out,
     drop_faulty: Annotated[
         bool, typer.Option(help="Leave out faulty annotations and count them.")
     ] = False,
 ) -> None:
-    """Turn a dataset's official files into COCO style: FOLDER/PART.json, images stay in place.
+    """Convert a dataset's official files to COCO style: one PART.json per part.
 
-    The files name their images from SOURCE on. A killed conversion goes on where it was.
+    Images stay in place; the files name them relative to SOURCE. A killed conversion resumes.
     """
     parts = importlib.import_module(f"ggn.data.{name}").parts(source)
     from ggn.data.conversion import convert_parts

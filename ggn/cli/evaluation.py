@@ -23,22 +23,22 @@ Truth = Annotated[Path, typer.Argument(help="COCO-style JSON with the objects of
 Unseen = Annotated[
     str | None,
     typer.Option(
-        help="The unseen categories: a partition (nonvoc, nonperson, …) or names and ids, "
-        "separated by commas (id:3 and name:3 say which). The others are seen. Without it all are "
-        "evaluated together."
+        help="The unseen categories: a partition (nonvoc, nonperson, …), or names and ids "
+        "separated by commas (id:3 and name:3 are unambiguous). The others are seen. By default "
+        "all categories are evaluated together."
     ),
 ]
-Protocol = Annotated[str, typer.Option(help=f"One of {', '.join(get_args(ProtocolName))}.")]
+Protocol = Annotated[str, typer.Option(help=f"How to count: {', '.join(get_args(ProtocolName))}.")]
 Overlap = Annotated[
     str | None,
-    typer.Option("--iou-type", help="segm or bbox; by default segm if the predictions have masks."),
+    typer.Option("--iou-type", help="segm or bbox; by default segm if there are masks."),
 ]
 Strict = Annotated[
     bool,
     typer.Option(help="Refuse objects whose box, area and mask contradict each other."),
 ]
 BUDGET = 100
-_LISTED = 5  # contradictions that are shown
+_LISTED = 5  # contradictions shown
 
 
 @app.command()
@@ -50,17 +50,17 @@ def evaluate(
     unseen: Unseen = None,
     protocol: Protocol = "budget",
     iou_type: Overlap = None,
-    per_category: Annotated[bool, typer.Option(help="Also print recall by category.")] = False,
+    per_category: Annotated[bool, typer.Option(help="Also print the recall per category.")] = False,
     interval: Annotated[
-        bool, typer.Option(help="Also give the 95 % interval of each recall, by bootstrap.")
+        bool, typer.Option(help="Also give a 95 % bootstrap interval of each recall.")
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Write all numbers to this file.")] = None,
     curve: Annotated[
-        Path | None, typer.Option(help="Write recall against proposals to this PNG.")
+        Path | None, typer.Option(help="Write the curve of recall against proposals to this PNG.")
     ] = None,
     strict: Strict = False,
 ) -> None:
-    """Recall and precision of a COCO results file on seen and unseen categories."""
+    """Measure recall and precision of any detector's results on seen and unseen categories."""
     from ggn.evaluation.curves import write_curves
     from ggn.evaluation.intervals import HOW, of_results
     from ggn.evaluation.report import category_table, metrics_table, recall_curve
@@ -96,8 +96,8 @@ def evaluate(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="COCO results JSON or store of a model, A.")],
-    second: Annotated[Path, typer.Argument(help="The same of another model, B.")],
+    first: Annotated[Path, typer.Argument(help="COCO results JSON or store of model A.")],
+    second: Annotated[Path, typer.Argument(help="COCO results JSON or store of model B.")],
     annotations: Annotated[
         Path, typer.Option(help="COCO-style JSON with the objects of all categories.")
     ],
@@ -111,7 +111,7 @@ def compare(
     out_dir: Out = Path("comparison"),
     strict: Strict = False,
 ) -> None:
-    """Set two results files side by side, and show the unseen objects that only one finds."""
+    """Compare the results of two models, and show the unseen objects that only one finds."""
     from ggn.evaluation.curves import write_curves
     from ggn.evaluation.disagreement import disagreement
     from ggn.evaluation.intervals import HOW, of_pair
@@ -182,7 +182,7 @@ def _evaluated(
     strict: bool,
     warn: bool = True,
 ) -> tuple[EvaluationInputs, dict[str, PartitionResult], str]:
-    """What was read, the results by partition, and "masks" or "boxes"."""
+    """Return what was read, the results per partition, and "masks" or "boxes"."""
     from ggn.data.splits import resolve_text
     from ggn.evaluation.evaluator import evaluate_inputs
     from ggn.evaluation.inputs import read_inputs
@@ -217,31 +217,34 @@ def _evaluated(
 
 
 def _warnings(inputs: EvaluationInputs) -> Iterator[str]:
-    """What makes numbers other than they seem."""
+    """Yield reasons why the numbers may mislead."""
     yield from inputs.warnings
     records = [record for records in inputs.objects.values() for record in records]
     crowds = sum(bool(record.get("iscrowd")) for record in records)
     if crowds and crowds >= CROWD_SHARE * len(records):
-        yield f"{crowds} of {len(records)} annotations are crowds, which are no objects to be found"
+        yield f"{crowds} of {len(records)} annotations are crowds, which do not count as objects"
     odd = inputs.contradictions
     for fault in odd[:_LISTED]:
         yield f"{fault.where}: {fault.reason}"
     if odd:
         named = len({fault.where for fault in odd})
-        yield f"{named} objects contradict themselves, so numbers may mislead (--strict refuses)"
+        yield (
+            f"{named} objects contradict themselves, so the numbers may mislead "
+            "(--strict refuses them)"
+        )
 
 
 def _require_objects(
     annotations: Path, inputs: EvaluationInputs, partitions: dict[str, list[int]], part: str
 ) -> None:
-    """Refuse to measure on nothing."""
+    """Refuse to measure a partition without objects."""
     ids = set(partitions[part])
     records = [r for records in inputs.objects.values() for r in records if r["category_id"] in ids]
     if any(not record.get("iscrowd") for record in records):
         return
     what = "object" if part == "all" else "object of the unseen categories"
     crowds = f" but {len(records)} crowds" if records else ""
-    raise ValueError(f"{annotations}: there is no {what} to find{crowds}; nothing to measure")
+    raise ValueError(f"{annotations}: has no {what}{crowds}; there is nothing to measure")
 
 
 def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -256,9 +259,10 @@ def _iou_type_of(kind: str) -> IouType:
 def _recall_by_category(
     inputs: EvaluationInputs, results: dict[str, PartitionResult]
 ) -> dict[str, dict[str, tuple[int, float]]]:
-    """Partition -> category name -> number of objects and recall; `all` only if it is alone.
+    """Return the number of objects and the recall, by partition and category name.
 
-    A name that several categories with objects have is followed by the id.
+    `all` is left out if there are other partitions. A name that several categories with objects
+    share is followed by the id.
     """
     names = {c["id"]: c["name"] for c in inputs.categories if c["id"] in inputs.used_categories}
     count = Counter(names.values())
@@ -271,7 +275,7 @@ def _recall_by_category(
 
 
 def _names(first: Path, second: Path) -> list[str]:
-    """The stems of the files, or their paths where these are the same."""
+    """Return the stems of the files, or their paths if the stems are equal."""
     if first.stem != second.stem:
         return [first.stem, second.stem]
     if first == second:
@@ -287,7 +291,7 @@ def _disputed(
     names: list[str],
     top: int,
 ) -> dict[str, Any]:
-    """Pictures by file name and title of the images on which the models differ most."""
+    """Return pictures of the images on which the models differ most, by file name and title."""
     from ggn.data.files import find_image
     from ggn.data.images import read_image
     from ggn.evaluation.disagreement import disagreement_row

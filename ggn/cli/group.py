@@ -60,7 +60,7 @@ LARGEST_WHOLE: Final = 16 * MEGAPIXEL
 SIDE: Final = 1024
 """Of a tile of larger ones, in pixels."""
 HALO: Final = 256
-"""Pixels around a tile that the network sees, too: it looks no farther but where it pools."""
+"""Pixels around a tile that the network also sees. Farther pixels matter only through pooling."""
 
 
 @app.command()
@@ -73,7 +73,7 @@ def group(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Group and rank as this split of params.yaml; by default as the reference."
+            help="Group and rank as this split of params.yaml does; by default as the reference."
         ),
     ] = None,
     images_dir: ImagesDir = None,
@@ -87,10 +87,10 @@ def group(
     top: Top = 20,
     pictures: Pictures = True,
 ) -> None:
-    """Show what the affinity groups: results.json (COCO results) and a picture of each image.
+    """Find candidate segments: results.json (COCO results), and a picture of each image.
 
-    The pictures show affinity, hierarchy and candidates. A call that was interrupted goes on where
-    it stopped. Images that can't be read are named at the end, all others are done, and the exit
+    The pictures show affinity, hierarchy and candidates. An interrupted command resumes when it is
+    repeated. Images that can't be read are listed at the end; the others are done, and the exit
     status is 1.
     """
     from ggn.affinity import load_affinity
@@ -139,10 +139,10 @@ def _weights(given: Path | None, split: str | None) -> Path:
 
 
 def _of_split(split: str | None) -> tuple[GroupingParams, RankName]:
-    """Return the grouping and the ranking of a row of params.yaml, or the reference's.
+    """Return the grouping and the ranking of a split of params.yaml, or the reference's.
 
     Raises:
-        ValueError: there is no such row, or its ranking is learned from all images of its data.
+        ValueError: there is no such split, or its ranking needs all images of its dataset.
     """
     from ggn.grouping import GroupingParams
 
@@ -154,14 +154,14 @@ def _of_split(split: str | None) -> tuple[GroupingParams, RankName]:
     rank: RankName = sections["pseudo_gt"].rank
     if rank in ("learned", "oln"):
         raise ValueError(
-            f"splits.{split}.pseudo_gt.rank is {rank!r}, which only the stages of the split can; "
-            "without --split the candidates are grouped and ranked as in the reference"
+            f"splits.{split}.pseudo_gt.rank is {rank!r}, which only the stages of the split can "
+            "apply; without --split the candidates are grouped and ranked as in the reference"
         )
     return sections["grouping"], rank
 
 
 class _Grouper:
-    """Groups images by a network's affinity, and draws what came of it."""
+    """Groups images by a network's affinity, and draws the result."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _Grouper:
     ) -> None:
         self._network, self._params, self._rank, self._tiling = network, params, rank, tiles
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
-        self._drawing = Lock()  # matplotlib does not say that its figures may be drawn together
+        self._drawing = Lock()  # matplotlib is not thread-safe
 
     def segments(
         self, image: Picture, name: str, bar: Progress, limit: Limit

@@ -1,4 +1,4 @@
-"""Work on every image of a call: on all cores, resumed after a kill, faults kept for the end."""
+"""Work on the images of a call: on all cores, resumed after a kill, with errors at the end."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from ggn.store.shards import ShardWriter, shard_path
 
 Picture = NDArray[np.uint8]
 Find = Callable[[Sequence[tuple[Photograph, Picture]], Progress], Sequence[Instances]]
-"""Finds what some images show and writes their pictures; called on several threads. It may show
-the progress of a large image."""
+"""Finds the instances of some images and writes their pictures; called on several threads. It may
+show the progress of a large image."""
 
 LARGE: Final = 50_000_000
 """An image of more pixels is read and looked at while no other large one is; `ggn predict` does it
@@ -58,27 +58,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Call:
-    """What a call is about: everything that its results depend on, and where they go."""
+    """Everything that the results of a call depend on, and where they go."""
 
     command: str
     source: Source
     out: Path
     settings: Mapping[str, Any]
-    """JSON data that tells this call from others into the same folder: weights and options."""
+    """Weights and options, as JSON data; they tell this call from others into the same folder."""
     together: int
-    """Images that `find` is given at a time."""
+    """Number of images that `find` gets at a time."""
 
 
 @contextmanager
 def finished_images(call: Call, find: Find) -> Iterator[tuple[Store | None, list[Failure]]]:
-    """Do the work of a call, or what an interrupted one left of it; yield what was found.
+    """Do the work of a call, or what an interrupted one left; yield the results and the failures.
 
-    Every image is logged when it is done, in a hidden folder beside the results, which goes when
-    the body ends without an error and every image could be read. The store has the images that
-    could be read, and is there for the body only; it is None if none could.
+    Every image is logged when it is done, in a hidden folder beside the results. The folder is
+    deleted when the body ends without an error and every image could be read. The store has the
+    images that could be read, and exists during the body only; it is None if there are none.
 
     Raises:
-        ValueError: another process is at work on the same call.
+        ValueError: another process is working on the same call.
     """
     state = call.out / f".{call.command}-{_digest(call)}"
     existed = call.out.exists()
@@ -87,7 +87,7 @@ def finished_images(call: Call, find: Find) -> Iterator[tuple[Store | None, list
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{call.out}: another process is at work on the same call") from None
+            raise ValueError(f"{call.out}: another process is working on the same call") from None
         _forget_if_files_changed(call, state)
         done, failures = _do_all(call, find, state)
         store = _store(state, sorted(done)) if done else None
@@ -106,7 +106,7 @@ def _digest(call: Call) -> str:
 
 
 def _forget_if_files_changed(call: Call, state: Path) -> None:
-    """Begin anew if an image that is done is another file by now."""
+    """Start again if the file of a finished image has changed."""
     stamps = {str(photo.image_id): _stamp(photo.path) for photo in call.source.photographs}
     seen, log = state / "files.json", state / "log"
     if seen.exists() and log.exists():
@@ -142,7 +142,7 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
     try:
         todo = [p for p in call.source.photographs if p.image_id not in writer.finished]
         if writer.finished:
-            err.print(f"{len(writer.finished)} images were done already", highlight=False)
+            err.print(f"{len(writer.finished)} images are already done", highlight=False)
         parts = [todo[i : i + call.together] for i in range(0, len(todo), call.together)]
         with _progress() as bar:
             tasks = (partial(_do_some, part, find, bar) for part in parts)
@@ -179,12 +179,12 @@ def _is_large(photo: Photograph) -> bool:
     try:
         height, width = image_size_hw(photo.path)
     except (OSError, ValueError):
-        return False  # reading it says what is wrong
+        return False  # reading it will raise the error
     return height * width > LARGE
 
 
 def _read(photo: Photograph) -> Picture:
-    if photo.size_hw is None:  # no stored masks refer to it
+    if photo.size_hw is None:  # no stored masks refer to its pixels
         return read_photograph(photo.path)
     image = read_image(photo.path)
     if image.shape[:2] != photo.size_hw:
@@ -211,7 +211,7 @@ class _Rate(ProgressColumn):
     """Images per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate of the last half minute; of the whole, at the end."""
+        """Return the rate of the last half minute, or of the whole call when it has ended."""
         rate = task.finished_speed or task.speed
         return Text(
             "" if rate is None else f"{rate:.2g} images/s" if rate < 10 else f"{rate:.0f} images/s"

@@ -1,4 +1,4 @@
-"""The command init: from annotations and a folder of images to a split of params.yaml."""
+"""The command init: makes a split of params.yaml from annotations and a folder of images."""
 
 from __future__ import annotations
 
@@ -16,29 +16,34 @@ from ggn.cli.proposal import Size
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="Of the new split: letters, digits, underscores.")],
+    name: Annotated[str, typer.Argument(help="Name of the new split: letters, digits, _.")],
     annotations: Annotated[Path, typer.Argument(help="COCO-style JSON file.")],
     images: Annotated[Path, typer.Option(help="Folder of its images.")],
     seen: Annotated[
         str,
-        typer.Option(help="Categories to learn from: a partition, or names and ids with commas."),
+        typer.Option(help="Categories to learn: a partition, or names and ids with commas."),
     ],
     val: Annotated[
         Path | None,
         typer.Option(help="COCO-style file to evaluate on; by default, images are held out."),
     ] = None,
     val_images: Annotated[
-        Path | None, typer.Option(help="Its folder; by default --images.")
+        Path | None, typer.Option(help="Folder of the images of --val; by default --images.")
     ] = None,
-    val_share: Annotated[float, typer.Option(help="Share of the images that is held out.")] = 0.2,
+    val_share: Annotated[float, typer.Option(help="Share of the images to hold out.")] = 0.2,
     size: Annotated[
         Size,
-        typer.Option(help="small: a CPU, no download; medium: ResNet-18; reference: as published."),
+        typer.Option(
+            help="small: on a CPU, no download; medium: ResNet-18; reference: as published."
+        ),
     ] = "small",
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of those held out.")] = 0,
-    force: Annotated[bool, typer.Option(help="Write train.json and val.json anew.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of held-out images.")] = 0,
+    force: Annotated[bool, typer.Option(help="Overwrite train.json and val.json.")] = False,
 ) -> None:
-    """Add your own dataset to params.yaml: checked, parted, with settings that fit its objects."""
+    """Add your own dataset to params.yaml.
+
+    Checks the files, holds out validation images, and proposes settings that fit the objects.
+    """
     from ggn.cli.params_file import with_split, write_text
     from ggn.cli.proposal import entry_text, propose
     from ggn.core.coco import write_json
@@ -77,15 +82,15 @@ def init(
         out.print(f"{path}: {len(part['images'])} images, {len(part['annotations'])} objects")
     write_text(PARAMS_FILE, text)
     out.print(entry, markup=False, highlight=False)
-    out.print(f"{PARAMS_FILE}: has the split {name}, and it alone is active", highlight=False)
+    out.print(f"{PARAMS_FILE}: added the split {name}; it alone is active", highlight=False)
     _say_cost(load_params(name), found, len(held_out["images"]))
 
 
 def _refuse(name: str, document: dict[str, Any], val_share: float) -> None:
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
-        raise ValueError(f"NAME must begin with a letter; letters, digits and _ follow: {name!r}")
+        raise ValueError(f"NAME must be a letter followed by letters, digits or _, got {name!r}")
     if name in document["splits"]:
-        raise ValueError(f"params.yaml: splits.{name} is there already; choose another name")
+        raise ValueError(f"params.yaml: splits.{name} already exists; choose another name")
     if not 0 < val_share < 1:
         raise ValueError(f"--val-share must be between 0 and 1, got {val_share}")
 
@@ -93,11 +98,11 @@ def _refuse(name: str, document: dict[str, Any], val_share: float) -> None:
 def _refuse_files(files: dict[Path, Any], force: bool) -> None:
     there = [str(path) for path in files if path.exists()]
     if there and not force:
-        raise ValueError(f"{', '.join(there)}: there already; --force writes anew")
+        raise ValueError(f"{', '.join(there)}: already there; --force overwrites")
 
 
 def _checked(annotations: Path, images: Path) -> dict[str, Any]:
-    """Read a file as the stage `prepare` will: what it mends is mended, what it refuses refused."""
+    """Read a file as the stage `prepare` will, with its repairs and its errors."""
     from ggn.data.params import DataParams
     from ggn.data.prepare import read_part
 
@@ -105,7 +110,7 @@ def _checked(annotations: Path, images: Path) -> dict[str, Any]:
 
 
 def _spec(categories: Sequence[Any], text: str) -> str | list[str]:
-    """What params.yaml has for a text that `resolve_text` takes."""
+    """Return the entry of params.yaml for a string that `resolve_text` takes."""
     from ggn.data.categories import CategoryWords
     from ggn.data.splits import PARTITIONS
 
@@ -114,7 +119,7 @@ def _spec(categories: Sequence[Any], text: str) -> str | list[str]:
 
 
 def _path(path: Path) -> str:
-    """From the checkout, where it lies in or beside it; DVC and Docker see it so, too."""
+    """Return a path relative to the checkout unless it is absolute, as DVC and Docker see it."""
     relative = os.path.relpath(path)
     return path.as_posix() if path.is_absolute() else Path(relative).as_posix()
 
@@ -127,8 +132,8 @@ def _say_cost(sections: Any, found: Any, val_images: int) -> None:
     err.print("timing the networks …", highlight=False)
     seconds = estimate_seconds(sections, found, val_images, device)
     out.print(
-        f"`dvc repro` will take about {told(seconds)} on this machine ({device}); it goes on "
-        "where it was killed",
+        f"`dvc repro` will take about {told(seconds)} on this machine ({device}); after a kill "
+        "it resumes",
         markup=False,
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""The page of every key of params.yaml, from the models that check it."""
+"""Writes docs/params.md, the page of every key of params.yaml, from the models that check them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pipelines.stage import SECTIONS, params_model
 _HEAD = """# Every key of params.yaml
 
 `make keys` writes this page from the `params.py` of each package. `seed`, `active` and `inherited`
-stand at the top of `params.yaml`, the sections below in `defaults` and in each split. A key that is
-left out has the default.
+are at the top of `params.yaml`; the sections below are in `defaults` and in each split. Keys that
+you leave out have their defaults.
 """
 
 

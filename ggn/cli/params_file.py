@@ -12,15 +12,15 @@ from pipelines.stage import ParamsError, load_params
 
 
 def with_split(text: str, name: str, entry: str) -> str:
-    """Return the text of params.yaml with an entry at the end of its `splits`, and it active.
+    """Return the text of params.yaml with a new split at the end of `splits`, made active.
 
     Args:
-        text: of the file.
-        name: of the new split.
+        text: the text of the file.
+        name: name of the new split.
         entry: its YAML, indented as the file's splits are.
 
     Raises:
-        ParamsError: the entry is refused, or nothing but it should have changed and has.
+        ParamsError: the entry is refused, or anything else in the file would change.
     """
     before: Any = YAML(typ="rt").load(text)
     splits = before["splits"]
@@ -44,7 +44,7 @@ def with_split(text: str, name: str, entry: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
+    """Write a file under a temporary name, then rename it."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

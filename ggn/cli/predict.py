@@ -1,4 +1,4 @@
-"""The command `ggn predict`: a detector on any images."""
+"""The command `ggn predict`: finds the objects of any images with a detector."""
 
 from __future__ import annotations
 
@@ -39,35 +39,36 @@ MOST_DRAWN: Final = 200
 Images = Annotated[
     list[str],
     typer.Argument(
-        help="Image files, folders, globs in quotes, one COCO file, or - for a list of files on "
-        "standard input.",
+        help="Image files, folders, globs in quotes, one COCO file, or - for a list of files "
+        "on standard input.",
         show_default=False,
     ),
 ]
 ImagesDir = Annotated[
     Path | None, typer.Option("--images", help="Folder of the COCO file's images.")
 ]
-Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Also look into the folders of folders.")
-]
-MinScore = Annotated[float | None, typer.Option(help="Leave out what is scored less.")]
-MaxDetections = Annotated[int | None, typer.Option(min=1, help="Keep the best N of each image.")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also search subfolders.")]
+MinScore = Annotated[float | None, typer.Option(help="Leave out masks with a lower score.")]
+MaxDetections = Annotated[int | None, typer.Option(min=1, help="Keep the best N per image.")]
 Format = Annotated[
     str,
     typer.Option(
         "--format",
-        help="coco (results.json alone), or also files of yolo, labelme, cvat or label-studio.",
+        help="coco (results.json only), or also files for yolo, labelme, cvat or label-studio.",
     ),
 ]
 Top = Annotated[int, typer.Option(min=1, help="How many instances a picture shows.")]
-Pictures = Annotated[bool, typer.Option(help="Whether a picture is written of each image.")]
+Pictures = Annotated[bool, typer.Option(help="Write a picture of each image, or don't.")]
 
 
 @app.command()
 def predict(
     images: Images,
     weights: Annotated[
-        str, typer.Option(help="Folder, registry address (models:/SPLIT@RECIPE) or row (SPLIT).")
+        str,
+        typer.Option(
+            help="The detector: a folder, a registry address (models:/SPLIT@RECIPE), or a row."
+        ),
     ],
     images_dir: ImagesDir = None,
     recursive: Recursive = False,
@@ -76,17 +77,17 @@ def predict(
     min_score: MinScore = None,
     max_detections: MaxDetections = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images of one size that a GPU looks at together.")
+        int, typer.Option(min=1, help="Images of one size that are processed together.")
     ] = 1,
     tile: Annotated[str, tile_option(LARGE)] = AUTO,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
 ) -> None:
-    """Find the objects of images: results.json (COCO results), and a picture of each image.
+    """Find objects in images: results.json (COCO results), and a picture of each image.
 
-    A call that was interrupted goes on where it stopped. Images that can't be read are named at the
-    end, all others are done, and the exit status is 1.
+    An interrupted command resumes when it is repeated. Images that can't be read are listed at the
+    end; the others are done, and the exit status is 1.
     """
     from ggn.detector import load_detector
     from ggn.evaluation.pictures import overlay, write_picture
@@ -128,7 +129,7 @@ class _Finder:
     def find(
         self, images: Sequence[tuple[Photograph, Picture]], bar: Progress
     ) -> list[tuple[Picture, Instances, Instances]]:
-        """Return of each image a picture, what was found, and that at the picture's size."""
+        """Return per image a picture, its instances, and these at the picture's size."""
         whole = [image for _, image in images if not self._tiling.applies(image)]
         found = iter(self._predict(whole) if whole else [])
         results = []
@@ -173,7 +174,7 @@ class Limit:
     max_detections: int | None
 
     def __call__(self, instances: Instances) -> Instances:
-        """Return the best of some that come best first."""
+        """Return the instances to keep; they must come best first."""
         kept = (
             instances if self.min_score is None else instances[instances.scores >= self.min_score]
         )
@@ -181,7 +182,7 @@ class Limit:
 
 
 def refuse_format(name: str, source: Source) -> None:
-    """Raise ValueError unless the images can be written in a format."""
+    """Raise ValueError if the images can't be written in a format."""
     from ggn.formats import refuse_shared_files
 
     if name != COCO:
@@ -189,10 +190,10 @@ def refuse_format(name: str, source: Source) -> None:
 
 
 def finish(call: Call, find: Find, noun: str, file_format: str) -> None:
-    """Do a call's work, write its results, name what could not be read."""
+    """Do a call's work, write its results, list the images that could not be read."""
     if call.source.others:
         err.print(
-            f"{call.source.others} other files in the folders are not images by their names",
+            f"left out {call.source.others} files that do not have the suffix of an image",
             highlight=False,
         )
     with finished_images(call, find) as (store, failures):

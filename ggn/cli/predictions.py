@@ -17,7 +17,7 @@ app.add_typer(predictions, name="predictions")
 @predictions.command()
 def export(
     store: Annotated[Path, typer.Argument(help="Folder of the store.")],
-    target: Annotated[Path, typer.Option("--out", "-o", help="FILE.json, COCO results.")],
+    target: Annotated[Path, typer.Option("--out", "-o", help="The COCO results file, FILE.json.")],
     category: Annotated[int, typer.Option(help="Category id of all detections.")] = 1,
 ) -> None:
     """Write a store as a COCO results file, image by image."""

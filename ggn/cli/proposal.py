@@ -1,4 +1,4 @@
-"""The entry of params.yaml that fits a dataset: a size in one word, the rest by measuring it."""
+"""Proposes an entry of params.yaml from a size in one word and measurements of the dataset."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def propose(survey: Survey, size: Size, data: Mapping[str, Any]) -> dict[str, An
 
 
 def _narrow(affinity: dict[str, Any], detector: dict[str, Any], survey: Survey, size: Size) -> None:
-    """Add what makes the networks small, with as many epochs as come to a number of steps."""
+    """Make the networks small, with as many epochs as give a fixed number of steps."""
     epochs = max(1, min(60, round(4 * _EPOCHS[size] / survey.images / 4)))
     both: dict[str, Any] = {"epochs": epochs, **_SCHEDULE}
     if size == "small":
@@ -80,7 +80,7 @@ def _narrow(affinity: dict[str, Any], detector: dict[str, Any], survey: Survey, 
 
 
 def _detector_size(survey: Survey, size: Size) -> tuple[list[int], float]:
-    """Longest and shortest side for the detector, and the factor that they come to.
+    """Return the detector's longest and shortest side, and the factor by which they scale images.
 
     Images are enlarged, at most threefold, until the smaller objects are 16 pixels wide.
     """
@@ -94,7 +94,7 @@ def _detector_size(survey: Survey, size: Size) -> tuple[list[int], float]:
 
 
 def _image_scale(survey: Survey) -> float:
-    """Of the affinity: its map has a quarter of the pixels a side that the network sees."""
+    """Return the affinity's image scale. Its map is a quarter as wide as the network's input."""
     return 1.0 if survey.side_50 >= 48 else 2.0
 
 
@@ -105,7 +105,7 @@ def _round_up(value: float, step: int) -> int:
 _REASONS = {
     ("affinity", "image_scale"): "the median object is {side_50:.0f} pixels wide",
     ("affinity", "crop_size"): "nine tenths of the objects are narrower than {side_90:.0f} pixels",
-    ("grouping", "min_area"): "half of what all but one in a hundred objects have, in pixels",
+    ("grouping", "min_area"): "99 of 100 objects have at least twice this area, in pixels",
     ("pseudo_gt", "top_k"): "half of the {objects_50} seen objects of the median image",
     (
         "detector",
@@ -117,7 +117,7 @@ _REASONS = {
 
 
 def entry_text(name: str, sections: Mapping[str, Any], survey: Survey, size: Size) -> str:
-    """Return the entry of `splits` as YAML, indented by two, each proposal with its reason."""
+    """Return the entry of `splits` as YAML, indented by two, with a reason for each proposal."""
     height, width = survey.image_size_hw
     facts = {**vars(survey), "height": height, "width": width}
     lines = [
@@ -138,7 +138,7 @@ def entry_text(name: str, sections: Mapping[str, Any], survey: Survey, size: Siz
 
 
 def _flow(value: Any) -> str:
-    """JSON, which YAML reads, but for the keys, which need no quotes."""
+    """Return a value as JSON, which YAML also reads, but with unquoted keys."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)

@@ -19,12 +19,13 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Interchange JSON, COCO results, or a folder with a {image_id}.json per image."
+            help="The reference's JSON, COCO results, or a folder with one {image_id}.json per "
+            "image."
         ),
     ],
     out_dir: Out = Path("pseudo_gt"),
 ) -> None:
-    """Turn pseudo ground truth in the reference's format, or COCO results, into a store."""
+    """Import pseudo ground truth in the reference's format, or COCO results, into a store."""
     from ggn.pseudo_gt.publish import import_interchange
 
     count = import_interchange(source, out_dir)
@@ -34,26 +35,25 @@ def import_(
 @pseudo_gt.command()
 def export(
     source: Annotated[
-        Path, typer.Argument(help="Folder of the store; for coco data/SPLIT/training/ggn.json.")
+        Path,
+        typer.Argument(help="Folder of the store; with coco: data/SPLIT/training/ggn.json."),
     ],
     target: Annotated[
-        Path, typer.Option("--out", "-o", help="FILE.json, or a folder for a file per image.")
+        Path, typer.Option("--out", "-o", help="FILE.json, or a folder for one file per image.")
     ],
-    category: Annotated[
-        int, typer.Option(help="Category id of all masks, in the reference's format.")
-    ] = 1,
+    category: Annotated[int, typer.Option(help="Category id of all masks (format reference).")] = 1,
     file_format: Annotated[
         str,
         typer.Option(
             "--format",
-            help="reference, or coco: annotations and pseudo masks, for other detectors.",
+            help="reference: pseudo masks; coco: annotations and pseudo masks.",
         ),
     ] = "reference",
     class_agnostic: Annotated[
-        bool, typer.Option("--class-agnostic", help="One category for all, in a COCO file.")
+        bool, typer.Option("--class-agnostic", help="One category for everything (format coco).")
     ] = False,
 ) -> None:
-    """Write pseudo ground truth for other programs."""
+    """Export pseudo ground truth for other programs."""
     if file_format not in FORMATS:
         raise ValueError(f"--format must be one of {', '.join(FORMATS)}, got {file_format!r}")
     if file_format == "coco":

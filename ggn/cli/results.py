@@ -1,4 +1,4 @@
-"""What a call on images writes: one results file, and the images that its ids are of."""
+"""Writes the results of a call: one results file, and a list of its images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ CATEGORIES = [{"id": 1, "name": "object"}]
 
 
 def write_results(folder: Path, source: Source, store: Store, noun: str) -> None:
-    """Write results.json (COCO results) and, where the ids are fresh, images.json beside it.
+    """Write results.json (COCO results) and, if there is no COCO file of the images, images.json.
 
-    images.json is a COCO file without annotations: sizes, and names relative to `source.folder`.
+    images.json is a COCO file without annotations: ids, sizes, and names relative to
+    `source.folder`.
     """
     records: list[dict[str, Any]] = []
     names = {photo.image_id: photo.file_name for photo in source.photographs}
@@ -41,14 +42,14 @@ def write_results(folder: Path, source: Source, store: Store, noun: str) -> None
     if source.dataset is None:
         dataset = {"images": records, "categories": CATEGORIES, "annotations": []}
         write_json(folder / "images.json", dataset)
-        said += f"; images.json has their ids, and their names in {source.folder}"
+        said += f"; images.json lists their ids, and their names in {source.folder}"
     else:
         said += f"; ids are those of {source.dataset}"
     out.print(said, markup=False, highlight=False)
 
 
 def write_for_tool(folder: Path, source: Source, store: Store, name: str) -> None:
-    """Write the results in the format of a tool, too."""
+    """Also write the results in the format of a tool."""
     photographs = {photo.image_id: photo for photo in source.photographs}
     labelled = (
         Labelled(
@@ -64,7 +65,7 @@ def write_for_tool(folder: Path, source: Source, store: Store, name: str) -> Non
 
 
 def report_failures(failures: list[Failure], images: int) -> None:
-    """Name the images that could not be read, with their reasons, on stderr."""
+    """List the images that could not be read, with reasons, on stderr."""
     lines = [f"ggn: {len(failures)} of {images} images could not be read:"]
     lines += [f"  {failure.reason}" for failure in failures]
     err.print("\n".join(lines), style="red", markup=False, highlight=False)

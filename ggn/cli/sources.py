@@ -16,19 +16,19 @@ from ggn.core.faults import findings
 SUFFIXES: Final = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-"""What makes a file of a folder, or one that a glob matches, an image. A file named is one."""
+"""Suffixes of images in folders and globs. A file that is named itself may have any suffix."""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """An image that somebody named, which may yet turn out to be none."""
+    """An image as the call names it; it may not exist or not be an image."""
 
     image_id: int
     path: Path
     file_name: str
-    """Relative to the folder of its `Source`, with /."""
+    """Relative to the folder of its `Source`, with forward slashes."""
     size_hw: tuple[int, int] | None
-    """What its record in the COCO file says; None if there is none."""
+    """Height and width in its COCO record; None without a COCO file."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Source:
 
     photographs: list[Photograph]
     folder: Path
-    """That the file names are relative to."""
+    """The folder that the file names are relative to."""
     dataset: Path | None
-    """The COCO file that the ids are of; None if they are fresh, 1 to N."""
+    """The COCO file with the image ids; None if images are numbered from 1."""
     others: int
-    """Files of the folders that are left out because their names are not those of images."""
+    """Number of files in folders that are left out because of their suffix."""
 
     def picture_names(self) -> dict[int, str]:
-        """Return a file name for each image's picture, by id: its own, ending in .png.
+        """Return the file name of each image's picture, by id: the image's, but with .png.
 
-        Images that differ in their suffix alone keep it: `a.jpg.png` and `a.tif.png`.
+        Images that differ only in their suffix keep it: `a.jpg.png` and `a.tif.png`.
         """
         bare = {p.image_id: str(Path(p.file_name).with_suffix("")) for p in self.photographs}
         uses = Counter(bare.values())
@@ -64,26 +64,28 @@ def find_images(
     lines: Iterable[str],
     out: Path,
 ) -> Source:
-    """Return the images that the words of a call name, in their order; of a folder by name.
+    """Return the images that the words of a call name, in this order; within a folder by name.
 
     Args:
         words: files, folders, globs, `-`, or one COCO file.
-        images: folder of the images of the COCO file; by default the one that it lies in.
+        images: folder of the COCO file's images; by default the folder of the file itself.
         recursive: whether folders are searched to any depth.
-        lines: standard input, a path a line; read if a word is `-`.
-        out: the folder of the results, in which no images are looked for.
+        lines: standard input, one path per line; read if a word is `-`.
+        out: the folder of the results, which is not searched.
 
     Raises:
         CocoError: the records of the COCO file are faulty.
-        ValueError: a word names nothing, or does not go with another one.
+        ValueError: a word names nothing, or can't be combined with the others.
     """
     datasets = [word for word in words if word.lower().endswith(".json")]
     if datasets:
         if len(words) > 1:
-            raise ValueError(f"{datasets[0]}: a COCO file goes alone, because it gives the ids")
+            raise ValueError(
+                f"{datasets[0]}: a COCO file must be the only argument, because it gives the ids"
+            )
         return _of_dataset(Path(datasets[0]), images)
     if images is not None:
-        raise ValueError(f"--images {images}: goes with a COCO file, and none is given")
+        raise ValueError(f"--images {images}: needs a COCO file as the argument")
     found, absent, others = dict[Path, Path](), list[str](), 0  # by absolute path, as it is named
     for word in words:
         paths, left_out = _named(word, recursive, lines, out)
@@ -103,7 +105,7 @@ def find_images(
 
 
 def _named(word: str, recursive: bool, lines: Iterable[str], out: Path) -> tuple[list[Path], int]:
-    """Return the paths that a word stands for, and how many others were left out."""
+    """Return the paths that a word names, and how many other files were left out."""
     if word == "-":
         return [Path(line.rstrip("\r\n")) for line in lines if line.strip()], 0
     if Path(word).is_dir():
@@ -119,7 +121,7 @@ def _named(word: str, recursive: bool, lines: Iterable[str], out: Path) -> tuple
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Yield the files of a folder, without hidden ones."""
+    """Yield the files of a folder that are not hidden."""
     for entry in os.scandir(folder):
         if entry.name.startswith("."):
             continue
@@ -130,15 +132,15 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(os.path.normpath(Path(path).absolute()))  # a link keeps its own name
+    return Path(os.path.normpath(Path(path).absolute()))  # symbolic links are not followed
 
 
 def _absent(word: str, recursive: bool) -> str:
     if word == "-":
-        return "-: standard input names no image"
+        return "-: standard input is empty"
     if Path(word).is_dir():
-        deeper = "" if recursive else "; --recursive looks into the folders in it"
-        return f"{word}: has no file whose name ends as that of an image{deeper}"
+        deeper = "" if recursive else "; --recursive also searches subfolders"
+        return f"{word}: has no file with the suffix of an image{deeper}"
     return f"{word}: no such file, and no image matches it"
 
 

@@ -1,4 +1,4 @@
-"""Whether a call looks at an image in tiles, and how."""
+"""Whether and how a call processes an image in tiles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tiling:
 
     @property
     def overlap(self) -> int:
-        """What neighbouring tiles share: objects up to this length lie whole in a tile."""
+        """Width that neighbouring tiles share; objects up to this length lie whole in a tile."""
         return self.side // 4
 
     def applies(self, image: Any) -> bool:
@@ -54,7 +54,7 @@ def tiling(option: str, above: int, side: int) -> Tiling:
     """Return what --tile asks for; `above` (pixels of an image) and `side` are for auto.
 
     Raises:
-        ValueError: it is neither auto nor no nor a side from 64 on.
+        ValueError: it is not auto, no, or a side from 64 to 65536.
     """
     if option == AUTO:
         return Tiling(above, side)
@@ -67,7 +67,7 @@ def tiling(option: str, above: int, side: int) -> Tiling:
 
 @contextmanager
 def tile_progress(bar: Progress, name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a line for the tiles of an image while the body runs; yields what counts them."""
+    """Show the progress of an image's tiles during the body; yields a function to advance it."""
     task = bar.add_task(f"tiles of {name}", total=total)
     try:
         yield partial(bar.advance, task)
@@ -84,6 +84,6 @@ def on_all_cores(
 
 
 def picture_level(levels: Sequence[Any]) -> int:
-    """Return the level of an image that is drawn: the largest that is small enough, or the last."""
+    """Return the level of an image to draw: the largest that is small enough, or the last."""
     small = [i for i, it in enumerate(levels) if max(it.shape[:2]) <= LONGEST_PICTURE]
     return min(small, default=len(levels) - 1)

@@ -15,7 +15,7 @@ app.add_typer(track, name="track")
 
 @track.command("sync")
 def sync_pending() -> None:
-    """Deliver the runs that the MLflow store did not take; exit with 1 if some are still kept."""
+    """Deliver runs that the MLflow store did not receive; exit with 1 if some remain."""
     from ggn.tracking.delivery import sync
     from ggn.tracking.store import PENDING, destination, tracking_uri
 
@@ -36,14 +36,14 @@ def sync_pending() -> None:
 
 _STATES = {
     "delivered": "delivered",
-    "running": "still running; delivered up to now",
+    "running": "still running; delivered so far",
     "elsewhere": "another process is delivering it",
 }
 
 
 @track.command()
 def published() -> None:
-    """Put the zoo's published numbers beside our runs; those that are there already stay."""
+    """Add the zoo's published numbers to MLflow, beside our runs; repeating it changes nothing."""
     from ggn.tracking.published import import_published
     from ggn.zoo.numbers import PUBLISHED
 
@@ -54,7 +54,7 @@ def published() -> None:
 
 @track.command()
 def recorded() -> None:
-    """Show the tables of reports/ as runs, so that a fresh clone has its rows in MLflow."""
+    """Add the tables of reports/ to MLflow as runs, so that a fresh clone shows its rows."""
     from ggn.tracking.recorded import import_recorded
 
     runs, deleted, page = import_recorded(Path("reports"))
@@ -64,9 +64,9 @@ def recorded() -> None:
 
 @track.command()
 def register(
-    split: Annotated[str, typer.Argument(help="A row that `make release` froze.")],
+    split: Annotated[str, typer.Argument(help="A row that `make release` has released.")],
 ) -> None:
-    """Put the released detectors of a row into the model registry: models:/SPLIT@ggn, @baseline."""
+    """Register the released detectors of a row: models:/SPLIT@ggn and models:/SPLIT@baseline."""
     from ggn.core.coco import read_coco
     from ggn.data.prepare import read_prepared
     from ggn.tracking.registry import register as register_model

@@ -22,20 +22,20 @@ from ggn.cli.app import Device, Out, app, chosen_device, err, out
 if TYPE_CHECKING:
     from ggn.zoo.download import Progress as Told
 
-zoo = typer.Typer(help="The model zoo: its numbers, what is released, files of other projects.")
+zoo = typer.Typer(help="The model zoo: published numbers, releases, models of other projects.")
 app.add_typer(zoo, name="zoo")
 
 
 @zoo.callback(invoke_without_command=True)
 def show(context: typer.Context) -> None:
-    """The model zoo; without a command, its rows."""
+    """The model zoo. Without a command, list its rows."""
     if context.invoked_subcommand is None:
         list_rows()
 
 
 @zoo.command("list")
 def list_rows(row: Annotated[str | None, typer.Argument(help="Only this row.")] = None) -> None:
-    """Show the rows: published and own numbers, what is released and what of it is here."""
+    """List the rows: published numbers, our own, what is released, and what of it is here."""
     from ggn.cli.zoo_tables import numbers_table, rows_table
     from ggn.zoo.numbers import PUBLISHED
     from ggn.zoo.overview import overview
@@ -71,12 +71,13 @@ def fetch(
         str | None, typer.Option(help="One of its files; by default all with a known address.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Where --file is: http(s), Google Drive, a file on disk.")
+        str | None,
+        typer.Option(help="Take --file from here: http(s), Google Drive, or a file on disk."),
     ] = None,
 ) -> None:
-    """Bring files that the reference's authors released, as releases/ROW/NAME under DVC.
+    """Fetch files that GGN's authors released, as releases/ROW/NAME under DVC.
 
-    After a kill the same command goes on where it was.
+    After a kill, the same command resumes.
     """
     from ggn.zoo import versioned
     from ggn.zoo.fetch import FetchError, is_there, wanted_files
@@ -86,16 +87,16 @@ def fetch(
 
     root, found = _checkout(), find_row(row)
     wanted = wanted_files(found, file, url)
-    versioned.run(root, "dvc", "root")  # refused before a long download, not after it
+    versioned.run(root, "dvc", "root")  # fails before a long download rather than after it
     licence = f"{LICENCE}, no commercial use ({LICENCE_TEXT})"
-    _say(f"These files are GGN's authors', not ours: {licence}")
+    _say(f"These files belong to GGN's authors: {licence}")
     failed = False
     for entry in wanted:
-        state = "here already" if is_there(root, found, entry, url) else entry.kind
+        state = "already here" if is_there(root, found, entry, url) else entry.kind
         try:
             with _download_bar(f"{row} {entry.name}") as told:
                 path = fetch_file(root, found, entry, url, told)
-        except FetchError as error:  # the other files of the row may be there
+        except FetchError as error:  # the other files of the row may still be available
             failed = True
             err.print(f"ggn: {error}", style="red", markup=False, highlight=False)
         else:
@@ -132,14 +133,14 @@ def evaluate(
         Path | None, typer.Option(help="Folder of a detector; by default releases/ROW/ggn.")
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option(min=1, help="Only so many images, those of the smallest ids.")
+        int | None, typer.Option(min=1, help="Use only the first N images, by id.")
     ] = None,
     out_dir: Out = Path("evaluation"),
     device: Device = "auto",
 ) -> None:
     """Evaluate a released detector on its row's validation set, beside the published numbers.
 
-    The training data need not be there. After a kill the same command goes on where it was.
+    The training data is not needed. After a kill, the same command resumes.
     """
     from ggn.cli.zoo_tables import measured, numbers_table
     from ggn.core.coco import write_json
@@ -151,8 +152,8 @@ def evaluate(
     folder = weights or Path("releases") / row / "ggn"
     if not folder.is_dir():
         raise ValueError(
-            f"{folder}: not here; `ggn zoo fetch {row} --file ggn` brings the reference's, "
-            "`dvc pull -R releases` ours"
+            f"{folder}: no such folder; `ggn zoo fetch {row} --file ggn` brings the weights of "
+            "GGN's authors, `dvc pull -R releases` brings ours"
         )
     limit = {} if max_images is None else {"max_val_images": max_images}
     validation = read_validation(sections["data"].model_copy(update=limit))
@@ -179,7 +180,7 @@ def evaluate(
 def release(
     split: Annotated[str, typer.Argument(help="A row of params.yaml with committed results.")],
 ) -> None:
-    """Freeze a row as releases/SPLIT: half-precision weights, pseudo-GT, numbers, under DVC."""
+    """Release a row as releases/SPLIT under DVC: half-precision weights, pseudo-GT, numbers."""
     from ggn.zoo.release import release as release_row
 
     card = release_row(_checkout(), split)
@@ -193,20 +194,20 @@ def release(
 def _checkout() -> Path:
     root = Path.cwd()
     if not (root / ".dvc" / "config").is_file():
-        raise ValueError(f"{root}: no checkout of the project; run from the repository root")
+        raise ValueError(f"{root}: not a checkout of GGN; run this in the repository root")
     return root
 
 
 @zoo.command()
 def convert(
-    config: Annotated[Path, typer.Argument(help="OpenMMLab config, a Python file; it is not run.")],
+    config: Annotated[Path, typer.Argument(help="OpenMMLab config (Python); it is not executed.")],
     weights: Annotated[Path, typer.Argument(help="Its checkpoint: .pth or .safetensors.")],
     out_dir: Out = Path("converted"),
 ) -> None:
-    """Turn an OpenMMLab model into our weights and a split of params.yaml (FOLDER/split.yaml).
+    """Convert an OpenMMLab model to our weights and a split for params.yaml (split.yaml).
 
-    A config states the images of one GPU: the batch is that of its gpu_ids, or of 8. Each setting
-    that we don't have is listed.
+    The config gives the batch per GPU; it is multiplied by the number of its gpu_ids, or by 8.
+    Settings that have no counterpart are listed.
     """
     from ruamel.yaml import YAML
 

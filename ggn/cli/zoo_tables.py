@@ -1,4 +1,4 @@
-"""Tables of the zoo for the terminal: its rows, and what was measured on each of them."""
+"""Tables of the zoo for the terminal: its rows, and the numbers of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What one source says of a method, or what we measured of a detector."""
+    """Numbers of one method in one source, or our measurement of a detector."""
 
     method: str
     protocol: str
@@ -51,12 +51,12 @@ def rows_table(rows: Iterable[Overview]) -> Table:
 
 
 def numbers_table(split: str, partition: str, own: Measured | None = None) -> Group:
-    """Return what was measured on a row, and where: our detector first, then what is published.
+    """Return a table of a row's numbers and their sources: our detector first, then published ones.
 
     Args:
         split: the row.
-        partition: whose objects: `unseen` or `all`.
-        own: a detector of ours.
+        partition: the objects that count, `unseen` or `all`.
+        own: our measurement of a detector.
     """
     entries = [*([] if own is None else [own]), *_published(split)]
     places = list(dict.fromkeys(entry.where for entry in entries))
@@ -84,7 +84,7 @@ def numbers_table(split: str, partition: str, own: Measured | None = None) -> Gr
 def measured(
     method: str, protocol: str, where: str, partition: str, metrics: Mapping[str, float]
 ) -> Measured:
-    """Return the row of a detector of ours; metrics in 0..1, by the names of our reports."""
+    """Return the table row of our measurement; metrics in 0..1, named as in our reports."""
     values = {name: metrics.get(f"{partition}/{name}", UNDEFINED) for name in _COLUMNS}
     shown = {name: f"{100 * v:.1f}" for name, v in values.items() if v != UNDEFINED}
     return Measured(method, protocol, where, shown)

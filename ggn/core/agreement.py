@@ -1,8 +1,8 @@
-"""Whether an object's box, area and mask say the same, and what was likely meant where they don't.
+"""Whether an object's box, area and mask agree, and what was probably meant if they don't.
 
-Tools are off by a pixel, draw boxes a little wide, or give the box's area for the mask's. None of
-that matters. What is reported here changes results: boxes as corners, shares of the image, run
-lengths row by row.
+Tools are off by a pixel, draw boxes a little wide, or state the area of the box instead of the
+mask's. None of that matters. What is reported here changes results: boxes as corners, coordinates
+as shares of the image, run lengths row by row.
 """
 
 import reprlib
@@ -26,7 +26,7 @@ SHARE: Final = 0.1
 
 
 class Shape(NamedTuple):
-    """What a mask says of its object, without being drawn."""
+    """Facts about a mask that can be told without drawing it."""
 
     box: Box
     """x0, y0, x1, y1 around all of it, in pixel edges."""
@@ -43,14 +43,14 @@ class Shape(NamedTuple):
 def shape_of(
     segmentation: Any, size_hw: SizeHW | None, mended: list[str] | None = None
 ) -> Shape | None:
-    """Return the shape of a segmentation, checked; None if run lengths have no pixel.
+    """Check a segmentation and return its shape; None if its run lengths have no pixel.
 
-    A polygon surely covers a pixel if it is as large as its outline is long: it then holds a disc
-    of radius 1, and such a disc holds the centre of a pixel.
+    A polygon surely covers a pixel if its area is at least the length of its outline: it then holds
+    a disc of radius 1, and such a disc holds the centre of a pixel.
 
     Args:
         segmentation: as in a COCO annotation.
-        size_hw: height and width of its image; None: run lengths are of the size they state, and
+        size_hw: height and width of its image. None: run lengths have the size that they state, and
             polygons may lie anywhere.
         mended: as in `ggn.core.segmentation.parse_segmentation`.
 
@@ -76,11 +76,12 @@ def shape_of(
 def disagreements(
     shape: Shape, bbox: Sequence[float] | None, area: float | None, size_hw: SizeHW | None
 ) -> Iterator[str]:
-    """Yield in words how a stated box and area contradict the mask.
+    """Yield sentences that say how a stated box and area contradict the mask.
 
-    A box contradicts it if an edge is off by more than `PIXELS` and `SHARE` (both after what lies
-    outside the image is cut off). An area does if it is less than half of the mask's, all of which
-    is in the image, or more than 1.1 times that of its box, 1 pixel larger on each side.
+    A box contradicts the mask if an edge is off by more than both `PIXELS` and `SHARE`, after both
+    boxes are clipped to the image. An area contradicts it if it is less than half of the mask's,
+    and all of the mask is in the image; or if it is more than 1.1 times that of the mask's box
+    enlarged by 1 pixel on each side.
 
     Args:
         shape: of the mask.
@@ -98,7 +99,7 @@ def disagreements(
 
 
 def box_agrees(stated: Box, box: Box, size_hw: SizeHW | None = None) -> bool:
-    """Tell whether no edge of a stated box x0, y0, x1, y1 is far from that of the mask's box."""
+    """Tell whether each edge of a stated box x0, y0, x1, y1 is close to the mask's box."""
     if size_hw is not None:
         stated, box = _inside(stated, size_hw), _inside(box, size_hw)
     x0, y0, x1, y1 = box
@@ -113,7 +114,7 @@ def box_agrees(stated: Box, box: Box, size_hw: SizeHW | None = None) -> bool:
 
 
 def area_agrees(area: float, shape: Shape, size_hw: SizeHW | None = None) -> bool:
-    """Tell whether an area may be that of the mask, of its part in the image, or of its box."""
+    """Tell whether an area may be that of the mask, of its part inside the image, or of its box."""
     x0, y0, x1, y1 = shape.box
     if area > 1.1 * (x1 - x0 + 2) * (y1 - y0 + 2):
         return False
@@ -160,7 +161,7 @@ _MEANINGS: Final[Mapping[str, Callable[[Sequence[float], SizeHW], Box]]] = Mappi
 
 
 def likely(bbox: Sequence[float], shape: Shape, size_hw: SizeHW | None) -> str:
-    """Return what a box that contradicts its mask looks like, as the end of a sentence, or ""."""
+    """Return what a wrong box looks like, as the end of a sentence; "" if nothing is recognised."""
     box = shape.box
     for meaning, read in _MEANINGS.items():
         most = 1.01 if "of 1" in meaning else 101 if meaning == "percentages" else np.inf
@@ -209,7 +210,7 @@ def _around(outlines: list[Outline]) -> Box:
 
 
 def _shoelace(numbers: list[float]) -> float:
-    """The area inside a polygon; Python's own numbers are the fastest for a few dozen points."""
+    """Return a polygon's area. For a few dozen points, plain Python is faster than NumPy."""
     xs, ys = numbers[::2], numbers[1::2]
     forth = sum(map(mul, xs, ys[1:])) + xs[-1] * ys[0]
     back = sum(map(mul, ys, xs[1:])) + ys[-1] * xs[0]
@@ -217,7 +218,7 @@ def _shoelace(numbers: list[float]) -> float:
 
 
 def _is_broad(outline: Outline, area: float) -> bool:
-    # each of its sides is at most as long as two sides of the box around it
+    # no side is longer than two sides of the box around the polygon
     around = outline.x1 - outline.x0 + outline.y1 - outline.y0
     if area >= len(outline.numbers) / 2 * around > 0:
         return True
@@ -243,7 +244,7 @@ def _shape_of_runs(runs: RunLengths, size_hw: SizeHW) -> Shape | None:
 
 
 def _box_of_runs(runs: RunLengths, size_hw: SizeHW) -> Box:
-    """The tight box of run lengths with a pixel, of which each goes down a column and on."""
+    """Return the tight box of run lengths that have a pixel; runs go down the columns."""
     height = size_hw[0]
     ends = np.cumsum(runs)
     starts, stops = ends[:-1:2], ends[1::2]  # of the runs inside the mask

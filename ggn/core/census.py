@@ -1,4 +1,4 @@
-"""What a dataset has to learn from and to find: objects and, apart from them, crowds."""
+"""Counts of the objects of a dataset, and of its crowds."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 CROWD_SHARE: Final = 0.1
-"""From this share on, crowds are likely objects: COCO has one in a hundred."""
+"""From this share on, crowds are probably objects that are marked wrongly: COCO has 1 %."""
 
 _NAMED = 5
 
@@ -17,11 +17,11 @@ class Census:
 
     images: int
     objects: int
-    """Single objects: what is learned from and found."""
+    """Single objects, which training and evaluation use."""
     crowds: int
-    """Regions of many objects (`iscrowd: 1`), which take no part in either."""
+    """Regions of many objects (`iscrowd: 1`), which neither uses."""
     without: list[str]
-    """Names of the categories without an object."""
+    """Names of the categories without objects."""
     categories: int
     warnings: list[str]
 
@@ -33,7 +33,7 @@ class Census:
 
 
 def take_census(dataset: Mapping[str, Any]) -> Census:
-    """Count the objects and crowds of a dataset whose records are sound."""
+    """Count the objects and crowds of a valid dataset."""
     objects, crowds = Counter[int](), Counter[int]()
     single_runs = crowd_runs = 0
     for annotation in dataset["annotations"]:
@@ -47,12 +47,12 @@ def take_census(dataset: Mapping[str, Any]) -> Census:
     warnings = []
     only_crowds = [f"{names[id_]} ({crowds[id_]})" for id_ in crowds if not objects[id_]]
     if only_crowds:
-        warnings.append(f"categories with nothing but crowds: {_some(only_crowds)}")
+        warnings.append(f"categories that have only crowds: {_some(only_crowds)}")
     if n_crowds >= CROWD_SHARE * (n_objects + n_crowds) > 0 and crowd_runs and not single_runs:
         warnings.append(
             f"all {crowd_runs} masks as run lengths are crowds, {n_crowds} of "
-            f"{n_objects + n_crowds} annotations: tools such as CVAT mark each brushed object so; "
-            "set iscrowd to 0 where it is a single object"
+            f"{n_objects + n_crowds} annotations: tools such as CVAT mark every brushed object as "
+            "a crowd; set iscrowd to 0 where it is a single object"
         )
     without = [name for id_, name in names.items() if not objects[id_]]
     return Census(len(dataset["images"]), n_objects, n_crowds, without, len(names), warnings)

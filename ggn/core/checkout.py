@@ -1,4 +1,4 @@
-"""Which checkout the running code is of, and whether that is the one it is run in."""
+"""Which checkout the running code belongs to, and whether it is the one it is run in."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ CODE = Path(__file__).resolve().parents[2]
 
 
 class StaleBuildError(ImportError):
-    """A compiled module is not that of the sources beside the code which imports it."""
+    """A compiled module was built from other sources than those beside the code that imports it."""
 
 
 def require_this_checkout(folder: Path | None = None) -> None:
-    """Refuse to run the code of one checkout inside another, whose code results would be taken for.
+    """Refuse to run the code of one checkout inside another.
+
+    Otherwise its results would be taken for those of the other checkout's code.
 
     Args:
-        folder: where the command was started, by default the current folder.
+        folder: where the command was started; by default the current folder.
 
     Raises:
         ValueError: naming both checkouts and the commands that run the right code.
@@ -27,9 +29,9 @@ def require_this_checkout(folder: Path | None = None) -> None:
     found = next((f for f in (here, *here.parents) if _is_checkout(f)), None)
     if found is not None and found != CODE:
         raise ValueError(
-            f"{here} is in the checkout {found}, but the code that runs is that of {CODE}: "
-            f"`make -C {found} setup`, then use the programs of {found}/.venv/bin "
-            "(or `python -m ggn`, which takes the code of the folder it is started in)"
+            f"{here} is in the checkout {found}, but the running code is that of {CODE}: "
+            f"run `make -C {found} setup`, then use the programs of {found}/.venv/bin "
+            "(or `python -m ggn`, which runs the code of the folder it is started in)"
         )
 
 
@@ -40,8 +42,8 @@ def _is_checkout(folder: Path) -> bool:
 def require_fresh_build(folder: Path, sources: Sequence[str], built: str, module: str) -> None:
     """Refuse a compiled module that was built from other sources than those beside the code.
 
-    Editing a source without building again, or sharing an environment between checkouts, would
-    let DVC record new sources beside old results. CMakeLists.txt computes the same hash.
+    If a source is edited without building again, or checkouts share an environment, DVC would
+    record new sources beside the results of old ones. CMakeLists.txt computes the same hash.
 
     Args:
         folder: of the sources.

@@ -31,7 +31,7 @@ _LISTED_FAULTS = 20
 
 
 class CocoError(ValueError):
-    """A dataset is refused; the message lists its first faults and says how many there are."""
+    """A dataset is refused; the message lists its first faults and the number of further ones."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = list(faults)
@@ -45,8 +45,8 @@ def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check a COCO-style dataset.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        CocoError: with all faults, if it is not valid.
+        FileNotFoundError: there is no such file.
+        CocoError: the dataset is not valid; with all its faults.
     """
     dataset = read_json(path)
     faults = find_faults(dataset, str(path))
@@ -57,16 +57,16 @@ def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def drop_faulty(dataset: Any, file: str) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]:
-    """Return the dataset mended and without its faulty annotations, and what was done how often.
+    """Return the dataset mended and without its faulty annotations, with counts of both.
 
-    An annotation with several faults counts once, for the first. Of what is listed twice, the first
-    stays.
+    An annotation with several faults counts once, for the first. Of duplicates, the first stays.
 
     Returns:
-        the dataset, how many annotations went for which key, and how many were mended for what.
+        the dataset; the number of annotations left out, by faulty key; the number of records
+        mended, by kind.
 
     Raises:
-        CocoError: if anything but an annotation is faulty: images and categories are not guessed.
+        CocoError: an image or a category is faulty; these are never guessed or left out.
     """
     done = mend(dataset, file, drop=True)
     if done.faults:
@@ -75,7 +75,7 @@ def drop_faulty(dataset: Any, file: str) -> tuple[dict[str, Any], dict[str, int]
 
 
 def annotations_by_image(dataset: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]:
-    """Return the annotations of each image id in file order; [] for images without any."""
+    """Return the annotations of each image id, in file order; [] for images without any."""
     by_image: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in dataset["images"]}
     for annotation in dataset["annotations"]:
         by_image[annotation["image_id"]].append(annotation)
@@ -83,11 +83,11 @@ def annotations_by_image(dataset: Mapping[str, Any]) -> dict[int, list[dict[str,
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file strictly: UTF-8, no NaN or Infinity, nothing after the end; also gzipped.
+    """Read a JSON file, gzipped or not, strictly: UTF-8, no NaN or Infinity, nothing after the end.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        CocoError: if it is not JSON, with the line and column, or each place that holds NaN.
+        FileNotFoundError: there is no such file.
+        CocoError: it is not JSON; with line and column, or with each place that holds NaN.
     """
     path = Path(path)
     with open_json(path) as file:
@@ -118,7 +118,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """JSON makes no cycles, but a search for them in each generation costs a third of its time."""
+    """Switch garbage collection off: JSON has no cycles, and looking costs a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -129,10 +129,10 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def open_json(path: Path) -> BinaryIO:
-    """Open a file for reading; what gzip has packed is unpacked, whatever its name.
+    """Open a file for reading; a gzipped one is unpacked, whatever its name.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: there is no such file.
     """
     if path.is_dir():
         raise FileNotFoundError(f"{path}: no such file; it is a folder")
@@ -144,7 +144,7 @@ def open_json(path: Path) -> BinaryIO:
 
 
 def not_finite(document: Any, first: int = 0, section: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the record and the key of each NaN or Infinity, which JSON does not have.
+    """Yield the record and the key of each NaN or Infinity, which are not valid JSON.
 
     Args:
         document: an object of lists of records, as a dataset is, or a list of records.
@@ -184,12 +184,12 @@ def _reason(head: bytes, error: Exception, text: str) -> str:
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     if isinstance(error, json.JSONDecodeError) and _is_lines(text, error):
-        return "looks like JSON lines (a record on each line); put the records into one list"
+        return "looks like JSON lines (one record per line); put the records into one list"
     return str(error)
 
 
 def _is_lines(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether there is a whole JSON object on the first line and another one after it."""
+    """Whether a whole JSON object is on the first line and another one follows."""
     return (
         error.msg == "Extra data"
         and text.lstrip().startswith("{")
@@ -199,12 +199,12 @@ def _is_lines(text: str, error: json.JSONDecodeError) -> bool:
 
 
 def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None = None) -> None:
-    """Write JSON under a temporary name and rename it, so that a file is whole or absent.
+    """Write JSON under a temporary name, then rename it, so that a file is whole or absent.
 
     Folders are created. NaN and infinities are refused.
 
     Raises:
-        ValueError: if the content cannot be JSON.
+        ValueError: the content cannot be written as JSON.
     """
     path = Path(path)
     try:
@@ -217,7 +217,7 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)  # apart from the line's end, which would copy it
+            file.write(text)  # the line's end is separate: adding it would copy the string
             file.write("\n")
         temporary.replace(path)
     finally:

@@ -1,4 +1,4 @@
-"""One sentence for what input or machine did wrong: what, where, and what to do about it."""
+"""Turns errors of input or machine into one sentence: what, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SHARED_MEMORY_SIGNS = re.compile(r"shared memory|shm_open|\bshm\b|Bus error", r
 
 
 def sentence(error: BaseException) -> str | None:
-    """Return what a person is told of an error, or None if it is a defect of this program.
+    """Return the message that the user sees for an error, or None if it is a defect of GGN.
 
-    Errors of the machine (disk, permission, memory) and refusals (ValueError, and what is not
-    finite) are told; anything else deserves its traceback.
+    Errors of the machine (disk, permission, memory) and of the input (ValueError, numbers that are
+    not finite) have a message; anything else deserves its traceback.
     """
     chain = list(_chain(error))
     text = "\n".join(str(link) for link in chain)
@@ -37,7 +37,7 @@ def sentence(error: BaseException) -> str | None:
         return _system(error)
     if isinstance(error, MemoryError) or "out of memory" in text:
         first = next(iter(str(error).strip().splitlines()), "memory is exhausted")
-        return f"{first}: take a smaller batch_size or max_size, or a machine with more memory"
+        return f"{first}: choose a smaller batch_size or max_size, or a machine with more memory"
     if isinstance(error, ValueError | ArithmeticError | ImportError):
         return str(error) or type(error).__name__
     return None
@@ -53,20 +53,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _system(error: OSError) -> str:
-    """Name the file and the reason; an OSError of our own has its sentence already."""
+    """Name the file and the reason; an OSError that we raise already has its sentence."""
     if error.errno is None or error.strerror is None:
         return str(error) or type(error).__name__
     place = f"{error.filename}: " if error.filename else ""
     if error.errno in _FORBIDDEN:
         return (
-            f"{place}{error.strerror}: it must be readable, and writable where results go, for "
-            f"user {os.getuid()}; mend that, then repeat the command"
+            f"{place}{error.strerror}: user {os.getuid()} must be able to read it, and to write "
+            "where results go; fix that, then repeat the command"
         )
     return f"{place}{error.strerror}"
 
 
 def _disk_full(file: str | None) -> str:
-    """Name the file if the error did, and the free space of all places that are written to."""
+    """Name the file, if the error does, and the free space wherever files are written."""
     places = {"here": Path.cwd(), "TMPDIR": Path(tempfile.gettempdir())}
     if file:
         places = {"there": _existing(Path(file)), **places}
@@ -75,8 +75,8 @@ def _disk_full(file: str | None) -> str:
         for name, folder in places.items()
     )
     return (
-        f"{file or 'a file'}: no space is left: {free}; make room, then repeat the command: "
-        "it goes on from what is done"
+        f"{file or 'a file'}: no space left: {free}; make room, then repeat the command, which "
+        "resumes"
     )
 
 
@@ -87,6 +87,6 @@ def _existing(path: Path) -> Path:
 def _shared_memory() -> str:
     size = shutil.disk_usage(_SHM).total / 1e6 if _SHM.is_dir() else 0
     return (
-        f"{_SHM}: its {size:,.1f} MB are too small for the batches of loader workers: enlarge it "
+        f"{_SHM}: {size:,.1f} MB are too little for the batches of loader workers: enlarge it "
         f"(docker run --shm-size 8g; mount -o remount,size=8g {_SHM}), or set workers: 0"
     )

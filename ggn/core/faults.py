@@ -1,4 +1,4 @@
-"""What makes a COCO dataset faulty: every record that breaks the format, and why it does."""
+"""Finds the faults of a COCO dataset: every record that breaks the format, and why."""
 
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
@@ -30,8 +30,8 @@ class Fault:
     """The record: its list, position and id, such as `annotations[7] (id 42)`."""
     reason: str
     kind: Kind = "fault"
-    """`contradiction`: box, area and mask of an object differ; `repeated`: listed twice, which is
-    allowed where it is not asked for strictness."""
+    """`contradiction`: box, area and mask of an object disagree. `repeated`: a duplicate, which is
+    allowed unless strict."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.where}: {self.reason}"
@@ -39,7 +39,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, and which record would have to go."""
+    """A fault, and the record that would have to be left out."""
 
     fault: Fault
     section: str
@@ -50,14 +50,14 @@ class Finding:
 
 @dataclass
 class Mends:
-    """What lenient reading has mended instead of refusing it."""
+    """What lenient reading has mended instead of refusing."""
 
     counts: dict[str, int] = field(default_factory=dict)
     """By kind, in words."""
     first: dict[str, str] = field(default_factory=dict)
-    """By kind: the first record concerned."""
+    """The first such record, by kind."""
     annotations: dict[int, Record] = field(default_factory=dict)
-    """By position: what an annotation became."""
+    """Mended annotations, by position."""
     unnumbered: list[int] = field(default_factory=list)
     """Positions of the annotations that need an id."""
 
@@ -74,8 +74,8 @@ def find_faults(dataset: Any, file: str) -> list[Fault]:
     2^63 - 1, unique in their list; a name may be shared by categories that no annotation uses.
     `iscrowd` may be missing (LVIS has none) and then counts as 0. Boxes and polygons may overshoot
     their image by `TOLERANCE_PIXELS`; `ggn.core.agreement` says when box, area and mask of an
-    object contradict each other. What is listed twice is no fault. The image files are not looked
-    at: that is `ggn.data.check`.
+    object contradict each other. Duplicates are not faults. The image files are not checked here
+    but in `ggn.data.check`.
 
     Args:
         dataset: what the JSON file holds.
@@ -86,15 +86,15 @@ def find_faults(dataset: Any, file: str) -> list[Fault]:
 
 
 def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Finding]:
-    """Yield the faults of `find_faults` with the places of their records, and what is repeated.
+    """Yield the faults of `find_faults` with the positions of their records, and the duplicates.
 
-    Repeated are images of the same `file_name`, and objects of the same image, category, box and
-    segmentation. The finding is of the later one.
+    Duplicates are images with the same `file_name`, and objects with the same image, category, box
+    and segmentation. The finding names the later one.
 
     Args:
         dataset: as in `find_faults`.
         file: as in `find_faults`.
-        mends: receives what can be mended, which then is no fault. None: nothing is mended.
+        mends: receives what is mended and therefore not a fault. None: nothing is mended.
     """
     if not isinstance(dataset, dict):
         reason = "must be an object with images, categories and annotations"
@@ -119,7 +119,7 @@ def _section(
         yield Finding(Fault(file, section, f"must be a list, got {got}"), section, None, "")
         return
     if section == "images" and not records:
-        yield Finding(Fault(file, section, "is empty; nothing to work on"), section, None, "")
+        yield Finding(Fault(file, section, "is empty; there is nothing to do"), section, None, "")
     for index, record in enumerate(records):
         if isinstance(record, dict):
             found = reasons(index, record)
@@ -166,13 +166,13 @@ def _path_reasons(file_name: str, is_strict: bool) -> Reasons:
     elif ".." in windows.parts:
         yield "file_name", f"file_name must stay inside the image folder, got {shown}"
     elif "\\" in file_name and is_strict:
-        yield "file_name", f"file_name must separate folders by /, got {shown}"
+        yield "file_name", f"file_name must separate folders with /, got {shown}"
     elif "\0" in file_name or any("\ud800" <= character <= "\udfff" for character in file_name):
-        yield "file_name", f"file_name holds characters that no file name has, got {shown}"
+        yield "file_name", f"file_name has characters that a file name can't have, got {shown}"
 
 
 class _Known:
-    """The reasons why records are faulty; what annotations may refer to, None if it is missing."""
+    """Tells why records are faulty. Knows what annotations may refer to; None if it is missing."""
 
     def __init__(self, dataset: Record, mends: Mends | None) -> None:
         images, categories = (_with_ids(dataset.get(key)) for key in ("images", "categories"))
@@ -205,7 +205,7 @@ class _Known:
             yield from self._listed_before(index, image)
 
     def category_reasons(self, index: int, category: Record) -> Reasons:
-        """Yield all that is wrong with a category; a name is shared if annotations use both."""
+        """Yield all that is wrong with a category. Sharing a name is, if annotations use both."""
         yield from _id_reasons(category, "id")
         yield from _text_reasons(category, "name")
         yield from self._used_before("categories", index, category)
@@ -215,7 +215,7 @@ class _Known:
         first, first_id = self._first_names.setdefault(name, (index, id_))
         if first != index:
             other = f"categories[{first}] (id {first_id})"
-            yield "name", f"name {_short(name)} is already used by {other}, annotations use both"
+            yield "name", f"name {_short(name)} is also that of {other}, and annotations use both"
 
     def annotation_reasons(self, index: int, annotation: Record) -> Reasons:
         """Yield all that is wrong with one annotation, and mend what may be mended."""
@@ -253,7 +253,7 @@ class _Known:
             self._same_image[image["id"]] = other["id"]
 
     def _ids_are_sound(self, index: int, annotation: Record) -> bool:
-        """Whether all three ids surely have no fault: the usual case, told quickly."""
+        """Whether all three ids are surely valid: a fast check for the usual case."""
         id_, image_id = annotation.get("id"), annotation.get("image_id")
         category_id = annotation.get("category_id")
         if not type(id_) is type(image_id) is type(category_id) is int:
@@ -278,14 +278,14 @@ class _Known:
         yield from _reference_reasons(annotation, "category_id", "categories", self.category_ids)
 
     def _repeated(self, index: int, annotation: Record) -> int | None:
-        """The position of the first annotation of the same object."""
+        """Return the position of an earlier annotation of the same object, if any."""
         image_id, bbox = annotation.get("image_id"), annotation.get("bbox")
         if type(image_id) is not int or not annotation.get("segmentation"):
             return None
         image = self._same_image.get(image_id, image_id)
         try:
             key = hash((image, annotation.get("category_id"), *(bbox or ())))
-        except TypeError:  # a value that is none of a sound annotation
+        except TypeError:  # a faulty value
             return None
         first = self._first_objects.setdefault(key, index)
         if first == index:
@@ -318,7 +318,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _size_hw(image: Record) -> SizeHW | None:
-    """Return the size of an image that a mask can have, or None."""
+    """Return an image's (height, width), or None if no mask can have that size."""
     height, width = image.get("height"), image.get("width")
     if type(height) is int and type(width) is int and height > 0 and width > 0:
         return (height, width) if height * width < _MAX_PIXELS else None

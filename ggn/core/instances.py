@@ -1,4 +1,4 @@
-"""The one currency between stages: the object instances found in an image."""
+"""The object instances found in an image: what stages pass on to each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Instance:
     """One instance of an image."""
 
     mask: RLE
-    """Run-length coded mask of the image's size."""
+    """Run-length encoded mask, of the image's size."""
     score: float
     """Higher is better."""
     box_xyxy: tuple[float, float, float, float]
@@ -55,16 +55,16 @@ class Instance:
 class Instances:
     """Masks and scores of the instances of one image.
 
-    `instances[3]` and iteration give an `Instance`; a slice, an array of indices or a bool array
-    give the `Instances` that it chooses.
+    `instances[3]` and iteration give an `Instance`. A slice, an array of indices or a bool array
+    gives the chosen `Instances`.
 
     Raises:
-        ValueError: if the masks are not of the image's size, or the scores are not finite or not
-            as many as the masks.
+        ValueError: the masks do not have the image's size, or the scores are not finite or not as
+            many as the masks.
     """
 
     masks: list[RLE]
-    """N run-length coded masks of the image's size."""
+    """N run-length encoded masks, of the image's size."""
     scores: NDArray[np.float32]
     """(N,), finite; higher is better."""
     image_size_hw: tuple[int, int]
@@ -135,7 +135,7 @@ class Instances:
 
     @classmethod
     def empty(cls, size_hw: tuple[int, int]) -> Self:
-        """Return no instances of an image of (height, width)."""
+        """Return an empty `Instances` for an image of (height, width)."""
         return cls([], np.zeros(0, dtype=np.float32), size_hw)
 
     @classmethod
@@ -170,7 +170,7 @@ class Instances:
         """Return the instances of COCO result records of one image, in their order.
 
         Raises:
-            ValueError: if a record's segmentation is malformed or of another size, with its index.
+            ValueError: a record's segmentation is malformed or of another size; with its index.
         """
         masks, scores = [], []
         for index, record in enumerate(records):
@@ -184,7 +184,7 @@ class Instances:
     def to_pandas(self) -> DataFrame:
         """Return a frame with a row per instance: score, area, x_min, y_min, x_max, y_max, mask.
 
-        Coordinates are pixel edges; the mask is the run-length coded one.
+        Coordinates are pixel edges; masks are run-length encoded.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -216,14 +216,14 @@ class Instances:
     def from_supervision(
         cls, detections: Detections, size_hw: tuple[int, int] | None = None
     ) -> Self:
-        """Return the instances of supervision's Detections; without `confidence` scores are 1.
+        """Return the instances of supervision's Detections; without `confidence`, scores are 1.
 
         Args:
             detections: of one image.
-            size_hw: height and width of the image; needed only where there are no masks to tell it.
+            size_hw: height and width of the image; needed only if there are no detections.
 
         Raises:
-            ValueError: the detections have boxes but no masks, or nothing tells the size.
+            ValueError: the detections have boxes but no masks, or the size is not known.
         """
         if detections.mask is None or not len(detections):
             if len(detections):
@@ -239,7 +239,7 @@ class Instances:
 
 
 def _selection(key: Any) -> Any:
-    """A slice, or a 1-d array of indices or of bools."""
+    """Return a slice as it is, anything else as a 1-d array of indices or bools."""
     if isinstance(key, slice):
         return key
     array = np.asarray(key)

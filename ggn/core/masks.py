@@ -1,4 +1,4 @@
-"""Binary masks as COCO run lengths: coding, areas, boxes, overlaps and scaling."""
+"""Binary masks as COCO run lengths: encoding, areas, boxes, overlaps and scaling."""
 
 from collections.abc import Sequence
 from typing import Any, TypedDict
@@ -11,7 +11,7 @@ from ggn.core.segmentation import parse_rle, parse_segmentation
 
 
 class RLE(TypedDict):
-    """A mask in COCO's compressed run-length coding: column-major runs, background first."""
+    """A mask in COCO's compressed run-length encoding: column-major runs, background first."""
 
     size: list[int]
     """[height, width]"""
@@ -20,7 +20,7 @@ class RLE(TypedDict):
 
 
 def encode(bitmaps: ArrayLike) -> list[RLE]:
-    """Return the RLEs of (N, H, W) bool or integer bitmaps; everything but 0 is inside."""
+    """Return the RLEs of (N, H, W) bool or integer bitmaps; nonzero pixels are inside."""
     bitmaps = np.asarray(bitmaps)
     if bitmaps.ndim != 3 or bitmaps.dtype.kind not in "bui":
         got = f"{bitmaps.dtype} {bitmaps.shape}"
@@ -34,10 +34,10 @@ def encode(bitmaps: ArrayLike) -> list[RLE]:
 def decode(rles: Sequence[RLE], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the 0/1 bitmaps (N, H, W) of RLEs.
 
-    Done here and not by pycocotools, whose decoder warns under NumPy 2 and trusts its input.
+    pycocotools is not used: its decoder warns under NumPy 2 and trusts its input.
 
     Raises:
-        ValueError: if an RLE is malformed or not of the size `size_hw`.
+        ValueError: an RLE is malformed, or does not have the size `size_hw`.
     """
     require_size(rles, size_hw)
     height, width = size_hw
@@ -64,7 +64,8 @@ def from_segmentation(
 ) -> RLE:
     """Return the mask of a COCO segmentation: polygons, uncompressed or compressed RLE.
 
-    Polygons are drawn as pycocotools does and united. Any input is safe: it is checked first.
+    Polygons are drawn as pycocotools draws them, and united. The input is checked first, so any
+    input is safe.
 
     Args:
         segmentation: as in a COCO annotation or result.
@@ -73,7 +74,7 @@ def from_segmentation(
             of the image.
 
     Raises:
-        ValueError: with the reason, if the segmentation is malformed or of another size.
+        ValueError: the segmentation is malformed or of another size; with the reason.
     """
     parsed = parse_segmentation(segmentation, size_hw, mended)
     height, width = size_hw
@@ -82,7 +83,7 @@ def from_segmentation(
         return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
     runs = {"size": [height, width], "counts": parsed}
     rle = _as_text(coco_mask.frPyObjects(runs, height, width))
-    if (parsed[1:] == 0).any():  # allowed, but pycocotools then misplaces the box
+    if (parsed[1:] == 0).any():  # valid, but pycocotools then misplaces the box
         return encode(decode([rle], size_hw))[0]
     return rle
 
@@ -140,14 +141,14 @@ def box_iou(
 
 
 def union(rles: Sequence[RLE]) -> RLE:
-    """Return the mask of all pixels of one mask or more of the same size."""
+    """Return the union of one or more masks of the same size."""
     if len(rles) == 1:
         return rles[0]
     return _as_text(coco_mask.merge(list(rles)))
 
 
 def resize(rle: RLE, size_hw: tuple[int, int]) -> RLE:
-    """Return the mask scaled to (height, width): each pixel takes its nearest by pixel centres."""
+    """Return the mask scaled to (height, width), nearest neighbour by pixel centres."""
     height, width = rle["size"]
     bitmap = decode([rle], (height, width))[0]
     rows, columns = (

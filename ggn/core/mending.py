@@ -1,4 +1,4 @@
-"""Lenient reading of a dataset: what tools write otherwise than COCO is mended and counted."""
+"""Lenient reading of a dataset: deviations of common tools from COCO are mended and counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,19 +13,19 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Mended:
-    """A dataset as it was understood, and what had to be understood."""
+    """A dataset after mending, and what was mended."""
 
     dataset: Record
     mended: dict[str, int]
     """How many records were mended, by kind in words."""
     first: dict[str, str]
-    """By kind: the first record that was mended."""
+    """The first record that was mended, by kind."""
     dropped: dict[str, int]
-    """How many annotations were left out for which key, `contradiction` or `repeated`."""
+    """How many annotations were left out, by faulty key, `contradiction` or `repeated`."""
     faulty: list[Finding]
-    """What could be neither mended nor left out; then the dataset is as it was given."""
+    """What could be neither mended nor left out; if any, the dataset is unchanged."""
     repeated: list[Fault]
-    """Images and objects that are listed twice; left out if that was asked for."""
+    """Duplicate images and objects; left out on request."""
 
     @property
     def faults(self) -> list[Fault]:
@@ -34,7 +34,7 @@ class Mended:
 
     @property
     def dropped_share(self) -> float:
-        """Which share of the annotations was left out for a fault: repetitions don't count."""
+        """The share of the annotations that was left out for a fault; duplicates don't count."""
         faulty = sum(n for key, n in self.dropped.items() if key != "repeated")
         return faulty / max(1, faulty + len(self.dataset["annotations"]))
 
@@ -42,16 +42,16 @@ class Mended:
 def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -> Mended:
     """Mend what can be mended, and collect what can't.
 
-    Mended are crowds as true, false or null; area and bbox that are missing beside a mask; polygons
+    These are mended: crowds as true, false or null; area and bbox missing beside a mask; polygons
     that reach outside their image; polygons of one or two points beside others; annotation ids that
-    are missing, repeated or too large. The input stays as it is.
+    are missing, repeated or too large. The input is not changed.
 
     Args:
         dataset: what the JSON file holds.
         file: its name, for the messages.
-        drop: leave out faulty annotations, and all but the first of what is listed twice: the
-            objects of an image that is listed again become those of the first.
-        strict: mend nothing; what is listed twice is a fault, too.
+        drop: leave out faulty annotations, and all duplicates but the first; the objects of a
+            duplicate image move to the first one.
+        strict: mend nothing; duplicates are faults, too.
     """
     mends = Mends()
     found = list(findings(dataset, file, None if strict else mends))
@@ -72,7 +72,7 @@ def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -
 
 
 def free_ids(records: Iterable[Mapping[str, Any]]) -> Iterator[int]:
-    """Yield ids after those of the records; where the largest is in use, the gaps from 1 on."""
+    """Yield unused ids: those above the records' ids, then the gaps from 1 on."""
     ids = (record.get("id") for record in records)
     used = {id_ for id_ in ids if type(id_) is int and 0 <= id_ <= MAX_ID}
     yield from range(max(used, default=0) + 1, MAX_ID + 1)
@@ -94,7 +94,7 @@ def _changed(dataset: Record, mends: Mends, dropped: Mapping[int, str]) -> Recor
 
 
 def _without_repeated_images(dataset: Record, found: Iterable[Finding]) -> Record:
-    """Leave out images that are listed again, and give their objects to the first of them."""
+    """Leave out duplicate images, and move their objects to the first one."""
     again = {f.index for f in found if f.section == "images" and f.fault.kind == "repeated"}
     if not again:
         return dataset

@@ -1,4 +1,4 @@
-"""The values of an annotation: crowd, area, box and mask, why they are faulty, what mends them."""
+"""Checks the values of an annotation (crowd, area, box, mask), and mends what can be mended."""
 
 import reprlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ BOX_OUTSIDE: Final = "bbox that reaches outside its image, taken from the mask"
 
 @dataclass
 class Mending:
-    """What is mended in one annotation."""
+    """What has been mended in one annotation."""
 
     kinds: list[str] = field(default_factory=list)
     """In words, such as `DERIVED`."""
@@ -33,8 +33,8 @@ def value_reasons(annotation: Record, size_hw: SizeHW | None, mending: Mending |
 
     Args:
         annotation: an object of JSON.
-        size_hw: height and width of its image; None if that is faulty itself.
-        mending: receives what is mended, which then is no fault. None: nothing is.
+        size_hw: height and width of its image; None if the image itself is faulty.
+        mending: receives what is mended and therefore not a fault. None: nothing is mended.
     """
     yield from _crowd_reasons(annotation, mending)
     shape, mask = _shape(annotation, size_hw, mending)
@@ -57,9 +57,9 @@ def value_reasons(annotation: Record, size_hw: SizeHW | None, mending: Mending |
 
 
 def crowd_value(iscrowd: Any) -> int | None:
-    """Return 0 or 1 for what an exporter may mean by `iscrowd`; None if it is none of both.
+    """Return 0 or 1 for what an exporter means by `iscrowd`; None if it is neither.
 
-    COCO has 0 and 1; others write true and false, null for a value that nobody set, or 0.0.
+    COCO has 0 and 1. Exporters also write true and false, null for a value not set, or 0.0.
     """
     if iscrowd is None:
         return 0
@@ -81,10 +81,10 @@ def _crowd_reasons(annotation: Record, mending: Mending | None) -> Reasons:
 def _shape(
     annotation: Record, size_hw: SizeHW | None, mending: Mending | None
 ) -> tuple[Shape | None, list[tuple[str, str]]]:
-    """The shape of the mask, and why it has none; the form of a mask of no image is not judged."""
+    """Return the shape of the mask, or None and the reason. Without a valid image, don't judge."""
     if "segmentation" not in annotation:
         return None, [("segmentation", "has no key 'segmentation'")]
-    if size_hw is None:  # the image's own fault is reported
+    if size_hw is None:  # the fault of the image is reported instead
         return None, []
     mended = None if mending is None else mending.kinds
     try:
@@ -136,7 +136,7 @@ def _check_bbox(bbox: Any) -> None:
 def _outside_reasons(
     annotation: Record, shape: Shape | None, size_hw: SizeHW, mending: Mending | None
 ) -> Reasons:
-    """Mend a box that reaches outside its image, if its mask says the same, or yield that."""
+    """Mend a box that reaches outside its image if the mask agrees; otherwise yield a fault."""
     bbox, (height, width) = annotation["bbox"], size_hw
     x0, y0, x1, y1 = xyxy(bbox)
     far = TOLERANCE_PIXELS
@@ -153,7 +153,7 @@ def _outside_reasons(
 
 
 def _derived(annotation: Record, size_hw: SizeHW, keys: list[str]) -> Record:
-    """Area in pixels or bbox of the mask of an annotation."""
+    """Return area (in pixels) and bbox of an annotation's mask, for the keys asked for."""
     mask = from_segmentation(annotation["segmentation"], size_hw, [])
     x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([mask])[0])
     derived = {"area": float(areas([mask])[0]), "bbox": [x0, y0, x1 - x0, y1 - y0]}
@@ -161,7 +161,7 @@ def _derived(annotation: Record, size_hw: SizeHW, keys: list[str]) -> Record:
 
 
 def _redraw(annotation: Record, size_hw: SizeHW, shape: Shape, mending: Mending) -> None:
-    """Replace polygons that leave the image, or are scraps, by what is left of them."""
+    """Clip polygons that leave the image, and leave out those of one or two points."""
     if OUTSIDE in mending.kinds:
         mask = from_segmentation(annotation["segmentation"], size_hw, [])
         mending.changes["segmentation"] = mask

@@ -1,4 +1,4 @@
-"""A mask as polygons along the edges of its pixels, which draw exactly that mask."""
+"""Turns a mask into polygons along its pixel edges; drawn, they give exactly that mask."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -7,11 +7,11 @@ Points = NDArray[np.int64]
 
 
 def polygons(bitmap: ArrayLike) -> list[Points]:
-    """Return a polygon for each part of a bitmap (H, W); everything but 0 is inside.
+    """Return a polygon for each part of a bitmap (H, W); nonzero pixels are inside.
 
-    Parts are 4-connected: pixels that touch at a corner only are two. A polygon is int64 (P, 2),
-    corners of pixels as (x, y), clockwise on the screen from its uppermost, then leftmost one. A
-    hole is joined to the outline around it by a slit without width, because COCO's polygons have
+    Parts are 4-connected: pixels that only touch at a corner are two parts. A polygon is int64
+    (P, 2): pixel corners (x, y), clockwise on the screen, from the leftmost of the uppermost ones.
+    A hole is joined to the outline around it by a slit of zero width, because COCO's polygons have
     no holes.
     """
     inside = np.pad(np.asarray(bitmap) != 0, 1)
@@ -37,10 +37,10 @@ def polygons(bitmap: ArrayLike) -> list[Points]:
 
 
 def _corners(inside: NDArray[np.bool_]) -> tuple[Points, list[int]]:
-    """Corners (x, y) row by row, and which one each is joined with by a vertical edge.
+    """Return corners (x, y) row by row, and the index that each is joined to by a vertical edge.
 
-    A horizontal edge joins the corners 2k and 2k + 1. Where two pixels touch at a corner, this
-    stands there twice: first as the end of the edge on the left, then as the start of the other.
+    A horizontal edge joins the corners 2k and 2k + 1. A corner at which two pixels touch is listed
+    twice: first as the end of the edge on its left, then as the start of the edge on its right.
     """
     upper_left, upper_right = inside[:-1, :-1], inside[:-1, 1:]
     lower_left, lower_right = inside[1:, :-1], inside[1:, 1:]
@@ -52,7 +52,7 @@ def _corners(inside: NDArray[np.bool_]) -> tuple[Points, list[int]]:
     y, x = np.repeat(y, again), np.repeat(x, again)
     second = np.zeros(len(x), dtype=bool)
     second[1:] = (x[1:] == x[:-1]) & (y[1:] == y[:-1])
-    lower = second ^ (touching[y, x] & upper_right[y, x])  # of the two that stand there
+    lower = second ^ (touching[y, x] & upper_right[y, x])  # of the two at one place
     order = np.lexsort((lower, y, x))
     joined = np.empty(len(x), dtype=np.int64)
     joined[order[::2]], joined[order[1::2]] = order[1::2], order[::2]
@@ -60,7 +60,7 @@ def _corners(inside: NDArray[np.bool_]) -> tuple[Points, list[int]]:
 
 
 def _ring(first: int, below: list[int]) -> list[int]:
-    """The corners of a closed outline, from the first one along its horizontal edge."""
+    """Return the corners of a closed outline, starting along the first one's horizontal edge."""
     ring = [first]
     while True:
         ring.append(ring[-1] ^ 1)
@@ -71,7 +71,7 @@ def _ring(first: int, below: list[int]) -> list[int]:
 
 
 def _with_hole(outline: Points, hole: Points, top: int) -> Points:
-    """The outline, with a slit from its horizontal edge at `top` down to the hole and back."""
+    """Return the outline with a slit from its horizontal edge at `top` to the hole and back."""
     x = hole[0, 0]
     ends = np.stack([outline, np.roll(outline, -1, axis=0)])
     across = (ends[..., 1] == top).all(axis=0)

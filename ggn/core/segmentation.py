@@ -1,7 +1,7 @@
-"""Reading a COCO `segmentation` without trusting it: polygons or run lengths, or why it is neither.
+"""Reads a COCO `segmentation` without trusting it: polygons, run lengths, or an error.
 
-pycocotools reads out of bounds or allocates without limit on malformed input, so nothing reaches it
-that did not pass here.
+On malformed input, pycocotools reads out of bounds or allocates without limit. Therefore it only
+gets input that was checked here.
 """
 
 import reprlib
@@ -15,13 +15,13 @@ Polygons = list[NDArray[np.float64]]
 RunLengths = NDArray[np.int64]
 
 TOLERANCE_PIXELS: Final = 1.0
-"""How far a vertex or a box may lie outside its image: tools place the border up to a pixel beyond
-the last pixel's centre, and round."""
+"""How far a vertex or a box may lie outside its image: tools round, and some place the border up to
+a pixel beyond the centre of the last pixel."""
 
 SCRAPS: Final = "polygons of one or two points beside others, left out"
 OUTSIDE: Final = "polygons that reach outside their image, cut off at its border"
 
-_CHARACTERS_PER_RUN: Final = 7  # of 5 bits each: enough for any run of a 32-bit pixel count
+_CHARACTERS_PER_RUN: Final = 7  # of 5 bits each: enough for any 32-bit run length
 
 
 class Outline(NamedTuple):
@@ -53,15 +53,15 @@ def parse_segmentation(
         segmentation: a list of polygons `[x1, y1, x2, y2, …]`, or `{"size": [H, W], "counts": …}`
             with a list of run lengths (uncompressed) or a string (compressed).
         size_hw: height and width of the image.
-        mended: receives `SCRAPS` and `OUTSIDE` where these were mended; None: they are refused.
+        mended: receives `SCRAPS` and `OUTSIDE` when these are mended. None: they are refused.
 
     Returns:
-        Polygons as float64 (points, 2) arrays of (x, y), which may leave the image by the sum of
-        its sides if that is mended, and end there; or int64 run lengths in column-major order,
+        Polygons as float64 (points, 2) arrays of (x, y); if mended, clipped where they leave the
+        image by more than the sum of its sides. Or int64 run lengths in column-major order,
         background first, that add up to H * W.
 
     Raises:
-        ValueError: with the reason, for anything else.
+        ValueError: the segmentation is anything else; with the reason.
     """
     if isinstance(segmentation, list):
         outlines = parse_polygons(segmentation, size_hw, mended)
@@ -75,7 +75,7 @@ def parse_segmentation(
 def parse_polygons(
     segmentation: list[Any], size_hw: tuple[int, int] | None, mended: list[str] | None = None
 ) -> list[Outline]:
-    """Return the polygons of a segmentation as they stand, checked as by `parse_segmentation`.
+    """Check the polygons of a segmentation as `parse_segmentation` does; return them unclipped.
 
     Args:
         segmentation: a list of polygons.
@@ -115,17 +115,17 @@ def is_nothing(segmentation: Any) -> bool:
 
 
 def require_numbers(values: Sequence[Any], name: str) -> None:
-    """Raise ValueError unless every value is a finite JSON number (no string, no boolean)."""
+    """Raise ValueError unless every value is a finite JSON number (not a string or boolean)."""
     try:
         if set(map(type, values)) <= {float, int} and abs(sum(values)) < 1e300:
             return
-    except OverflowError:  # an integer that no float holds
+    except OverflowError:  # an integer too large for a float
         pass
     for value in values:
         if type(value) not in (int, float):
-            raise ValueError(f"{name} must hold numbers only, got {reprlib.repr(value)}")
+            raise ValueError(f"{name} must have only numbers, got {reprlib.repr(value)}")
         if not abs(value) < 1e300:
-            raise ValueError(f"{name} must hold finite numbers only, got {reprlib.repr(value)}")
+            raise ValueError(f"{name} must have only finite numbers, got {reprlib.repr(value)}")
 
 
 def _numbers(polygon: Any, name: str) -> list[float]:
@@ -146,7 +146,7 @@ def _outside(outline: Outline, size_hw: tuple[int, int]) -> str:
 
 
 def _points(outline: Outline, size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """The vertices; those far outside move to a frame, so that no polygon is drawn without end."""
+    """Return the vertices, clipped to a wide frame, so that drawing a huge polygon stays cheap."""
     points = np.array(outline.numbers, dtype=np.float64).reshape(-1, 2)
     if not outline.reaches_outside(size_hw):
         return points
@@ -154,12 +154,12 @@ def _points(outline: Outline, size_hw: tuple[int, int]) -> NDArray[np.float64]:
     for axis, side in ((0, size_hw[1]), (1, size_hw[0])):
         points = _cut(points, axis, -margin, 1.0)
         points = _cut(points, axis, side + margin, -1.0)
-    # what lies beyond the frame entirely covers no pixel
+    # a polygon that lies entirely beyond the frame covers no pixel
     return points if len(points) >= 3 else np.full((3, 2), -margin)
 
 
 def _cut(points: NDArray[np.float64], axis: int, at: float, sign: float) -> NDArray[np.float64]:
-    """The part of a polygon on the side of `at` that `sign` points to (Sutherland and Hodgman)."""
+    """Clip a polygon to the side of `at` that `sign` points to (Sutherland and Hodgman)."""
     if not len(points):
         return points
     inside = sign * (points[:, axis] - at) >= 0
@@ -196,7 +196,7 @@ def parse_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> RunLengths:
 
 
 def _require_integers(counts: list[Any]) -> None:
-    """Raise ValueError unless every run length is an integer that int64 holds."""
+    """Raise ValueError unless every run length is an integer that fits into int64."""
     for count in counts:
         if type(count) is not int or abs(count) >= 2**62:
             got = reprlib.repr(count)
@@ -206,9 +206,9 @@ def _require_integers(counts: list[Any]) -> None:
 def _decompress(counts: str | bytes) -> RunLengths:
     """Decode COCO's string of run lengths.
 
-    A character holds 5 bits above '0', lowest first, and a bit that says whether more follow; the
-    last one's highest bit is the sign. From the fourth number on, each is the difference to the
-    one two before.
+    A character minus '0' holds 5 bits, lowest first, and a sixth that says whether more follow. The
+    highest of the last character's 5 bits is the sign. From the fourth number on, each is the
+    difference from the number two places before.
     """
     text = counts if isinstance(counts, str) else counts.decode("latin-1")
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
@@ -217,7 +217,7 @@ def _decompress(counts: str | bytes) -> RunLengths:
         raise ValueError("RLE counts is an empty string")
     if values.min() < 0 or values.max() > 63:
         character = text[np.flatnonzero((values < 0) | (values > 63))[0]]
-        raise ValueError(f"RLE counts has a character that no compressed RLE has: {character!r}")
+        raise ValueError(f"RLE counts has a character that is not allowed: {character!r}")
     last = np.flatnonzero(values < 32)
     if last.size == 0 or last[-1] != values.size - 1:
         raise ValueError("RLE counts is cut off in the middle of a number")

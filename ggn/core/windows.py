@@ -1,4 +1,4 @@
-"""A mask as the bitmap of its box alone: work and memory go with the object, not with the image."""
+"""Masks as bitmaps of their boxes: work and memory depend on the object, not on the image."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from ggn.core.segmentation import parse_rle
 
 
 class Window(NamedTuple):
-    """A bitmap and where it lies."""
+    """A bitmap and its position."""
 
     left: int
     top: int
@@ -19,9 +19,9 @@ class Window(NamedTuple):
 
 
 def window_of(rle: RLE) -> Window:
-    """Return the smallest window that holds a mask; of an empty mask, one of no pixel.
+    """Return the smallest window that holds a mask; for an empty mask, a window without pixels.
 
-    Memory is one byte for each pixel of the image's columns that the mask reaches.
+    It takes one byte per pixel of the image columns that the mask reaches.
     """
     height, width = rle["size"]
     left, top, right, bottom = map(int, boxes_xyxy([rle])[0].tolist())
@@ -34,7 +34,7 @@ def window_of(rle: RLE) -> Window:
 
 
 def mask_of(window: Window, size_hw: tuple[int, int]) -> RLE:
-    """Return the mask, of an image of (height, width), whose pixels all lie in a window."""
+    """Return the mask of a window, in an image of (height, width)."""
     counts = run_lengths(window.bitmap, (window.left, window.top), size_hw)
     return from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
 
@@ -42,7 +42,7 @@ def mask_of(window: Window, size_hw: tuple[int, int]) -> RLE:
 def run_lengths(
     bitmap: NDArray[np.bool_], corner_xy: tuple[int, ...], size_hw: tuple[int, int]
 ) -> list[int]:
-    """Return COCO's run lengths of an image that is empty but for a bitmap at `corner_xy`."""
+    """Return COCO's run lengths of an image that is empty except for a bitmap at `corner_xy`."""
     height, width = size_hw
     left, top = corner_xy
     columns = np.zeros((bitmap.shape[1], bitmap.shape[0] + 2), dtype=bool)
@@ -54,4 +54,4 @@ def run_lengths(
     kept = np.ones(len(changes), dtype=bool)
     kept[ends] = kept[ends + 1] = False
     counts: list[int] = np.diff([0, *changes[kept].tolist(), height * width]).tolist()
-    return counts if counts[-1] else counts[:-1]  # no empty run behind a mask's last pixel
+    return counts if counts[-1] else counts[:-1]  # no empty run after the mask's last pixel

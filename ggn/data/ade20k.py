@@ -1,4 +1,4 @@
-"""ADE20K: scenes whose objects are colours of a PNG, in the full and in the challenge's format."""
+"""ADE20K: scenes whose objects are colours of a PNG, in the full and the challenge's format."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _NUMBERS = 26 * 256
 def _images(source: Path, folder: str, pattern: str) -> list[str]:
     found = sorted(path.relative_to(source).as_posix() for path in (source / folder).glob(pattern))
     if not found:
-        raise SourceError(f"{source / folder}: holds no {pattern}; {WHERE}")
+        raise SourceError(f"{source / folder}: has no {pattern}; {WHERE}")
     return found
 
 
@@ -111,13 +111,13 @@ def _with_colours(source: Path, item: str, path: Path) -> tuple[Record, NDArray[
 
 
 def _category(number: int, names: dict[int, str]) -> Record:
-    """Return the number and its name; a number that no file names is found to be faulty later."""
+    """Return the number and its name; a number without a name is found to be faulty later."""
     name = {"category_name": names[number]} if number in names else {}
     return {"category_id": number, **name}
 
 
 def _category_names(path: Path) -> dict[int, str]:
-    """Return the names of the whole objects by `name_ndx`; some files are Latin-1, not UTF-8."""
+    """Return the names of whole objects by `name_ndx`; some files are Latin-1, not UTF-8."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file; {WHERE}")
     content = path.read_bytes()

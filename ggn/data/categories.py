@@ -1,4 +1,4 @@
-"""Which categories somebody means by words: names, ids, or either of them said outright."""
+"""Finds the categories that a user means by words: names, ids, `name:…` or `id:…`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BARE = re.compile(r"([^,]*)(?:,|$)")
 
 
 def name_key(name: str) -> str:
-    """Return what two spellings of one name share: blanks around it and Unicode forms don't count.
+    """Return a name without surrounding blanks and in one Unicode form, to compare spellings.
 
-    A Mac writes `ü` as two characters, others as one; both look the same.
+    A Mac writes `ü` as two characters, other systems as one; both look the same.
     """
     return unicodedata.normalize("NFKC", name).strip()
 
@@ -29,16 +29,16 @@ def used_categories(annotations: Iterable[Mapping[str, Any]]) -> set[int]:
 class CategoryWords:
     """Resolves words to the ids of one dataset's categories.
 
-    A word is a name or an id; `name:3` and `id:3` say which. A name wins if one category has it,
-    exactly or but for blanks around it and its Unicode form. Of categories that share a name, only
-    those count that annotations use, if there are any: Roboflow's exports begin with a category
-    of the project's name, which no annotation uses.
+    A word is a name or an id; `name:3` and `id:3` say which. A name may differ from the category's
+    in surrounding blanks and Unicode form; an exact match wins. If several categories share a name,
+    those without annotations are ignored, if possible: Roboflow's exports begin with a category
+    that has the project's name and no annotations.
     """
 
     def __init__(
         self, categories: Sequence[Mapping[str, Any]], used: Collection[int] | None = None
     ) -> None:
-        """Take the category records, and the ids that annotations use; None: all of them."""
+        """Take the category records, and the ids that annotations use; None means all of them."""
         self._names: dict[int, str] = {category["id"]: category["name"] for category in categories}
         self._used = self._names.keys() if used is None else set(used)
         self._exact, self._alike = defaultdict(list), defaultdict(list)
@@ -50,8 +50,8 @@ class CategoryWords:
         """Return the id of the category that a word means.
 
         Raises:
-            ValueError: no category has that name or id, or it is not clear which one is meant; the
-                message says how to name each.
+            ValueError: no category has that name or id, or several do; the message says how to name
+                each of them.
         """
         readings = self._readings(word)
         if len(readings) == 1:
@@ -68,12 +68,12 @@ class CategoryWords:
         raise ValueError(f"no category is named or numbered {word!r}; there are {listed}{more}")
 
     def split(self, text: str) -> list[str]:
-        """Return the words between the commas of a text.
+        """Split a string at its commas into words.
 
-        A name with commas stays whole if there is such a category, or in double quotes.
+        A name with commas stays whole if there is such a category, or if it is in double quotes.
 
         Raises:
-            ValueError: the text may be split in several ways.
+            ValueError: the string may be split in several ways.
         """
         pieces, place = [], 0
         while place < len(text):
@@ -93,7 +93,7 @@ class CategoryWords:
         return ways[0] if ways else [piece for piece, _ in pieces]
 
     def _ways(self, pieces: Sequence[tuple[str, bool]]) -> list[list[str]]:
-        """At most two ways to join the pieces to words that each mean something."""
+        """Return up to two ways to join the pieces to words such that each word is a category."""
         longest = 1 + max((name.count(",") for name in self._names.values()), default=0)
         ways: list[list[list[str]]] = [[] for _ in pieces] + [[[]]]  # by the first piece
         for first in reversed(range(len(pieces))):
@@ -108,7 +108,7 @@ class CategoryWords:
         return ways[0] if pieces else []
 
     def _readings(self, word: str) -> dict[int, str]:
-        """What a word may mean: id -> how to say it so that nothing else is meant."""
+        """Return what a word may mean: category id -> an unambiguous word for it."""
         kind, _, rest = word.strip().partition(":")
         if kind == "id" and (said := self._numbered(rest)) is not None:
             return {said: f"id:{said}"}

@@ -19,7 +19,7 @@ from ggn.data.splits import resolve_text
 
 RESPELT: Final = "file names found in another spelling (Unicode form, backslashes)"
 DARK: Final = 2**12
-"""16-bit images that nowhere reach this value read as nearly black: their upper 8 bits are 0."""
+"""16-bit images whose values all lie below this are nearly black: their upper 4 bits are 0."""
 
 _SHOWN: Final = {
     2: "mirrored",
@@ -34,13 +34,13 @@ _SHOWN: Final = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a look at a dataset has shown."""
+    """The result of checking a dataset."""
 
     faults: list[Fault]
     mended: dict[str, int] = field(default_factory=dict)
-    """How many records are read leniently, by kind."""
+    """How many records are mended on reading, by kind."""
     first: dict[str, str] = field(default_factory=dict)
-    """By kind: the first such record."""
+    """The first such record, by kind."""
     warnings: list[str] = field(default_factory=list)
     census: Census | None = None
     """None if records are faulty."""
@@ -48,11 +48,11 @@ class Report:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """What a look at the image files of a dataset has shown."""
+    """The result of checking the image files of a dataset."""
 
     faults: list[Fault]
     names: dict[int, str]
-    """By position of the image: the name under which its file is there, if it is another one."""
+    """The actual file names of images whose records spell them differently, by position."""
     warnings: list[str]
 
 
@@ -66,13 +66,13 @@ def check_dataset(
 ) -> Report:
     """Report on an annotation file and, if their folder is given, on its images.
 
-    The file of an image whose record is faulty is not looked at.
+    If the record of an image is faulty, its file is not checked.
 
     Args:
         annotations_path: of a COCO-style file.
         images_dir: folder that the images' `file_name` is relative to.
         seen: categories that must have an object, as words between commas.
-        strict: mend nothing; what is listed twice is a fault, too.
+        strict: mend nothing; duplicates are faults, too.
         ignore_exif: masks refer to the stored pixels, whatever the EXIF orientation says.
     """
     path = Path(annotations_path)
@@ -109,7 +109,7 @@ def check_dataset(
 
 
 def repetition_warnings(repeated: Sequence[Fault]) -> list[str]:
-    """Return a sentence with the count and the first of the images and objects listed twice."""
+    """Return a sentence each on duplicate images and objects, with their count and the first."""
     warnings = []
     for section, what in (("images", "images"), ("annotations", "objects")):
         listed = [fault for fault in repeated if fault.where.startswith(section)]
@@ -128,15 +128,15 @@ def inspect_images(
     strict: bool = False,
     ignore_exif: bool = False,
 ) -> ImageReport:
-    """Look for images that are missing, unreadable, cut off, of another size, turned or black.
+    """Look for images that are missing, unreadable, truncated, of another size, turned or black.
 
     Args:
         images: records of a dataset.
         file: name of the annotation file, for the messages.
         images_dir: folder that the images' `file_name` is relative to.
-        left_out: positions of the images that are not looked at.
+        left_out: positions of the images that are not checked.
         strict: don't look for other spellings of a name.
-        ignore_exif: an EXIF orientation is no fault.
+        ignore_exif: an EXIF orientation is not a fault.
     """
     folder = Path(images_dir)
     if not folder.is_dir():
@@ -163,7 +163,7 @@ def inspect_images(
 
 
 def _look(folder: Path, name: str, image: Mapping[str, Any]) -> ImageFacts | str:
-    """What a file shows, or why it is faulty."""
+    """Return facts about an image file, or why it is faulty."""
     try:
         return verify_image(folder / name, (image["height"], image["width"]))
     except (OSError, ValueError) as error:
@@ -175,10 +175,9 @@ def _turned(facts: ImageFacts, ignore_exif: bool) -> str:
         return ""
     return (
         f"its EXIF orientation is {facts.orientation}: viewers show it "
-        f"{_SHOWN[facts.orientation]}, "
-        "training reads it as stored, and masks may refer to either; store it as it is shown, "
-        "without the tag, or, if the masks refer to the stored pixels, say so "
-        "(--ignore-exif, data.ignore_exif)"
+        f"{_SHOWN[facts.orientation]}, but training reads it as stored, and it is not known to "
+        "which of these the masks refer; store it as it is shown, without the tag, or, if the "
+        "masks refer to the stored pixels, use --ignore-exif or data.ignore_exif"
     )
 
 
@@ -195,19 +194,19 @@ def _dark_warnings(
     advice = f"; data.bits: {bits} divides by {2 ** (bits - 8)} instead" if bits < 16 else ""
     return [
         f"{len(dark)} of {len(brightest)} 16-bit images are nearly black when they are divided by "
-        f"256, first {images[dark[0]]['file_name']}; the largest value of all is {most} of 65535"
-        + advice
+        f"256, first {images[dark[0]]['file_name']}; the largest value of all images is {most}, "
+        "where 65535 is possible" + advice
     ]
 
 
 def _learning_faults(
     dataset: Mapping[str, Any], file: str, census: Census, seen: str | None
 ) -> list[Fault]:
-    """Say that there is nothing to learn from or to find."""
+    """Return a fault if there is nothing to learn from or to find."""
     if not dataset["categories"]:  # a list of images, for pseudo ground truth alone
         return []
     if not census.objects:
-        reason = f"there is no object to learn from or to find, only {census.crowds} crowds"
+        reason = f"has no object to learn from or to find, only {census.crowds} crowds"
         return [Fault(file, "annotations", reason)]
     if seen is None:
         return []
@@ -220,10 +219,10 @@ def _learning_faults(
 
 
 def nothing_seen(dataset: Mapping[str, Any], seen: Container[int]) -> str:
-    """Say that no object of the seen categories is there to learn from; "" if there is one."""
+    """Return why there is nothing to learn from: no object of a seen category. "" if there is."""
     chosen = [a for a in dataset["annotations"] if a["category_id"] in seen]
     if any(not a.get("iscrowd") for a in chosen):
         return ""
     names = [c["name"] for c in dataset["categories"] if c["id"] in seen]
     crowds = f" but {len(chosen)} crowds" if chosen else ""
-    return f"there is no object{crowds} of the seen categories: {', '.join(names[:20])}"
+    return f"has no object{crowds} of the seen categories: {', '.join(names[:20])}"

@@ -1,4 +1,4 @@
-"""COCO 2017: its own files, already COCO style, checked and put beside each other."""
+"""COCO 2017: the official files, checked, with both parts under one root."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Random changes of an image's colours, which leave its objects where they are."""
+"""Random changes of an image's colours."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class RandomColours:
-    """Changes brightness, contrast, saturation and tint, each by a factor of its own.
+    """Changes brightness, contrast, saturation and tint, each by its own random factor.
 
     The factors are drawn uniformly from 1 - `strength` to 1 + `strength`. Brightness multiplies
     all values, contrast their distance from the mean grey of the image, saturation the distance
@@ -24,7 +24,7 @@ class RandomColours:
     strength: float
 
     def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
-        """Return the sample with other colours: image uint8 (3, H, W), rounded and clipped."""
+        """Return the sample with changed colours: image uint8 (3, H, W), rounded and clipped."""
         draws = torch.rand(6, generator=self.generator, dtype=torch.float64)
         factors = (1 + self.strength * (2 * draws - 1)).float()
         brightness, contrast, saturation = factors[:3].tolist()

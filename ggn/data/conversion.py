@@ -1,4 +1,4 @@
-"""Turning a dataset's own files into COCO style: what all datasets share, resumable and atomic."""
+"""Converts a dataset's own files to COCO style, resumably and atomically: the shared part."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 class SourceError(ValueError):
-    """The source is not the dataset, or not all of it; the message says where to get the rest."""
+    """The source is not the dataset, or is incomplete; the message says where to get the rest."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One output file: what its images are made from, and how."""
+    """One output file: what it is made from, and how."""
 
     name: str
-    """Of the output file, without `.json`."""
+    """Name of the output file, without `.json`."""
     source: Path
-    """The file or folder it is made from; faults name it."""
+    """The file or folder that it is made from; messages name it."""
     items: Sequence[Any]
     """One per image."""
     convert: Callable[[Any], Converted]
@@ -42,14 +42,14 @@ class Part:
     categories: Sequence[Record] | None = None
     """None: collected from the annotations, which then have `category_name`."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """What the output says of itself: the dataset, the set, how many videos."""
+    """Facts for the output's `info`: the dataset, the set, the number of videos."""
 
 
 def require(source: Path, names: Iterable[str], where: str) -> None:
-    """Refuse a source that lacks one of the files or folders, naming each.
+    """Refuse a source that lacks some of the files or folders.
 
     Raises:
-        SourceError: with what is missing and `where` it is to be had.
+        SourceError: naming what is missing and `where` to get it.
     """
     if not source.is_dir():
         raise SourceError(f"{source}: no such folder; {where}")
@@ -63,14 +63,14 @@ def convert_parts(
 ) -> Iterator[tuple[Path, Record]]:
     """Write each part to `out`/NAME.json and yield its path and `info`.
 
-    Finished images are kept in a log beside the output, so that a killed conversion goes on where
-    it was; the output appears whole or not at all. The log is dropped if the source has changed.
+    Finished images are kept in a log beside the output, so that a killed conversion resumes. The
+    output is written whole or not at all. If the source has changed, the log is discarded.
 
     Args:
         parts: of one dataset.
         out: folder for the files.
         drop: leave out and count faulty annotations instead of refusing them.
-        progress: yields the items given, and shows how far it is under the title given.
+        progress: yields the given items, and shows its progress under the given title.
 
     Raises:
         CocoError: listing the faults, by file and id.
@@ -91,7 +91,7 @@ def convert_parts(
 
 
 def _converted(part: Part, log: Path, progress: Progress) -> Iterator[Converted]:
-    """Yield what the log of this very source has, then convert the rest and log it."""
+    """Yield what the log has of this source, then convert and log the rest."""
     content = file_hash(part.source) if part.source.is_file() else repr(part.items)
     identity = hashlib.sha256(f"{part.source} {content}".encode()).hexdigest().encode() + b"\n"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def _converted(part: Part, log: Path, progress: Progress) -> Iterator[Converted]
             line = file.readline()
             if line.endswith(b"\n"):
                 image, records = json.loads(line)
-            else:  # the end, or a line that a kill cut off
+            else:  # the end, or a line truncated by a kill
                 file.seek(end)
                 file.truncate()
                 image, records = part.convert(item)
@@ -158,7 +158,7 @@ def read_parts(path: Path, lists: Iterable[str]) -> Record:
 
 
 def take(record: Mapping[str, Any], key: str, kind: type, path: Path, where: str) -> Any:
-    """Return `record[key]`, which must be of a type.
+    """Return `record[key]`, which must be of the given type.
 
     Raises:
         CocoError: naming the file, the record, the key and the type.
@@ -172,10 +172,10 @@ def take(record: Mapping[str, Any], key: str, kind: type, path: Path, where: str
 
 
 def require_image(root: Path, file_name: str, owner: str, where: str) -> str:
-    """Return the file name, relative to `root`; refuse one that is not there.
+    """Return the file name, relative to `root`, if there is such a file.
 
     Raises:
-        SourceError: naming the file and the record `owner` that refers to it.
+        SourceError: there is none; naming the file and the record `owner` that refers to it.
     """
     if not (root / file_name).is_file():
         raise SourceError(f"{owner}: its image {root / file_name}: no such file; {where}")
@@ -183,7 +183,7 @@ def require_image(root: Path, file_name: str, owner: str, where: str) -> str:
 
 
 def group_by_image(document: Mapping[str, Any], path: Path) -> dict[int, list[Record]]:
-    """Return the annotations by image id; one of an image that is not listed is refused."""
+    """Return the annotations by image id; every image must be listed."""
     grouped: dict[int, list[Record]] = {
         take(image, "id", int, path, f"images[{i}]"): []
         for i, image in enumerate(document["images"])
@@ -202,7 +202,7 @@ def measured(root: Path, file_name: str, owner: str, where: str) -> Record:
     """Return the image record of a file, its size read from its header.
 
     Raises:
-        SourceError: naming the file that `owner` refers to, if it is missing or no image.
+        SourceError: the file that `owner` refers to is missing or not an image.
     """
     try:
         height, width = image_size_hw(root / file_name)
@@ -216,7 +216,7 @@ def measured(root: Path, file_name: str, owner: str, where: str) -> Record:
 def label_records(labels: NDArray[np.int32]) -> dict[int, Record]:
     """Return segmentation, area and bbox of each positive label of an (H, W) map, by label.
 
-    The map is read once, whatever the number of labels: scenes have hundreds.
+    The map is scanned once for all labels, because scenes have hundreds.
     """
     size_hw = (labels.shape[0], labels.shape[1])
     columns = labels.ravel(order="F")

@@ -1,4 +1,4 @@
-"""Images that training and validation share, and images written again at 8 bits."""
+"""Finds images that training and validation share, and writes copies of images at 8 bits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def shared_images(train: Records, train_dir: Path, val: Records, val_dir: Path) -> list[str]:
-    """Return a warning with the count and the first of the val images that are trained on.
+    """Return a warning if validation images are also training images, with count and first.
 
-    The same image is the same file, or a file of the same bytes, whatever their names.
+    Images are the same if they are the same file, or files of the same bytes.
 
     Args:
-        train: image records, whose files are there.
+        train: image records, whose files exist.
         train_dir: folder that their names are relative to.
-        val: image records, whose files are there.
+        val: image records, whose files exist.
         val_dir: folder that their names are relative to.
     """
     by_size: dict[int, list[Path]] = {}
@@ -53,10 +53,10 @@ def _digest(path: Path) -> bytes:
 
 
 def write_scaled(images: list[dict[str, Any]], source: Path, target: Path, bits: int) -> Path:
-    """Write images of up to 16 bits as 8-bit PNG, name them so in their records, return the folder.
+    """Write images of up to 16 bits as 8-bit PNG, update their records, and return the folder.
 
     Args:
-        images: records, whose `file_name` becomes that of the copy.
+        images: records; their `file_name` becomes that of the copy.
         source: folder of the images.
         target: folder of the copies.
         bits: as in `ggn.data.images.read_image`.

@@ -1,4 +1,4 @@
-"""Finding the image that a record names, where the disk spells its name otherwise."""
+"""Finds the image that a record names, even if the disk spells the name differently."""
 
 import os
 import unicodedata
@@ -6,10 +6,11 @@ from pathlib import Path
 
 
 def find_image(folder: str | os.PathLike[str], file_name: str) -> str:
-    """Return the name, relative to `folder`, under which an image is there.
+    """Return the actual name of an image, relative to `folder`.
 
-    That is `file_name`, or else a name that differs from it in its Unicode normal form alone (a Mac
-    writes them decomposed) or in backslashes for `/` (Windows). If there is none, `file_name`.
+    That is `file_name`, or else a name that differs from it only in its Unicode normal form (a Mac
+    writes names decomposed) or has `/` for its backslashes (Windows). If there is none, return
+    `file_name`.
     """
     folder = Path(folder)
     if (folder / file_name).is_file():
@@ -22,7 +23,7 @@ def find_image(folder: str | os.PathLike[str], file_name: str) -> str:
 
 
 def _respelt(folder: Path, file_name: str) -> str | None:
-    """The name with each part as the disk spells it; None if a part is missing or ambiguous."""
+    """Return the name as the disk spells it; None if a part is missing or ambiguous."""
     found = Path()
     for part in Path(file_name).parts:
         if (folder / found / part).exists():

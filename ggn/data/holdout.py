@@ -1,4 +1,4 @@
-"""Part a single annotation file by images, so that each category is in both parts."""
+"""Divides an annotation file into training and validation images, with all categories in both."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ def hold_out(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the dataset with the images to train on, and with those held out for validation.
 
-    Image by image, those with the rarest category first, an image goes where the most is missing of
-    that category (stratified as in Sechidis et al., 2011); images without annotations are parted
-    alike. The order of the file is kept.
+    The division is stratified (Sechidis et al., 2011): images are assigned one by one, those with
+    the rarest category first, each to the part that lacks most of that category. Images without
+    annotations are divided in the same way. The order of the file is kept.
 
     Args:
         dataset: COCO-style and checked, with two images or more.
-        share: of the images that are held out, in (0, 1); at least one image is in either part.
-        seed: of the order in which images are looked at.
+        share: share of the images to hold out, in (0, 1); each part has at least one image.
+        seed: seed of the order in which images are assigned.
 
     Raises:
         ValueError: there are fewer than two images.
     """
     images = dataset["images"]
     if len(images) < 2:
-        raise ValueError(f"{len(images)} image cannot be parted; give --val, or more images")
+        raise ValueError(f"{len(images)} image cannot be divided; give --val, or more images")
     groups = {
         image_id: {a["category_id"] for a in annotations} or {None}
         for image_id, annotations in annotations_by_image(dataset).items()

@@ -30,10 +30,10 @@ def parts(source: Path) -> list[Part]:
     for folder in folders:
         names = sorted(path.name for path in folder.iterdir() if path.suffix.upper() == ".JPEG")
         if not names:
-            raise SourceError(f"{folder}: holds no .JPEG; {WHERE}")
+            raise SourceError(f"{folder}: has no .JPEG; {WHERE}")
         items += [f"train/{folder.name}/{name}" for name in names]
     if not items:
-        raise SourceError(f"{source}/train: holds no class; {WHERE}")
+        raise SourceError(f"{source}/train: has no class folder; {WHERE}")
 
     def convert(item: str) -> Converted:
         return measured(source, item, str(source / "train"), WHERE), []

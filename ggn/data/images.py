@@ -1,4 +1,4 @@
-"""Reading photographs and other pictures from disk as RGB, with errors that name the file."""
+"""Reads images from disk as RGB, with errors that name the file."""
 
 import os
 import struct
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS_VARIABLE: Final = "GGN_MAX_PIXELS"
-"""The environment variable that raises the bound on the pixels of an image."""
+"""The environment variable that raises the limit of pixels per image."""
 DEFAULT_MAX_PIXELS: Final = 178_956_970
-"""Pillow's own bound: larger images may be small files made to fill the memory."""
+"""Pillow's own limit: a larger image may be a small file that is made to exhaust the memory."""
 
 _EXIF_ORIENTATION: Final = 0x0112
 _HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
-# What Pillow's decoders raise on damaged files, as found by flipping and cutting bytes.
+# What Pillow's decoders raise on damaged files; found by flipping bytes and truncating files.
 _DECODER_ERRORS: Final = (
     OSError,
     SyntaxError,
@@ -36,10 +36,10 @@ _DECODER_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a look at an image file has shown that may surprise whoever annotated it."""
+    """Facts about an image file that may surprise whoever annotated it."""
 
     orientation: int
-    """EXIF's: 1 if viewers show the pixels as they are stored, 2 to 8 if they turn or mirror."""
+    """EXIF orientation: 1 if viewers show the pixels as stored, 2 to 8 if they turn or mirror."""
     brightest: int | None
     """The largest value of a 16-bit image; None for other images."""
 
@@ -49,21 +49,21 @@ def read_image(
 ) -> NDArray[np.uint8]:
     """Return an image as uint8 (H, W, 3) RGB.
 
-    Grey, palette and CMYK are converted, transparency is dropped. Of several frames the first
-    counts.
+    Grey, palette and CMYK are converted, transparency is dropped. Of several frames, the first is
+    read.
 
     Args:
-        path: of the file.
+        path: path of the file.
         turned: apply the EXIF orientation, as viewers do. False keeps the stored orientation, which
             masks refer to. (Pillow turns TIFF files in either case.)
-        bits: how many bits of 16-bit grey are in use: values are divided by 2^(bits - 8), and those
-            beyond become white.
+        bits: how many bits of 16-bit grey are in use: values are divided by 2^(bits - 8), and
+            larger ones become white.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        IsADirectoryError: if it is a folder.
-        ValueError: if it is not an image, is damaged or cut off, has 32-bit pixels, or more pixels
-            than `max_pixels()`.
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        ValueError: it is not an image, is damaged or truncated, has 32-bit pixels, or has more
+            pixels than `max_pixels()`.
     """
     with _opened(Path(path)) as opened:
         image = ImageOps.exif_transpose(opened) if turned else opened
@@ -78,9 +78,9 @@ def read_image(
 
 
 def read_photograph(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Return an image as viewers show it, uint8 (H, W, 3) RGB: turned as its EXIF tag asks.
+    """Return an image as viewers show it, uint8 (H, W, 3) RGB: turned as its EXIF tag says.
 
-    For images that no stored masks refer to; otherwise as `read_image`.
+    Use it for images without stored masks. Otherwise it is like `read_image`.
     """
     return read_image(path, turned=True)
 
@@ -88,7 +88,8 @@ def read_photograph(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 def shrink(image: NDArray[np.uint8], longest_side: int | None) -> NDArray[np.uint8]:
     """Return an image (H, W, 3) scaled so that its longest side is at most `longest_side`.
 
-    Pixels are averaged (bilinear with antialiasing); an image that fits, or None, changes nothing.
+    Pixels are averaged (bilinear with antialiasing). An image that fits is returned as it is; None
+    means no limit.
     """
     height, width = image.shape[:2]
     if longest_side is None or max(height, width) <= longest_side:
@@ -99,11 +100,11 @@ def shrink(image: NDArray[np.uint8], longest_side: int | None) -> NDArray[np.uin
 
 
 def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the stored height and width of an image, from its header alone.
+    """Return the stored height and width of an image, reading only its header.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not an image.
+        FileNotFoundError: there is no such file.
+        ValueError: it is not an image.
     """
     with _opened(Path(path)) as image:
         return image.height, image.width
@@ -112,18 +113,19 @@ def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
 def verify_image(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> ImageFacts:
     """Decode an image as coarsely as its format allows, and compare its size.
 
-    All its data is read, so that a cut-off file is found, at a fraction of the cost of reading it.
+    This costs a fraction of reading the image, but all data is decoded, so truncated files are
+    found.
 
     Raises:
-        FileNotFoundError, IsADirectoryError: as `read_image`.
-        ValueError: if it cannot be read by `read_image` or is not of the (height, width) given.
+        FileNotFoundError, IsADirectoryError: as in `read_image`.
+        ValueError: `read_image` can't read it, or its size is not the given (height, width).
     """
     with _opened(Path(path)) as image:
         if (image.height, image.width) != tuple(size_hw):
             raise ValueError(_wrong_size(image, size_hw))
         if image.mode in ("I", "F"):
             raise ValueError("has 32-bit pixels; store 8 or 16 bits")
-        orientation = _orientation(image)  # Pillow turns a TIFF and forgets its tag while it loads
+        orientation = _orientation(image)  # loading a TIFF turns it and drops the tag
         deep = image.mode.startswith("I;16")
         image.draft("L", (image.width // 8, image.height // 8))
         image.load()
@@ -134,7 +136,7 @@ def max_pixels() -> int:
     """Return how many pixels an image may have: `DEFAULT_MAX_PIXELS` or GGN_MAX_PIXELS.
 
     Raises:
-        ValueError: if the variable holds anything but an integer >= 1.
+        ValueError: the variable is not an integer >= 1.
     """
     text = os.environ.get(MAX_PIXELS_VARIABLE, str(DEFAULT_MAX_PIXELS))
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
@@ -144,7 +146,7 @@ def max_pixels() -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; whatever goes wrong with its content becomes a ValueError with its path."""
+    """Open an image; any error of its content becomes a ValueError that names the file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder, not an image")
     if not path.is_file():
@@ -163,8 +165,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 def _reason(path: Path, error: Exception, bound: int) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return (
-            f"has more than {bound} pixels, which may be a file made to fill the memory; "
-            f"if you trust it, set {MAX_PIXELS_VARIABLE} in the environment to the number you allow"
+            f"has more than {bound} pixels and could exhaust the memory; if you trust the file, "
+            f"set {MAX_PIXELS_VARIABLE} in the environment to the number of pixels to allow"
         )
     if not isinstance(error, UnidentifiedImageError):
         return str(error)
@@ -186,15 +188,15 @@ def _wrong_size(image: Image.Image, size_hw: tuple[int, int]) -> str:
         f"but its record says {width} wide and {height} high"
     )
     if (image.width, image.height) == (height, width) and _orientation(image) in range(5, 9):
-        sentence += "; its EXIF tag asks to rotate it: store it rotated, without the tag"
+        sentence += "; its EXIF tag says to rotate it: store it rotated, without the tag"
     return sentence
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; what is none of them counts as 1, as in viewers."""
+    """Return the EXIF orientation, 1 to 8; any other value counts as 1, as in viewers."""
     value = image.getexif().get(_EXIF_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
 
 
-# Pillow warns above its bound and refuses at twice that many pixels; ours is refused at once.
+# Pillow warns above its limit and refuses at twice as many pixels; we refuse above the limit.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)

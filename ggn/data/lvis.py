@@ -23,11 +23,11 @@ WHERE = (
 )
 VERSIONS = ("v1", "v0.5")
 FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Category ids that were looked for in an image and not found; found, but not all of them."""
+"""Category ids that are absent from an image; those of which not all objects are annotated."""
 
 
 def parts(source: Path) -> list[Part]:
-    """Return train and val of the newest version there; both parts must be of one version.
+    """Return train and val of the newest version found; both parts must be of one version.
 
     The images keep `neg_category_ids` and `not_exhaustive_category_ids`, the categories their
     `synset`. An image's folder is that of its `coco_url` (v1: much of val lies in train2017) or,
@@ -76,7 +76,7 @@ def _part(source: Path, path: Path, part: str, version: str) -> Part:
 
 
 def _file_name(image: dict[str, Any], part: str, path: Path) -> str:
-    """Return folder and name in COCO 2017, whose names have no `COCO_train2014_` in front."""
+    """Return folder and name in COCO 2017, whose names lack the prefix `COCO_train2014_`."""
     if "coco_url" in image:
         url = take(image, "coco_url", str, path, f"image {image['id']}")
         folder, name = ("", *PurePosixPath(url).parts)[-2:]

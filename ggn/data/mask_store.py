@@ -1,4 +1,4 @@
-"""Masks of millions of images on disk, read one image at a time: where pseudo ground truth lies."""
+"""A store of pseudo ground truth: masks of millions of images on disk, read image by image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ the largest IoU with an annotation."""
 
 INDEX = "index.parquet"
 IMAGES_PER_SHARD = 2**14
-IMAGES_PER_GROUP = 16  # decoded to read one; each group takes 4 kB of memory while open
+IMAGES_PER_GROUP = 16  # decoded together to read one; an open group takes 4 kB of memory
 _READ_COLUMNS = ["height", "width", "counts", "scores"]
 _OPEN_SHARDS = 128  # their footers stay in memory, about 4 MB each
 
@@ -43,9 +43,9 @@ class MaskStoreError(ValueError):
 
 
 class MaskStoreWriter:
-    """Writes a store in the order of image ids; without its index, written last, it is none.
+    """Writes a store in the order of image ids. The index comes last; without it, it is no store.
 
-    Use it as a context: only what ends without an error gets its index.
+    Use it as a context manager: if an error ends the body, no index is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,10 +60,10 @@ class MaskStoreWriter:
         self._shard: pq.ParquetWriter | None = None
 
     def add(self, image_id: int, masks: Instances, gt_iou: Sequence[float]) -> None:
-        """Add an image, whose id is larger than the last one's; it may have no mask.
+        """Add an image, whose id must be larger than the last one's; it may have no masks.
 
         Raises:
-            ValueError: the id is not larger, or `gt_iou` not (N,).
+            ValueError: the id is not larger, or `gt_iou` is not (N,).
         """
         if self._ids and image_id <= self._ids[-1]:
             raise ValueError(f"image {image_id}: ids must ascend, the last was {self._ids[-1]}")
@@ -138,9 +138,9 @@ class MaskStoreWriter:
 
 
 class MaskStore:
-    """A store of masks, any image of which is read in the same time.
+    """A store of masks; reading an image takes the same time in a store of any size.
 
-    In memory are 12 bytes for each image and the footers of the shards last used. It may be handed
+    Memory holds 12 bytes per image, and the footers of the shards used last. A store may be passed
     to other processes.
 
     Raises:
@@ -151,7 +151,7 @@ class MaskStore:
         self._folder = Path(folder)
         path = self._folder / INDEX
         if not path.is_file():
-            raise MaskStoreError(f"{path}: missing; the folder is no store, or is not finished")
+            raise MaskStoreError(f"{path}: missing; the folder is not a store, or is unfinished")
         try:
             table = pq.read_table(path, page_checksum_verification=True)
             self.image_ids: NDArray[np.int64] = table["image_id"].to_numpy()
@@ -184,7 +184,7 @@ class MaskStore:
                 raise MaskStoreError(f"{path}: damaged, its checksum is wrong")
 
     def read(self, image_id: int) -> Instances | None:
-        """Return the masks of an image, best first; None if the store does not have it.
+        """Return the masks of an image, best first; None if the image is not in the store.
 
         Raises:
             MaskStoreError: the shard is damaged.
@@ -225,23 +225,23 @@ def _instances(height: int, width: int, counts: list[str], scores: list[float]) 
 
 
 def store_of(dataset: Mapping[str, Any]) -> MaskStore | None:
-    """Return the store that a training file names under `pseudo_gt`, if it names one.
+    """Return the store that a training file names under `pseudo_gt`, if any.
 
     Raises:
-        MaskStoreError: it is not the one that the file was written with.
+        MaskStoreError: the store has changed since the file was written.
     """
     named = dataset.get("pseudo_gt")
     if named is None:
         return None
     store = MaskStore(named["store"])
     if store.digest != named["sha256"]:
-        raise MaskStoreError(f"{named['store']}: not the store that the training file names")
+        raise MaskStoreError(f"{named['store']}: has changed since the training file was written")
     return store
 
 
 @lru_cache(maxsize=_OPEN_SHARDS)
 def _open(path: Path) -> pq.ParquetFile:
-    """Keep a shard open; reads name their place in it, so that forked processes can share it."""
+    """Keep a shard open; reads give their position, so forked processes can share it."""
     return pq.ParquetFile(path, page_checksum_verification=True)
 
 

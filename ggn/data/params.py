@@ -1,4 +1,4 @@
-"""Which dataset a split is made of, and which of its categories are seen."""
+"""Params of the data: the dataset of a split, and its seen categories."""
 
 from typing import Any, Literal, Self
 
@@ -20,7 +20,7 @@ class DataParams(BaseModel):
     root: str = ""
     """Folder of the dataset on disk; the paths below are relative to it."""
     val_root: str | None = Field(None, min_length=1)
-    """Folder of the validation dataset, where it is another one than that of the training."""
+    """Folder of the validation dataset, if it is not that of the training dataset."""
     train_annotations: str = Field("annotations/instances_train2017.json", min_length=1)
     """COCO-style file of the training images."""
     val_annotations: str = Field("annotations/instances_val2017.json", min_length=1)
@@ -32,21 +32,21 @@ class DataParams(BaseModel):
     seen: str | list[str | int] = "voc"
     """Categories whose annotations may be learned from: a partition, or names and ids."""
     unseen: str | list[str | int] = "others"
-    """Categories that must be found without: likewise, or `others` for all that are not seen."""
+    """Categories to be found without training on them: likewise, or `others` for all not seen."""
     drop_faulty: bool = False
     """Leave out faulty annotations and count them, instead of refusing the dataset."""
     max_dropped: float = Field(0.1, ge=0, le=1)
-    """The share of the annotations that `drop_faulty` may leave out; more needs this word."""
+    """Largest share of the annotations that `drop_faulty` may leave out."""
     strict: bool = False
-    """Refuse what is otherwise mended in reading and counted, and what is listed twice."""
+    """Refuse duplicates, and faults that are otherwise repaired on reading and counted."""
     ignore_exif: bool = False
-    """Masks refer to the stored pixels, also where an EXIF orientation turns the image."""
+    """Masks refer to the stored pixels, even if an EXIF orientation turns the image."""
     bits: int | None = Field(None, ge=9, le=16)
     """How many bits of 16-bit grey images are in use: `prepare` writes them scaled to 8 bits."""
     max_train_images: int | None = Field(None, ge=1)
-    """Use only so many training images, those of the smallest ids."""
+    """Use only so many training images, those with the smallest ids."""
     max_val_images: int | None = Field(None, ge=1)
-    """Use only so many validation images, those of the smallest ids."""
+    """Use only so many validation images, those with the smallest ids."""
     shapes: ShapesParams = ShapesParams()
     """How the synthetic images are drawn."""
 
@@ -65,5 +65,5 @@ class DataParams(BaseModel):
         if self.source == "coco" and not self.root:
             raise ValueError("root must be given, the folder of the dataset on disk")
         if self.strict and self.drop_faulty:
-            raise ValueError("strict refuses faulty annotations, drop_faulty leaves them out")
+            raise ValueError("strict and drop_faulty exclude each other")
         return self

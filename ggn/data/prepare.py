@@ -1,4 +1,4 @@
-"""Turn a raw dataset into what the stages read: seen training annotations, hidden ones, val."""
+"""Prepares a raw dataset for the stages: seen training annotations, hidden ones, validation."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _VAL_FACTS = ("dataset", "set", "videos")
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """What `split.json` holds: who is seen and unseen, where the images lie, what was counted."""
+    """The content of `split.json`: seen and unseen categories, image folders, counts."""
 
     seen: tuple[int, ...]
     """Category ids of the training annotations that may be learned from."""
     unseen: tuple[int, ...]
-    """Category ids of the validation annotations that nobody trained on."""
+    """Category ids of the validation annotations that are not trained on."""
     val_categories: tuple[int, ...]
     train_images: str
     """Folder of the training images."""
@@ -49,11 +49,11 @@ class PreparedSplit:
     """Faulty annotations left out on request, by part and kind of fault."""
     counts: dict[str, int]
     val_set: dict[str, Any]
-    """What a converted validation file says of itself: its dataset, set and number of videos."""
+    """Facts from the `info` of a converted validation file: dataset, set, number of videos."""
     mended: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Records that were read leniently, by part and kind; only parts that have any."""
+    """Number of mended records, by part and kind; only for parts that have any."""
     warnings: list[str] = field(default_factory=list)
-    """What somebody should know, in words."""
+    """Warnings, as sentences."""
 
     @property
     def partitions(self) -> dict[str, tuple[int, ...] | None]:
@@ -66,7 +66,7 @@ def read_prepared(folder: Path) -> PreparedSplit:
     """Read a prepared split and refuse it if its raw annotations have changed since.
 
     Raises:
-        ValueError: naming the raw file that is gone or no longer what was prepared.
+        ValueError: naming the raw file that is missing or has changed.
     """
     record = read_json(folder / "split.json")
     for name in ("seen", "unseen", "val_categories"):
@@ -75,8 +75,8 @@ def read_prepared(folder: Path) -> PreparedSplit:
     for file, digest in split.sources.items():
         if not Path(file).is_file() or file_hash(Path(file)) != digest:
             raise ValueError(
-                f"{file}: changed or gone since {folder} was prepared from it; "
-                "prepare again with `dvc repro --force`"
+                f"{file}: changed or missing since {folder} was prepared from it; "
+                "prepare it again with `dvc repro --force`"
             )
     return split
 
@@ -85,7 +85,7 @@ def training_images(data: Path) -> tuple[list[dict[str, Any]], dict[int, Path]]:
     """Return the records of a split's training images, and their files by image id.
 
     Args:
-        data: folder of the split's data, with `prepared` and `training/baseline.json`.
+        data: the split's data folder, with `prepared` and `training/baseline.json`.
     """
     folder = Path(read_prepared(data / "prepared").train_images).resolve()
     images = read_coco(data / "training" / "baseline.json")["images"]
@@ -99,17 +99,17 @@ def file_hash(path: Path) -> str:
 
 
 def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedSplit:
-    """Validate a dataset and write it split into seen and hidden annotations.
+    """Check a dataset and write it, divided into seen and hidden annotations.
 
     Args:
-        params: where the raw dataset lies and which of its categories are seen.
+        params: the raw dataset and its seen categories.
         out_dir: receives `hidden.json` (unseen annotations of the training images), `val.json`
             (all annotations), `split.json`, and the images of a synthetic dataset.
         training_file: receives the training images with their seen annotations only.
 
     Raises:
         CocoError: listing the faults of the dataset.
-        ValueError: if categories are named that the dataset lacks, or seen and unseen overlap.
+        ValueError: the dataset lacks categories that are named, or seen and unseen overlap.
     """
     root = out_dir
     if params.source == "shapes":
@@ -160,30 +160,30 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
 
 @dataclass(frozen=True)
 class Part:
-    """One annotation file as it was understood."""
+    """One annotation file after reading."""
 
     dataset: dict[str, Any]
     dropped: dict[str, int]
-    """How many annotations were left out for which fault."""
+    """Number of annotations left out, by fault."""
     mended: dict[str, int]
-    """How many records were read leniently, by kind."""
+    """Number of records mended, by kind."""
     warnings: list[str]
 
 
 def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | None) -> Part:
-    """Read one annotation file, mend, refuse or drop its faults, keep the first images by id.
+    """Read one annotation file; mend, refuse or drop its faults; keep the first images by id.
 
-    What was done is logged in a line.
+    The result is logged.
 
     Args:
-        path: of the annotations.
+        path: path of the annotations.
         images_dir: folder of the images.
-        params: how faults are dealt with.
+        params: how to treat faults.
         limit: how many images to keep; None: all.
 
     Raises:
         CocoError: listing the faults of the dataset and of its images.
-        ValueError: more annotations are faulty than `max_dropped` allows to leave out.
+        ValueError: more annotations are faulty than `max_dropped` allows.
     """
     done = mend(read_json(path), str(path), drop=params.drop_faulty, strict=params.strict)
     if done.faults:
@@ -191,8 +191,8 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
     if done.dropped_share > params.max_dropped:
         counts = ", ".join(f"{key} {count}" for key, count in done.dropped.items())
         raise ValueError(
-            f"{path}: {done.dropped_share:.0%} of the annotations are faulty ({counts}); leaving "
-            f"out more than {params.max_dropped:.0%} needs data.max_dropped"
+            f"{path}: {done.dropped_share:.0%} of the annotations are faulty ({counts}); raise "
+            f"data.max_dropped to leave out more than {params.max_dropped:.0%}"
         )
     dataset, mended = _first_images(done.dataset, limit), dict(done.mended)
     images = inspect_images(
@@ -225,7 +225,7 @@ def _log(
         "%s: %s, %d dropped%s", path, census, sum(dropped.values()), left_out and f" ({left_out})"
     )
     for kind, count in mended.items():
-        logger.info("%s: mended: %d %s", path, count, kind)
+        logger.info("%s: repaired: %d %s", path, count, kind)
     for warning in found:
         logger.warning("%s: warning: %s", path, warning)
 
@@ -233,7 +233,7 @@ def _log(
 def _counts(
     train: dict[str, Any], annotated: dict[str, Any], hidden: dict[str, Any], val: dict[str, Any]
 ) -> dict[str, int]:
-    """Images and objects; crowds apart, where there are any."""
+    """Return the numbers of images and objects, and of crowds where there are any."""
     seen, unseen, validation = (take_census(part) for part in (annotated, hidden, val))
     crowds = {
         "train_crowds": seen.crowds,
@@ -251,13 +251,13 @@ def _counts(
 
 
 def set_facts(dataset: dict[str, Any]) -> dict[str, Any]:
-    """Return what a converted file says of itself: its dataset, set and number of videos."""
+    """Return facts from the `info` of a converted file: its dataset, set and number of videos."""
     info = dataset.get("info")
     return {k: info[k] for k in _VAL_FACTS if k in info} if isinstance(info, dict) else {}
 
 
 def _first_images(dataset: dict[str, Any], limit: int | None) -> dict[str, Any]:
-    """Keep the `limit` images of the smallest ids, and their annotations."""
+    """Keep the `limit` images with the smallest ids, and their annotations."""
     images = sorted(dataset["images"], key=lambda image: int(image["id"]))[:limit]
     kept = {image["id"] for image in images}
     annotations = [record for record in dataset["annotations"] if record["image_id"] in kept]
@@ -267,9 +267,9 @@ def _first_images(dataset: dict[str, Any], limit: int | None) -> dict[str, Any]:
 def _seen_and_unseen(
     train: dict[str, Any], val: dict[str, Any], params: DataParams
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Resolve both groups, seen among the training categories and unseen among those of val.
+    """Return the ids of the seen training categories and of the unseen validation categories.
 
-    The two files may number categories otherwise, so that names tell which are the same.
+    The two files may number their categories differently, so names decide which are the same.
     """
     seen = resolve_categories(
         train["categories"], params.seen, used_categories(train["annotations"])
@@ -282,14 +282,14 @@ def _seen_and_unseen(
     )
     both = [c["name"] for c in val["categories"] if c["id"] in same_as_seen.intersection(unseen)]
     if both:
-        raise ValueError(f"seen and unseen must not overlap, both have {', '.join(both)}")
+        raise ValueError(f"seen and unseen must not overlap, but both have {', '.join(both)}")
     return seen, unseen
 
 
 def _same_categories(
     train: list[dict[str, Any]], seen: set[int], val: list[dict[str, Any]]
 ) -> set[int]:
-    """Ids of the val categories of the same name as a seen one, spelt alike if not exactly."""
+    """Return the ids of the val categories with the name of a seen one, in any spelling."""
     exact, alike = defaultdict(set), defaultdict(set)
     for category in train:
         exact[category["name"]].add(category["id"])

@@ -19,7 +19,7 @@ from ggn.data.transforms import Target, Transform, clip_boxes
 
 
 class _Images:
-    """The images of a dataset in file order, with their annotations that are no crowds.
+    """The images of a dataset in file order, with their annotations, without crowds.
 
     Images without annotations belong to it: they hold what nobody annotated.
     """

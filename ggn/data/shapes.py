@@ -44,7 +44,7 @@ _CATEGORY_IDS = MappingProxyType(
 )
 _FIRST_IMAGE_ID: Mapping[Part, int] = MappingProxyType({"train": 1, "val": 1_000_001})
 _SUPERSAMPLING = 4
-_JPEG_QUALITY = 90  # as of a photograph; a fifth of a PNG, so that the images travel with git
+_JPEG_QUALITY = 90  # like a photograph; a fifth of the size of a PNG, so git can hold the images
 _SHADOW_REACH = 8  # pixels around an object that its shadow may darken
 _ATTEMPTS_PER_OBJECT = 12
 
@@ -61,17 +61,17 @@ class ShapesParams(BaseModel):
     val_images: int = Field(150, ge=1)
     """Number of validation images."""
     seed: int = Field(0, ge=0)
-    """Seed of the whole dataset; an image depends on the seed, its part and its index alone."""
+    """Seed of the whole dataset; an image depends only on the seed, its part and its index."""
     min_size: int = Field(96, ge=48)
     """Shortest side of an image in pixels; both sides vary independently."""
     max_size: int = Field(160, le=1024)
     """Longest side of an image in pixels."""
     min_objects: int = Field(3, ge=1)
-    """Fewest objects aimed at in an image; a tiny image may have no room for them."""
+    """Fewest objects to aim at in an image; a tiny image may not have room for them."""
     max_objects: int = Field(12, le=32)
     """Most objects in an image."""
     unseen_share: float = Field(0.7, ge=0, le=1)
-    """Share of the objects that are of an unseen family, as in open-world photographs, where most
+    """Share of the objects that are of an unseen family. In open-world photographs, too, most
     objects are of categories that nobody annotated."""
 
     @model_validator(mode="after")
@@ -115,7 +115,7 @@ def make_shapes(params: ShapesParams, out_dir: Path) -> None:
     folders = (*get_args(Part), "annotations")
     for name in folders:
         if (out_dir / name).exists():
-            raise FileExistsError(f"{out_dir / name} exists; shapes are drawn into a fresh folder")
+            raise FileExistsError(f"{out_dir / name} exists; shapes need an empty folder")
     unfinished = out_dir / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:

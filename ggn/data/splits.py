@@ -1,4 +1,4 @@
-"""Which categories count as seen: named partitions, and a dataset's annotations parted by them."""
+"""Which categories are seen: named partitions, and the division of annotations by them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -36,7 +36,7 @@ _VOC: Final = frozenset(
 
 
 class Partition(NamedTuple):
-    """Some of a dataset's categories: those of the given names or synsets, or all others."""
+    """Some of a dataset's categories: those with the given names or synsets, or all others."""
 
     names: frozenset[str]
     inside: bool
@@ -54,8 +54,8 @@ PARTITIONS: Final[Mapping[str, Partition]] = MappingProxyType(
         "noncoco": Partition(_COCO, inside=False, key="synset"),
     }
 )
-"""Partitions for params.yaml. `voc` is the 20 Pascal VOC classes under their names in COCO; `coco`
-is the 80 classes of COCO in LVIS, whose names differ, by synset."""
+"""Partitions for params.yaml. `voc` is the 20 Pascal VOC classes, by their names in COCO. `coco` is
+the 80 classes of COCO in LVIS, by synset, because LVIS names them differently."""
 
 
 def resolve_categories(
@@ -65,17 +65,17 @@ def resolve_categories(
 ) -> tuple[int, ...]:
     """Return the ids of the categories that `spec` means, in the order of the dataset.
 
-    This is for what a person types: an integer is a word like any other, and refused where it is
-    also the name of another category.
+    `spec` is what a user types: an integer is a word like any other, and is refused if it is also
+    the name of another category.
 
     Args:
-        categories: the category records of a COCO-style dataset, of any names and ids.
-        spec: a key of `PARTITIONS`, or a collection of the words of `CategoryWords`.
+        categories: the category records of a COCO-style dataset, with any names and ids.
+        spec: a key of `PARTITIONS`, or a collection of words as `CategoryWords` takes them.
         used: ids of the categories that annotations use; None: all of them.
 
     Raises:
-        ValueError: if the dataset lacks a category that is named, so that a misspelt or foreign
-            name never leaves a category on the wrong side; or if a word may mean several.
+        ValueError: a word means no category, or several. A misspelt name is thus never ignored,
+            which would put its category on the wrong side.
     """
     if isinstance(spec, str):
         chosen = _resolve_partition(categories, spec)
@@ -88,12 +88,12 @@ def resolve_categories(
 def resolve_text(
     categories: Sequence[Mapping[str, Any]], text: str, used: Collection[int] | None = None
 ) -> tuple[int, ...]:
-    """Return the ids that a text of the command line means: a partition, or words and commas.
+    """Return the ids that a string of the command line means: a partition, or words and commas.
 
-    `partition:all` is the partition and `name:all` the category where a dataset has both.
+    If a dataset has a category `all`, `name:all` is the category and `partition:all` the partition.
 
     Raises:
-        ValueError: as `resolve_categories`, or if the text may mean a partition and a category.
+        ValueError: as in `resolve_categories`, or the string may mean a partition or a category.
     """
     name = text.strip().removeprefix("partition:")
     if name not in PARTITIONS:
@@ -121,13 +121,13 @@ def _resolve_partition(categories: Sequence[Mapping[str, Any]], name: str) -> se
         known = ", ".join(PARTITIONS)
         raise ValueError(
             f"no partition is named {name!r}; there are {known}; "
-            "a single category is given as a list of one"
+            "to name a single category, give a list of one"
         )
     names, inside, key = PARTITIONS[name]
     without = [str(category["name"]) for category in categories if key not in category]
     if without:
         raise ValueError(
-            f"partition {name!r} is by {key}, which categories lack: {', '.join(without[:5])}; "
+            f"partition {name!r} needs a {key}, which categories lack: {', '.join(without[:5])}; "
             "it is for LVIS; list the names or ids instead"
         )
     present = {category[key] for category in categories}
@@ -144,10 +144,9 @@ def _resolve_partition(categories: Sequence[Mapping[str, Any]], name: str) -> se
 def split_annotations(
     dataset: Mapping[str, Any], seen_ids: Collection[int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the dataset with its seen annotations only, and with the others only.
+    """Return the dataset with only its seen annotations, and with only the others.
 
-    All images and category records stay in both: an image without seen objects still has unseen
-    ones to be found.
+    Both keep all images and categories, because an image without seen objects may have unseen ones.
     """
     seen = set(seen_ids)
     seen_part = [a for a in dataset["annotations"] if a["category_id"] in seen]
@@ -156,7 +155,7 @@ def split_annotations(
 
 
 def require_seen(dataset: Mapping[str, Any], seen_ids: Collection[int], file: str) -> None:
-    """Refuse to train on an annotation of a category that is not seen; pseudo masks may pass.
+    """Refuse to train on annotations of categories that are not seen; pseudo masks are allowed.
 
     Raises:
         ValueError: naming the file, the first such annotation and its category.
@@ -166,6 +165,6 @@ def require_seen(dataset: Mapping[str, Any], seen_ids: Collection[int], file: st
         if record["category_id"] not in seen_ids and record.get("source") != "pseudo":
             raise ValueError(
                 f"{file}: annotation {record['id']} has the category "
-                f"'{names[record['category_id']]}', which is not seen in this split: "
-                "training on it would train on the evaluation"
+                f"'{names[record['category_id']]}', which is not seen in this split; "
+                "it must be hidden from training, because the evaluation uses it"
             )

@@ -1,4 +1,4 @@
-"""What a dataset is like: how large its images and objects are, and how many are in an image."""
+"""Statistics of a dataset: sizes of images and objects, and objects per image."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -10,20 +10,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Survey:
-    """Sizes in pixels; of objects, those of the categories asked for, without crowds."""
+    """Sizes in pixels. Objects are those of the given categories, without crowds."""
 
     images: int
     objects: int
     image_size_hw: tuple[int, int]
     """Median height and width."""
     side_10: float
-    """Side of an object, the square root of its area: a tenth of them is smaller."""
+    """10th percentile of the side of an object, the square root of its area."""
     side_50: float
     """Its median."""
     side_90: float
-    """Nine tenths are smaller."""
+    """Its 90th percentile."""
     smallest_area: int
-    """A hundredth of the objects has fewer pixels."""
+    """1st percentile of the area of an object."""
     objects_50: int
     """Median number of objects in an image that has any."""
     objects_max: int
@@ -42,7 +42,7 @@ def survey(dataset: Mapping[str, Any], category_ids: Collection[int]) -> Survey:
         if a["category_id"] in category_ids and not a.get("iscrowd")
     ]
     if not objects:
-        raise ValueError("no image has an annotation of the seen categories: nothing to learn from")
+        raise ValueError("no image has an annotation of a seen category: nothing to learn from")
     areas = np.array([a["area"] for a in objects], np.float64)
     counts = np.array(list(Counter(a["image_id"] for a in objects).values()))
     sides = np.percentile(np.sqrt(areas), [10, 50, 90])

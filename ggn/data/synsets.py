@@ -91,4 +91,4 @@ COCO_SYNSETS: Final[Mapping[str, str]] = MappingProxyType(
 """The WordNet synset that LVIS gives each of COCO's 80 categories (its cow is `beef.n.01`)."""
 
 STAND_INS: Final[Mapping[str, str]] = MappingProxyType({"frank.n.02": "sausage.n.01"})
-"""Where LVIS lacks a synset: v1, unlike v0.5, has COCO's hot dogs among its sausages."""
+"""Stand-ins for synsets that LVIS lacks: in v1, unlike v0.5, COCO's hot dogs are sausages."""

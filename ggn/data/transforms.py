@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 Target = dict[str, Any]
-"""What belongs to an image (3, H, W). Transforms act on `masks` uint8 (N, H, W), `boxes` float32
-(N, 4) xyxy and `labels` int32 (H, W), where present, and hand everything else on."""
+"""What belongs to an image (3, H, W). Transforms change `masks` uint8 (N, H, W), `boxes` float32
+(N, 4) xyxy and `labels` int32 (H, W), where present, and pass everything else on."""
 Transform = Callable[[Tensor, Target], tuple[Tensor, Target]]
 
 
@@ -50,7 +50,7 @@ def resize(image: Tensor, target: Target, size_hw: tuple[int, int]) -> tuple[Ten
     height, width = image.shape[-2:]
     if (height, width) == tuple(size_hw):
         return image, target
-    # as float32: torch's uint8 kernel fails on some sizes
+    # in float32: torch's uint8 kernel fails on some sizes
     smooth = interpolate(image[None].float(), size_hw, mode="bilinear", antialias=True)[0]
     resized = smooth.round_().clamp_(0, 255).to(torch.uint8)
     scaled = _on_planes(target, lambda planes: _nearest(planes, size_hw))
@@ -61,7 +61,7 @@ def resize(image: Tensor, target: Target, size_hw: tuple[int, int]) -> tuple[Ten
 
 
 def _nearest(planes: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Scale integer planes (…, H, W): each pixel takes its nearest by pixel centres."""
+    """Scale integer planes (…, H, W), nearest neighbour by pixel centres."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new)
         for new, old in zip(size_hw, planes.shape[-2:], strict=True)
@@ -70,7 +70,7 @@ def _nearest(planes: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 
 def _on_planes(target: Target, change: Callable[[Tensor], Tensor]) -> Target:
-    """Return a copy of the target with its masks and its label map changed alike."""
+    """Return a copy of the target with its masks and its label map changed in the same way."""
     changed = dict(target)
     for key in ("masks", "labels"):
         if key in target:
@@ -80,7 +80,7 @@ def _on_planes(target: Target, change: Callable[[Tensor], Tensor]) -> Target:
 
 @dataclass(frozen=True)
 class ResizeToFit:
-    """Scales, up or down, so that longer and shorter side fit their limits."""
+    """Scales, up or down, so that the longer and the shorter side fit their limits."""
 
     max_size: tuple[int, int] = (1333, 800)
     """Limits of the longer and of the shorter side, in pixels."""
@@ -93,7 +93,7 @@ class ResizeToFit:
 
 @dataclass(frozen=True)
 class RandomHorizontalFlip:
-    """Mirrors every other sample, as the generator decides."""
+    """Mirrors a random half of the samples."""
 
     generator: torch.Generator
 
@@ -111,7 +111,7 @@ class RandomHorizontalFlip:
 
 @dataclass(frozen=True)
 class RandomScale:
-    """Scales by a factor between two bounds, evenly distributed in its logarithm."""
+    """Scales by a random factor between two bounds, uniform in its logarithm."""
 
     generator: torch.Generator
     low: float
@@ -157,7 +157,7 @@ class RandomCrop:
         return image[..., rows, columns].clone(), drop_invisible(cropped)
 
     def _draw(self, side: int, length: int, inside: int | None) -> int:
-        """Return where a window of this length begins, one that has the place `inside` in it."""
+        """Return a random start of a window of this length that contains the place `inside`."""
         first, last = 0, side - length
         if inside is not None:
             first, last = max(first, inside - length + 1), min(last, inside)
@@ -186,7 +186,7 @@ def clip_boxes(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 
 def drop_invisible(target: Target) -> Target:
-    """Return the target without objects that have no pixel or no box left."""
+    """Return the target without objects whose mask or box is empty."""
     keys = [key for key in ("masks", "boxes") if key in target]
     visible = torch.ones(len(target[keys[0]]) if keys else 0, dtype=torch.bool)
     if "masks" in target:

@@ -1,4 +1,4 @@
-"""UVO: frames of videos with every object outlined, of no category."""
+"""UVO: video frames with an outline of every object, without categories."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CATEGORY = {"id": 1, "name": "object"}
 
 
 def parts(source: Path) -> list[Part]:
-    """Return SET_train and SET_val of every set there; `info` says the set and counts its videos.
+    """Return SET_train and SET_val of every set found; `info` has the set and its videos' number.
 
     A file may be of still frames (`images`) or of videos (`videos`, as in YouTube-VIS: a list of
     segmentations each, null where the object is out of sight). A frame listed twice is one image.

@@ -354,7 +354,7 @@ def test_a_crowd_as_true_is_a_crowd(
     assert "1 of 2 annotations are crowds" in capsys.readouterr().err
     assert evaluated(files, ggn, truth, FOUND, "--unseen", "kite") == (1, {})
     said = capsys.readouterr().err
-    assert "there is no object of the unseen categories to find but 1 crowds" in said
+    assert "has no object of the unseen categories but 1 crowds" in said
 
 
 def test_nothing_to_find_is_refused(
@@ -363,9 +363,9 @@ def test_nothing_to_find_is_refused(
     truth = {**TRUTH, "categories": [*TRUTH["categories"], {"id": 3, "name": "cup"}]}
     for words in (("--unseen", "cup"), ("--unseen", "id:3")):
         assert evaluated(files, ggn, truth, FOUND, *words) == (1, {})
-        assert "there is no object of the unseen categories to find" in capsys.readouterr().err
+        assert "has no object of the unseen categories" in capsys.readouterr().err
     assert evaluated(files, ggn, {**TRUTH, "annotations": []}, FOUND) == (1, {})
-    assert "there is no object to find; nothing to measure" in capsys.readouterr().err
+    assert "has no object; there is nothing to measure" in capsys.readouterr().err
 
 
 def test_objects_and_images_listed_twice_are_counted(

@@ -152,7 +152,7 @@ def test_two_processes_do_not_do_the_same_call(source: Source, tmp_path: Path) -
     call = Call("try", source, tmp_path / "out", {}, 1)
     with (
         finished_images(call, Finder()),
-        pytest.raises(ValueError, match="out: another process is at work on the same call"),
+        pytest.raises(ValueError, match="out: another process is working on the same call"),
         finished_images(call, Finder()),
     ):
         pass

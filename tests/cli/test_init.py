@@ -78,7 +78,7 @@ def with_files(root: Path) -> None:
         (["--seen", "disk"], None, "no category is named or numbered 'disk'; there are disc"),
         (["--val-share", "1"], None, "--val-share must be between 0 and 1, got 1"),
         ([], without_an_image, "no such file"),
-        ([], with_files, "val.json: there already; --force writes anew"),
+        ([], with_files, "val.json: already there; --force overwrites"),
     ],
 )
 def test_what_is_refused_changes_nothing(
@@ -94,7 +94,7 @@ def test_what_is_refused_changes_nothing(
 
 def test_names_that_are_taken_or_no_names_are_refused(checkout: Path) -> None:
     rest = ["all.json", "--images", "photos", "--seen", "disc"]
-    for name, message in (("shapes", "splits.shapes is there already"), ("a/b", "must begin with")):
+    for name, message in (("shapes", "splits.shapes already exists"), ("a/b", "must be a letter")):
         assert message in str(CliRunner().invoke(app, ["init", name, *rest]).exception)
 
 

@@ -98,13 +98,13 @@ def test_what_names_nothing_is_refused_before_any_work(album: Path) -> None:
     dataset = write_dataset(album)
     for words, message in (
         (["gone.jpg", album, "x*.png"], "gone.jpg: no such file.*\nx\\*.png: no such file"),
-        ([album / "empty"], "empty: has no file whose name ends as that of an image; --recursive"),
-        (["-"], "-: standard input names no image"),
-        ([dataset, album], "images.json: a COCO file goes alone"),
+        ([album / "empty"], "empty: has no file with the suffix of an image; --recursive"),
+        (["-"], "-: standard input is empty"),
+        ([dataset, album], "images.json: a COCO file must be the only argument"),
     ):
         with pytest.raises(ValueError, match=message):
             find(*words)
-    with pytest.raises(ValueError, match="--images album: goes with a COCO file"):
+    with pytest.raises(ValueError, match="--images album: needs a COCO file"):
         find_images(["album"], images=album, recursive=False, lines=[], out=album)
     with pytest.raises(ValueError, match="--images nowhere: no such folder"):
         find_images([str(dataset)], images=Path("nowhere"), recursive=False, lines=[], out=album)

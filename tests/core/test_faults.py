@@ -96,9 +96,9 @@ IMAGE = [
     ("file_name", "C:\\b", "file_name must be relative to the image folder, got 'C:\\\\b'"),
     ("file_name", "../b", "file_name must stay inside the image folder, got '../b'"),
     ("file_name", "x/../../b", "file_name must stay inside the image folder, got 'x/../../b'"),
-    ("file_name", "x\\b", "file_name must separate folders by /, got 'x\\\\b'"),
-    ("file_name", "b\0", "file_name holds characters that no file name has, got 'b\\x00'"),
-    ("file_name", "\ud800", "file_name holds characters that no file name has, got '\\ud800'"),
+    ("file_name", "x\\b", "file_name must separate folders with /, got 'x\\\\b'"),
+    ("file_name", "b\0", "file_name has characters that a file name can't have, got 'b\\x00'"),
+    ("file_name", "\ud800", "file_name has characters that a file name can't have, got '\\ud800'"),
 ]
 
 CATEGORY = [
@@ -112,7 +112,7 @@ CATEGORY = [
     (
         "name",
         "person",
-        "name 'person' is already used by categories[0] (id 1), annotations use both",
+        "name 'person' is also that of categories[0] (id 1), and annotations use both",
     ),
 ]
 
@@ -136,16 +136,16 @@ ANNOTATION = [
     ("iscrowd", "0", "iscrowd must be 0 or 1, got '0'"),
     ("iscrowd", None, "iscrowd must be 0 or 1, got None"),
     ("area", -1, "area must be >= 0, got -1"),
-    ("area", NAN, "area must hold finite numbers only, got nan"),
-    ("area", "6", "area must hold numbers only, got '6'"),
+    ("area", NAN, "area must have only finite numbers, got nan"),
+    ("area", "6", "area must have only numbers, got '6'"),
     ("area", REMOVED, "has no key 'area'"),
     ("bbox", REMOVED, "has no key 'bbox'"),
     ("bbox", [1, 1, 3], "bbox must be [x, y, width, height], got [1, 1, 3]"),
     ("bbox", {"x": 1}, "bbox must be [x, y, width, height], got {'x': 1}"),
-    ("bbox", [1, 1, "3", 2], "bbox must hold numbers only, got '3'"),
-    ("bbox", [1, 1, True, 2], "bbox must hold numbers only, got True"),
-    ("bbox", [NAN, 1, 3, 2], "bbox must hold finite numbers only, got nan"),
-    ("bbox", [1.0, 1.0, INFINITY, 2.0], "bbox must hold finite numbers only, got inf"),
+    ("bbox", [1, 1, "3", 2], "bbox must have only numbers, got '3'"),
+    ("bbox", [1, 1, True, 2], "bbox must have only numbers, got True"),
+    ("bbox", [NAN, 1, 3, 2], "bbox must have only finite numbers, got nan"),
+    ("bbox", [1.0, 1.0, INFINITY, 2.0], "bbox must have only finite numbers, got inf"),
     (
         "bbox",
         [1, 1, 0, 2],
@@ -174,19 +174,19 @@ ANNOTATION = [
         [[1, 1, 4, 1, 4, 3], [1, 1, 4, 1, 4]],
         "polygon 1 has 5 numbers, but x and y must come in pairs",
     ),
-    ("segmentation", [[1, 1, 4, 1, "4", 3]], "polygon 0 must hold numbers only, got '4'"),
-    ("segmentation", [[1, 1, 4, 1, None, 3]], "polygon 0 must hold numbers only, got None"),
-    ("segmentation", [[1, 1, 4, 1, True, 3]], "polygon 0 must hold numbers only, got True"),
-    ("segmentation", [[1, 1, 4, 1, NAN, 3]], "polygon 0 must hold finite numbers only, got nan"),
+    ("segmentation", [[1, 1, 4, 1, "4", 3]], "polygon 0 must have only numbers, got '4'"),
+    ("segmentation", [[1, 1, 4, 1, None, 3]], "polygon 0 must have only numbers, got None"),
+    ("segmentation", [[1, 1, 4, 1, True, 3]], "polygon 0 must have only numbers, got True"),
+    ("segmentation", [[1, 1, 4, 1, NAN, 3]], "polygon 0 must have only finite numbers, got nan"),
     (
         "segmentation",
         [[1.0, 1.0, INFINITY, -INFINITY, 4.0, 3.0]],
-        "polygon 0 must hold finite numbers only, got inf",
+        "polygon 0 must have only finite numbers, got inf",
     ),
     (
         "segmentation",
         [[1, 1, 10**320, 1, 4, 3]],
-        "polygon 0 must hold finite numbers only, got 100000000000000000...0000000000000000000",
+        "polygon 0 must have only finite numbers, got 100000000000000000...0000000000000000000",
     ),
     ("segmentation", [[1, 1, 9.5, 1, 4, 3]], f"polygon 0 has the point (9.5, 1) {OUTSIDE}"),
     ("segmentation", [[1, -2, 4, 1, 4, 3]], f"polygon 0 has the point (1, -2) {OUTSIDE}"),
@@ -221,9 +221,9 @@ ANNOTATION = [
     (
         "segmentation",
         rle("7240 00g0"),
-        "RLE counts has a character that no compressed RLE has: ' '",
+        "RLE counts has a character that is not allowed: ' '",
     ),
-    ("segmentation", rle("724000ü"), "RLE counts has a character that no compressed RLE has: 'ü'"),
+    ("segmentation", rle("724000ü"), "RLE counts has a character that is not allowed: 'ü'"),
     ("segmentation", rle("724000g"), "RLE counts is cut off in the middle of a number"),
     ("segmentation", rle("oooooooo0"), "RLE counts has a number longer than any run of pixels"),
     ("segmentation", rle("724000"), "RLE counts add up to 21 pixels, but the image has 48"),
@@ -306,7 +306,7 @@ def test_an_empty_image_list_is_a_fault_but_no_annotations_are_none() -> None:
     assert find_faults(changed(("annotations",), []), "x.json") == []
     dataset = {"images": [], "categories": [], "annotations": []}
     assert [str(f) for f in find_faults(dataset, "x.json")] == [
-        "x.json: images: is empty; nothing to work on"
+        "x.json: images: is empty; there is nothing to do"
     ]
 
 

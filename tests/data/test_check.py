@@ -72,7 +72,7 @@ IMAGES = [
     (
         save_rotated,
         "is 40 wide and 56 high, but its record says 56 wide and 40 high; "
-        "its EXIF tag asks to rotate it: store it rotated, without the tag",
+        "its EXIF tag says to rotate it: store it rotated, without the tag",
     ),
     (save_float, "has 32-bit pixels; store 8 or 16 bits"),
 ]

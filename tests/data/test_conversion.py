@@ -84,7 +84,7 @@ def test_synsets_tell_apart_what_names_would_confuse() -> None:
     assert resolve_categories(categories, "noncoco") == (80, 81)
     assert COCO_SYNSETS["cow"] == "beef.n.01"
     assert len(set(COCO_SYNSETS.values())) == len(COCO_SYNSETS) == 80
-    with pytest.raises(ValueError, match=r"'coco' is by synset, which categories lack: dog"):
+    with pytest.raises(ValueError, match=r"'coco' needs a synset, which categories lack: dog"):
         resolve_categories([{"id": 1, "name": "dog"}], "coco")
     with pytest.raises(ValueError, match=r"lacks: person\.n\.01"):
         resolve_categories([c for c in categories if c["synset"] != "person.n.01"], "noncoco")
@@ -358,7 +358,7 @@ MALFORMED: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("imagenet", lambda s: shutil.rmtree(s / "train"), r"lacks train; get ILSVRC2012_img_train"),
     ("imagenet", lambda s: (s / "train/cats").mkdir(), r"cats: must be folders named as n0144"),
-    ("imagenet", lambda s: (s / "train/n00000001").mkdir(), r"n00000001: holds no \.JPEG"),
+    ("imagenet", lambda s: (s / "train/n00000001").mkdir(), r"n00000001: has no \.JPEG"),
     ("imagenet", lambda s: (s / PHOTO).write_text("no"), r"n01440764_1\.JPEG: is not an image"),
 ]
 

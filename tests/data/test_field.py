@@ -210,7 +210,7 @@ def test_16_bit_images_that_are_read_as_black_are_said_and_scaled_on_request(roo
         content["images"][i - 1]["file_name"] = f"t{i}.tif"
     (warning,) = check_dataset(write(root, "t", content), root / "images").warnings
     assert warning.startswith("2 of 2 16-bit images are nearly black when they are divided by 256")
-    assert warning.endswith("1000 of 65535; data.bits: 10 divides by 4 instead")
+    assert warning.endswith("1000, where 65535 is possible; data.bits: 10 divides by 4 instead")
     assert len(prepared(root).warnings) == 1
     split = prepared(root, bits=10)
     assert split.warnings == []
@@ -253,13 +253,13 @@ def test_crowds_are_counted_apart_and_said(root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (brushed("t", 3, 4, 5, 6), "there is no object but 2 crowds of the seen categories: cup"),
-        (brushed("t", 3, 5), "there is no object but 2 crowds of the seen categories: cup"),
+        (brushed("t", 3, 4, 5, 6), "has no object but 2 crowds of the seen categories: cup"),
+        (brushed("t", 3, 5), "has no object but 2 crowds of the seen categories: cup"),
         (
             {**dataset("t"), "annotations": dataset("t")["annotations"][1::2]},
-            "there is no object of the seen categories: cup",
+            "has no object of the seen categories: cup",
         ),
-        ({**dataset("t"), "annotations": []}, "there is no object of the seen categories: cup"),
+        ({**dataset("t"), "annotations": []}, "has no object of the seen categories: cup"),
     ],
 )
 def test_nothing_to_learn_from_is_refused(root: Path, content: Any, reason: str) -> None:
@@ -283,14 +283,14 @@ def test_dropping_more_than_a_share_needs_a_word(root: Path) -> None:
     content = dataset("t")
     content["annotations"][1]["area"] = -1
     write(root, "t", content)
-    with pytest.raises(ValueError, match=r"25% of the annotations are faulty \(area 1\); leaving"):
+    with pytest.raises(ValueError, match=r"25% of the annotations are faulty \(area 1\); raise"):
         prepared(root, drop_faulty=True)
     split = prepared(root, drop_faulty=True, max_dropped=0.25)
     assert (split.dropped["train"], split.counts["dropped_objects"]) == ({"area": 1}, 1)
     for annotation in content["annotations"]:
         annotation["bbox"] = [1, 1, 0, 0]
     write(root, "t", content)
-    with pytest.raises(ValueError, match="there is no object of the seen categories"):
+    with pytest.raises(ValueError, match="has no object of the seen categories"):
         prepared(root, drop_faulty=True, max_dropped=1.0)
 
 

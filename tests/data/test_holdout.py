@@ -62,5 +62,5 @@ def test_shares_of_frequent_categories_are_near() -> None:
 
 
 def test_one_image_cannot_be_parted() -> None:
-    with pytest.raises(ValueError, match="1 image cannot be parted"):
+    with pytest.raises(ValueError, match="1 image cannot be divided"):
         hold_out(dataset([{1}]), 0.2, 0)

@@ -136,7 +136,7 @@ def test_a_large_image_is_read_on_request_up_to_a_bound(
     path = saved(tmp_path / "a.png", np.zeros((30, 40, 3), np.uint8))
     for bound in (1199, 1000, 100):
         monkeypatch.setenv("GGN_MAX_PIXELS", str(bound))
-        with pytest.raises(ValueError, match=f"has more than {bound} pixels, .* set GGN_MAX"):
+        with pytest.raises(ValueError, match=f"has more than {bound} pixels .* set GGN_MAX"):
             read(path)
     monkeypatch.setenv("GGN_MAX_PIXELS", "1200")
     read(path)

@@ -70,7 +70,7 @@ def test_what_was_not_finished_is_no_store(store: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    with pytest.raises(MaskStoreError, match=r"index.parquet: missing; .* is not finished"):
+    with pytest.raises(MaskStoreError, match=r"index.parquet: missing; .* is unfinished"):
         MaskStore(store)
 
 
@@ -110,5 +110,5 @@ def test_a_training_file_names_the_store_that_it_was_written_with(store: Path) -
     assert len(opened) == 50
     with MaskStoreWriter(store) as writer:
         writer.add(2, made_up(2), [0.0, 0.0])
-    with pytest.raises(MaskStoreError, match="not the store that the training file names"):
+    with pytest.raises(MaskStoreError, match="has changed since the training file was written"):
         store_of({"pseudo_gt": named})

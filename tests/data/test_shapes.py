@@ -194,7 +194,7 @@ def test_the_rim_of_unseen_objects_looks_like_that_of_seen_ones(scenes: list[Sce
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "val").mkdir()
-    with pytest.raises(FileExistsError, match="val exists; shapes are drawn into a fresh folder"):
+    with pytest.raises(FileExistsError, match="val exists; shapes need an empty folder"):
         make_shapes(FEW, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["val"]
 

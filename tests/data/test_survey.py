@@ -29,5 +29,5 @@ def test_survey_by_hand() -> None:
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
-    with pytest.raises(ValueError, match="no image has an annotation of the seen categories"):
+    with pytest.raises(ValueError, match="no image has an annotation of a seen category"):
         survey(squares(10), {8})

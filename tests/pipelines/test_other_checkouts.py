@@ -66,7 +66,7 @@ def test_the_program_of_another_checkout_is_refused(other: Any, command: list[st
     assert answer.returncode == 1
     (line,) = answer.stderr.splitlines()
     assert f"is in the checkout {other.folder.parent}," in line
-    assert f"the code that runs is that of {ROOT}" in line
+    assert f"the running code is that of {ROOT}" in line
     assert f"make -C {other.folder.parent} setup" in line
 
 
