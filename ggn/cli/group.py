@@ -43,6 +43,7 @@ from ggn.cli.tiling import (
     tile_progress,
     tiling,
 )
+from ggn.core.allocation import on_disk
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
 from ggn.tiles import affinity_in_tiles, count_tiles, find_in_tiles, pyramid, reduced
@@ -113,7 +114,7 @@ def group(
         **asdict(limit),
         "top": drawn,
     }
-    grouper, names = _Grouper(network, chosen, params, rank, tiles), source.picture_names()
+    grouper, names = _Grouper(network, chosen, params, rank, tiles, out_dir), source.picture_names()
 
     def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
         found = []
@@ -170,8 +171,10 @@ class _Grouper:
         params: GroupingParams,
         rank: RankName,
         tiles: Tiling,
+        out: Path,
     ) -> None:
         self._network, self._params, self._rank, self._tiling = network, params, rank, tiles
+        self._allocate = on_disk(out)
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
         self._drawing = Lock()  # matplotlib does not say that its figures may be drawn together
 
@@ -194,12 +197,14 @@ class _Grouper:
         self, image: Picture, name: str, bar: Progress, limit: Limit
     ) -> tuple[Picture, Map, Instances, Instances]:
         side, overlap = self._tiling.side, self._tiling.overlap
-        images, maps = pyramid(image, side), list[Map]()
+        images, maps = pyramid(image, side, self._allocate), list[Map]()
         count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
         with tile_progress(bar, f"{name}: affinity", count) as advance:
             for level in images:
                 aligned = -(-side // STRIDE) * STRIDE
-                maps.append(affinity_in_tiles(level, self._predict, aligned, HALO, advance))
+                maps.append(
+                    affinity_in_tiles(level, self._predict, aligned, HALO, advance, self._allocate)
+                )
         cores = len(os.sched_getaffinity(0))
         with tile_progress(bar, f"{name}: groups", count) as advance:
             found = find_in_tiles(
