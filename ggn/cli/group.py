@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from ggn.cli.app import Device, Out, app, chosen_device
+from ggn.cli.app import Device, Out, app
 from ggn.cli.imagewise import Call, Picture
 from ggn.cli.predict import (
     COCO,
@@ -95,6 +95,7 @@ def group(
     status is 1.
     """
     from ggn.affinity import load_affinity
+    from ggn.engine.devices import chosen_device
 
     chosen = chosen_device(device)
     params, rank = _of_split(split)

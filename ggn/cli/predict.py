@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.progress import Progress
 
-from ggn.cli.app import Device, Out, app, chosen_device, err
+from ggn.cli.app import Device, Out, app, err
 from ggn.cli.imagewise import LARGE, Call, Find, Picture, finished_images
 from ggn.cli.results import report_failures, write_for_tool, write_results
 from ggn.cli.sources import Photograph, Source, find_images
@@ -90,6 +90,7 @@ def predict(
     end, all others are done, and the exit status is 1.
     """
     from ggn.detector import load_detector
+    from ggn.engine.devices import chosen_device
     from ggn.evaluation.pictures import overlay, write_picture
     from ggn.models import weights_folder
 

@@ -170,7 +170,6 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     assert "splits.mine.pseudo_gt.rank is 'learned'" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore:OpenCV")  # supervision's own, at its import
 def test_the_readme_on_ones_own_images(
     photo: Path,
     weights: Path,
