@@ -19,18 +19,19 @@ _ROOTS: Final = ("releases", "models")
 _USUAL: Final = {"detector": "ggn", "affinity": "affinity"}
 
 
-def load_detector(address: str | Path, device: str = "cpu", precision: str = "auto") -> Detector:
+def load_detector(address: str | Path, device: str = "auto", precision: str = "auto") -> Detector:
     """Return a trained detector.
 
     Args:
         address: a folder such as `releases/shapes/ggn`; a registered model, `models:/shapes@ggn`;
             or a row of the zoo that is on disk, `coco_voc` or `coco_voc/NAME`: looked for in
             `releases/` and then `models/` of the working directory, by default the recipe `ggn`.
-        device: `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
         precision: as in `ggn.detector.params`.
 
     Raises:
-        WeightsError: there are no weights, or they are of another kind of network.
+        WeightsError: there is nothing, or weights of another kind.
+        ValueError: there is no such device.
         TrackingError: the registry has no such model, or does not answer.
     """
     from ggn.detector.predict import load_detector
@@ -40,7 +41,7 @@ def load_detector(address: str | Path, device: str = "cpu", precision: str = "au
 
 
 def load_affinity(
-    address: str | Path, device: str = "cpu", precision: str = "auto"
+    address: str | Path, device: str = "auto", precision: str = "auto"
 ) -> AffinityPredictor:
     """Return a trained affinity network; arguments and errors are as in `load_detector`.
 

@@ -1,5 +1,6 @@
 """Networks are found by folder, registry address or row; anything else is named for what it is."""
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,23 @@ def test_an_address_of_the_registry_asks_the_registry(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout}/none.db")
     with pytest.raises(TrackingError):
         ggn.load_detector("models:/shapes@ggn")
+
+
+@pytest.mark.parametrize("kind", ["detector", "affinity"])
+def test_networks_are_loaded_where_auto_says(
+    monkeypatch: pytest.MonkeyPatch, checkout: Path, kind: str
+) -> None:
+    """By default, as in the commands: a GPU if there is one."""
+    asked = list[str]()
+
+    def chosen(name: str) -> str:
+        asked.append(name)
+        return "cpu"
+
+    monkeypatch.setattr(f"ggn.{kind}.predict.chosen_device", chosen)
+    for load in (
+        getattr(ggn, f"load_{kind}"),
+        getattr(import_module(f"ggn.{kind}"), f"load_{kind}"),
+    ):
+        load(checkout / "releases/shapes" / {"detector": "ggn", "affinity": "affinity"}[kind])
+    assert asked == ["auto", "auto"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
 from ggn.engine.backbone import normalise
+from ggn.engine.devices import chosen_device
 from ggn.engine.inference import image_tensor, inference
 from ggn.engine.precision import half_dtype
 from ggn.engine.weights import WeightsError, load_weights
@@ -59,12 +60,20 @@ class AffinityPredictor:
 
 
 def load_affinity(
-    path: str | Path, device: str = "cpu", precision: str = "auto"
+    path: str | Path, device: str = "auto", precision: str = "auto"
 ) -> AffinityPredictor:
     """Return the predictor of a folder that `train_affinity` wrote.
 
-    Raises ggn.engine.weights.WeightsError, naming the file, if that is not what the folder holds.
+    Args:
+        path: of the folder.
+        device: as in `ggn.engine.devices`.
+        precision: as in `AffinityParams`.
+
+    Raises:
+        WeightsError: it holds no affinity network.
+        ValueError: there is no such device.
     """
+    chosen = chosen_device(device)
     state, card = load_weights(path, kind="affinity")
     try:
         params = AffinityParams.model_validate(card.get("params"))
@@ -75,4 +84,4 @@ def load_affinity(
             f"{path}: card and weights do not describe an affinity network: {error}"
         ) from error
     scales, mirrored = params.prediction_scales, params.prediction_mirrored
-    return AffinityPredictor(network, device, precision, scales, mirrored)
+    return AffinityPredictor(network, chosen, precision, scales, mirrored)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -18,27 +17,6 @@ err = Console(stderr=True, soft_wrap=True)
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda or cuda:N.")]
-
-
-def chosen_device(name: str) -> str:
-    """Return the device that --device names: cpu, cuda or cuda:N.
-
-    Raises:
-        ValueError: it is not one of these, or there is no such GPU.
-    """
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return "cuda" if gpus else "cpu"
-    if name == "cpu":
-        return name
-    number = re.fullmatch(r"cuda(?::(\d{1,4}))?", name)
-    if number is None:
-        raise ValueError(f"--device must be auto, cpu, cuda or cuda:N, got {name!r}")
-    if int(number[1] or 0) >= gpus:
-        raise ValueError(f"--device {name}: no such GPU; PyTorch finds {gpus} GPUs")
-    return name
 
 
 @app.callback()

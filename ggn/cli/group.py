@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from ggn.cli.app import Device, Out, app, chosen_device
+from ggn.cli.app import Device, Out, app
 from ggn.cli.imagewise import Call, Picture
 from ggn.cli.predict import (
     COCO,
@@ -32,6 +32,7 @@ from ggn.cli.predict import (
     finish,
     refuse_format,
 )
+from ggn.cli.row import RowGrouping, row_grouping
 from ggn.cli.sources import Photograph, find_images
 from ggn.cli.tiling import (
     AUTO,
@@ -43,6 +44,7 @@ from ggn.cli.tiling import (
     tile_progress,
     tiling,
 )
+from ggn.core.allocation import on_disk
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
 from ggn.tiles import affinity_in_tiles, count_tiles, find_in_tiles, pyramid, reduced
@@ -50,8 +52,6 @@ from ggn.tiles.affinity import STRIDE
 
 if TYPE_CHECKING:
     from ggn.affinity import AffinityPredictor
-    from ggn.grouping import GroupingParams
-    from ggn.pseudo_gt.params import RankName
 
 
 Map = NDArray[np.float32]
@@ -94,9 +94,10 @@ def group(
     status is 1.
     """
     from ggn.affinity import load_affinity
+    from ggn.engine.devices import chosen_device
 
     chosen = chosen_device(device)
-    params, rank = _of_split(split)
+    row = row_grouping(split)
     folder = _weights(affinity_weights, split)
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
@@ -107,13 +108,12 @@ def group(
     drawn = top if pictures else 0
     settings = {
         "weights": read_json(folder / "card.json")["weights_sha256"],
-        "grouping": params.model_dump(),
-        "rank": rank,
+        **row.settings(),
         **asdict(tiles),
         **asdict(limit),
         "top": drawn,
     }
-    grouper, names = _Grouper(network, chosen, params, rank, tiles), source.picture_names()
+    grouper, names = _Grouper(network, chosen, row, tiles, out_dir), source.picture_names()
 
     def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
         found = []
@@ -138,28 +138,6 @@ def _weights(given: Path | None, split: str | None) -> Path:
     return Path("models") / split / "affinity"
 
 
-def _of_split(split: str | None) -> tuple[GroupingParams, RankName]:
-    """Return the grouping and the ranking of a split of params.yaml, or the reference's.
-
-    Raises:
-        ValueError: there is no such split, or its ranking needs all images of its dataset.
-    """
-    from ggn.grouping import GroupingParams
-
-    if split is None:
-        return GroupingParams(), "extracted"
-    from pipelines.stage import load_params
-
-    sections: dict[str, Any] = load_params(split)
-    rank: RankName = sections["pseudo_gt"].rank
-    if rank in ("learned", "oln"):
-        raise ValueError(
-            f"splits.{split}.pseudo_gt.rank is {rank!r}, which only the stages of the split can "
-            "apply; without --split the candidates are grouped and ranked as in the reference"
-        )
-    return sections["grouping"], rank
-
-
 class _Grouper:
     """Groups images by a network's affinity, and draws the result."""
 
@@ -167,11 +145,12 @@ class _Grouper:
         self,
         network: AffinityPredictor,
         device: str,
-        params: GroupingParams,
-        rank: RankName,
+        row: RowGrouping,
         tiles: Tiling,
+        out: Path,
     ) -> None:
-        self._network, self._params, self._rank, self._tiling = network, params, rank, tiles
+        self._network, self._row, self._tiling = network, row, tiles
+        self._allocate = on_disk(out)
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
         self._drawing = Lock()  # matplotlib is not thread-safe
 
@@ -182,29 +161,34 @@ class _Grouper:
         from ggn.data.images import shrink
         from ggn.pseudo_gt.select import resized
 
-        seen, size_hw = shrink(image, self._params.longest_side), (image.shape[0], image.shape[1])
+        seen, size_hw = (
+            shrink(image, self._row.params.longest_side),
+            (image.shape[0], image.shape[1]),
+        )
         if self._tiling.applies(seen):
             picture, affinity, shown, found = self._in_tiles(seen, name, bar, limit)
             return picture, affinity, shown, resized(found, size_hw)
         affinity = self._predict(seen)
-        found = resized(limit(self._group([affinity])[0]), size_hw)
+        found = resized(limit(self._row.segments(affinity)), size_hw)
         return image, affinity, found, found
 
     def _in_tiles(
         self, image: Picture, name: str, bar: Progress, limit: Limit
     ) -> tuple[Picture, Map, Instances, Instances]:
         side, overlap = self._tiling.side, self._tiling.overlap
-        images, maps = pyramid(image, side), list[Map]()
+        images, maps = pyramid(image, side, self._allocate), list[Map]()
         count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
         with tile_progress(bar, f"{name}: affinity", count) as advance:
             for level in images:
                 aligned = -(-side // STRIDE) * STRIDE
-                maps.append(affinity_in_tiles(level, self._predict, aligned, HALO, advance))
+                maps.append(
+                    affinity_in_tiles(level, self._predict, aligned, HALO, advance, self._allocate)
+                )
         cores = len(os.sched_getaffinity(0))
         with tile_progress(bar, f"{name}: groups", count) as advance:
             found = find_in_tiles(
                 maps,
-                lambda tiles: on_all_cores(self._group, tiles, 1),
+                lambda tiles: on_all_cores(lambda maps: [*map(self._row.segments, maps)], tiles, 1),
                 side,
                 overlap,
                 together=4 * cores,
@@ -218,19 +202,6 @@ class _Grouper:
         with self._turns:
             return self._network.predict(image)
 
-    def _group(self, maps: Sequence[Map]) -> list[Instances]:
-        """Return the segments of maps, best first."""
-        from ggn.grouping import FEATURE_NAMES, candidates
-        from ggn.pseudo_gt.rank import rank_candidates
-        from ggn.store.rows import ImageInstances
-
-        ranked = []
-        for affinity in maps:
-            found = candidates(affinity, self._params)
-            item = ImageInstances(0, found.instances, found.features)
-            ranked.append(rank_candidates(item, FEATURE_NAMES, self._rank))
-        return ranked
-
     def draw(
         self, path: Path, name: str, image: Picture, affinity: Map, segments: Instances
     ) -> None:
@@ -239,7 +210,7 @@ class _Grouper:
         from ggn.grouping import build_hierarchy
         from ggn.grouping.contours import contour_map
 
-        contours: np.ndarray[Any, Any] = contour_map(build_hierarchy(affinity, self._params))
+        contours: np.ndarray[Any, Any] = contour_map(build_hierarchy(affinity, self._row.params))
         row = {
             "image": image,
             "affinity": affinity_picture(affinity),

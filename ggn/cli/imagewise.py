@@ -29,6 +29,7 @@ from rich.text import Text
 
 from ggn.cli.app import err
 from ggn.cli.sources import Photograph, Source
+from ggn.core.allocation import Allocate, on_disk
 from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
 from ggn.data.images import image_size_hw, read_image, read_photograph
@@ -145,7 +146,7 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
             err.print(f"{len(writer.finished)} images are already done", highlight=False)
         parts = [todo[i : i + call.together] for i in range(0, len(todo), call.together)]
         with _progress() as bar:
-            tasks = (partial(_do_some, part, find, bar) for part in parts)
+            tasks = (partial(_do_some, part, find, bar, call.out) for part in parts)
             task = bar.add_task(call.command, total=len(todo))
             for found, unread in in_order(tasks):
                 for photo, instances in found:
@@ -158,13 +159,13 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
 
 
 def _do_some(
-    photographs: Sequence[Photograph], find: Find, bar: Progress
+    photographs: Sequence[Photograph], find: Find, bar: Progress, out: Path
 ) -> tuple[list[tuple[Photograph, Instances]], list[Failure]]:
     images, failures = list[tuple[Photograph, Picture]](), list[Failure]()
     with _one_large if any(map(_is_large, photographs)) else nullcontext():
         for photo in photographs:
             try:
-                images.append((photo, _read(photo)))
+                images.append((photo, _read(photo, on_disk(out) if _is_large(photo) else np.empty)))
             except (OSError, ValueError) as error:
                 failures.append(Failure(photo, str(error)))
         try:
@@ -183,10 +184,10 @@ def _is_large(photo: Photograph) -> bool:
     return height * width > LARGE
 
 
-def _read(photo: Photograph) -> Picture:
-    if photo.size_hw is None:  # no stored masks refer to its pixels
-        return read_photograph(photo.path)
-    image = read_image(photo.path)
+def _read(photo: Photograph, allocate: Allocate) -> Picture:
+    if photo.size_hw is None:  # no stored masks refer to it
+        return read_photograph(photo.path, allocate)
+    image = read_image(photo.path, allocate=allocate)
     if image.shape[:2] != photo.size_hw:
         (height, width), (stated_height, stated_width) = image.shape[:2], photo.size_hw
         raise ValueError(

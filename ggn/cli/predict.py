@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.progress import Progress
 
-from ggn.cli.app import Device, Out, app, chosen_device, err
+from ggn.cli.app import Device, Out, app, err
 from ggn.cli.imagewise import LARGE, Call, Find, Picture, finished_images
 from ggn.cli.results import report_failures, write_for_tool, write_results
 from ggn.cli.sources import Photograph, Source, find_images
@@ -26,6 +26,7 @@ from ggn.cli.tiling import (
     tile_progress,
     tiling,
 )
+from ggn.core.allocation import on_disk
 from ggn.core.coco import read_json
 from ggn.core.instances import Instances
 from ggn.tiles import count_tiles, find_in_tiles, pyramid, reduced
@@ -90,6 +91,7 @@ def predict(
     end; the others are done, and the exit status is 1.
     """
     from ggn.detector import load_detector
+    from ggn.engine.devices import chosen_device
     from ggn.evaluation.pictures import overlay, write_picture
     from ggn.models import weights_folder
 
@@ -105,7 +107,10 @@ def predict(
     tiles, limit = tiling(tile, LARGE, side), Limit(min_score, max_detections)
     drawn = top if pictures else 0
     settings = {"weights": sha256, **asdict(tiles), **asdict(limit), "top": drawn}
-    finder, names = _Finder(detector, chosen, batch_size, tiles, limit), source.picture_names()
+    finder, names = (
+        _Finder(detector, chosen, batch_size, tiles, limit, out_dir),
+        source.picture_names(),
+    )
 
     def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
         found = finder.find(images, bar)
@@ -120,10 +125,16 @@ class _Finder:
     """Finds the objects of images, and draws them."""
 
     def __init__(
-        self, detector: Detector, device: str, batch_size: int, tiles: Tiling, limit: Limit
+        self,
+        detector: Detector,
+        device: str,
+        batch_size: int,
+        tiles: Tiling,
+        limit: Limit,
+        out: Path,
     ) -> None:
         self._detector, self._batch_size = detector, batch_size
-        self._tiling, self._limit = tiles, limit
+        self._tiling, self._limit, self._allocate = tiles, limit, on_disk(out)
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
 
     def find(
@@ -145,7 +156,7 @@ class _Finder:
         self, image: Picture, name: str, bar: Progress
     ) -> tuple[Picture, Instances, Instances]:
         side, overlap = self._tiling.side, self._tiling.overlap
-        levels = pyramid(image, side)
+        levels = pyramid(image, side, self._allocate)
         cores = len(os.sched_getaffinity(0))
         count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
         with tile_progress(bar, name, count) as advance:

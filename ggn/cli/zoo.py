@@ -17,7 +17,7 @@ from rich.progress import (
     track,
 )
 
-from ggn.cli.app import Device, Out, app, chosen_device, err, out
+from ggn.cli.app import Device, Out, app, err, out
 
 if TYPE_CHECKING:
     from ggn.zoo.download import Progress as Told
@@ -162,7 +162,7 @@ def evaluate(
         validation,
         sections["evaluation"],
         Path(".scratch/zoo_evaluate"),
-        chosen_device(device),
+        device,
         lambda images: track(images, "predict", console=err),
     )
     protocol, on = sections["evaluation"].protocol, measured_on(row, validation, max_images)

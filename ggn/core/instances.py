@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -203,9 +204,11 @@ class Instances:
         Raises:
             ModuleNotFoundError: supervision is not installed.
         """
-        import supervision
+        with catch_warnings():  # that drawing is slower without OpenCV
+            filterwarnings("ignore", message="OpenCV")
+            from supervision import Detections
 
-        return supervision.Detections(
+        return Detections(
             xyxy=self.boxes_xyxy.copy(),
             mask=self.bitmaps().astype(bool),
             confidence=self.scores.copy(),

@@ -11,14 +11,22 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from ggn.core.allocation import Allocate
 
 MAX_PIXELS_VARIABLE: Final = "GGN_MAX_PIXELS"
 """The environment variable that raises the limit of pixels per image."""
 DEFAULT_MAX_PIXELS: Final = 178_956_970
 """Pillow's own limit: a larger image may be a small file that is made to exhaust the memory."""
 
+_PIXELS_AT_ONCE: Final = 1 << 22
 _EXIF_ORIENTATION: Final = 0x0112
+_FIRST_ON_ITS_SIDE: Final = 5
+"""EXIF orientations from here on swap width and height."""
+# Where, in the image as it is shown, the first stored pixel lies.
+_RIGHT_TO_LEFT: Final = (2, 3, 6, 7)
+_BOTTOM_TO_TOP: Final = (3, 4, 7, 8)
 _HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 # What Pillow's decoders raise on damaged files; found by flipping bytes and truncating files.
 _DECODER_ERRORS: Final = (
@@ -45,7 +53,11 @@ class ImageFacts:
 
 
 def read_image(
-    path: str | os.PathLike[str], *, turned: bool = False, bits: int = 16
+    path: str | os.PathLike[str],
+    *,
+    turned: bool = False,
+    bits: int = 16,
+    allocate: Allocate = np.empty,
 ) -> NDArray[np.uint8]:
     """Return an image as uint8 (H, W, 3) RGB.
 
@@ -56,8 +68,11 @@ def read_image(
         path: path of the file.
         turned: apply the EXIF orientation, as viewers do. False keeps the stored orientation, which
             masks refer to. (Pillow turns TIFF files in either case.)
-        bits: how many bits of 16-bit grey are in use: values are divided by 2^(bits - 8), and
-            larger ones become white.
+        bits: how many bits of 16-bit grey are in use: values are divided by 2^(bits - 8), and those
+            beyond become white.
+        allocate: makes the array that is returned (see `ggn.core.allocation`).
+
+    While it is read, an image takes 4 bytes of memory per pixel (grey, palette: 1) in addition.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -65,24 +80,48 @@ def read_image(
         ValueError: it is not an image, is damaged or truncated, has 32-bit pixels, or has more
             pixels than `max_pixels()`.
     """
-    with _opened(Path(path)) as opened:
-        image = ImageOps.exif_transpose(opened) if turned else opened
-        if image.mode.startswith("I;16"):
-            grey = np.minimum(np.asarray(image) >> (bits - 8), 255).astype(np.uint8)
-            return np.repeat(grey[:, :, None], 3, axis=2)
+    with _opened(Path(path)) as image:
         if image.mode in ("I", "F"):
             raise ValueError("has 32-bit pixels; store 8 or 16 bits")
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        return np.array(image.convert("RGB"))
+        image.load()  # which turns a TIFF file, and changes its size and orientation
+        width, height = image.size
+        orientation = _orientation(image) if turned else 1
+        size_hw = (width, height) if orientation >= _FIRST_ON_ITS_SIDE else (height, width)
+        pixels = allocate((*size_hw, 3), np.uint8)
+        stored = _as_stored(pixels, orientation)
+        rows = max(1, _PIXELS_AT_ONCE // width)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            whole = bottom - top == height
+            strip = image if whole else image.crop((0, top, width, bottom))
+            stored[top:bottom] = _rgb(strip, bits)
+        return pixels
 
 
-def read_photograph(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Return an image as viewers show it, uint8 (H, W, 3) RGB: turned as its EXIF tag says.
+def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:
+    """The pixels of an image, (H, W, 3), or (H, W, 1) if they are grey of 16 bits."""
+    if image.mode.startswith("I;16"):
+        return np.minimum(np.asarray(image) >> (bits - 8), 255).astype(np.uint8)[:, :, None]
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _as_stored(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """A view of the pixels (H, W, 3) of a turned image, in the order that its file has them."""
+    mirrored, upside_down = orientation in _RIGHT_TO_LEFT, orientation in _BOTTOM_TO_TOP
+    view = pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+    return view.swapaxes(0, 1) if orientation >= _FIRST_ON_ITS_SIDE else view
+
+
+def read_photograph(
+    path: str | os.PathLike[str], allocate: Allocate = np.empty
+) -> NDArray[np.uint8]:
+    """Return an image as viewers show it, uint8 (H, W, 3) RGB: turned as its EXIF tag asks.
 
     Use it for images without stored masks. Otherwise it is like `read_image`.
     """
-    return read_image(path, turned=True)
+    return read_image(path, turned=True, allocate=allocate)
 
 
 def shrink(image: NDArray[np.uint8], longest_side: int | None) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_boxes, encode_masks
 from ggn.detector.roi_heads import Detections
+from ggn.engine.devices import chosen_device
 from ggn.engine.inference import image_tensor, inference
 from ggn.engine.precision import half_dtype
 from ggn.engine.weights import WeightsError, load_weights
@@ -115,11 +116,19 @@ class Detector:
         return seen.to(self._device), (image.shape[0], image.shape[1])
 
 
-def load_detector(path: str | Path, device: str = "cpu", precision: str = "auto") -> Detector:
+def load_detector(path: str | Path, device: str = "auto", precision: str = "auto") -> Detector:
     """Return the detector of a folder that `train_detector` wrote.
 
-    Raises ggn.engine.weights.WeightsError, naming the folder, if that is not what it holds.
+    Args:
+        path: of the folder.
+        device: as in `ggn.engine.devices`.
+        precision: as in `DetectorParams`.
+
+    Raises:
+        WeightsError: it holds no detector.
+        ValueError: there is no such device.
     """
+    chosen = chosen_device(device)
     state, card = load_weights(path, kind="detector")
     try:
         network = MaskRCNN(DetectorParams.model_validate(card.get("params")))
@@ -128,4 +137,4 @@ def load_detector(path: str | Path, device: str = "cpu", precision: str = "auto"
         raise WeightsError(
             f"{path}: card and weights do not describe a detector: {error}"
         ) from error
-    return Detector(network, device, precision)
+    return Detector(network, chosen, precision)

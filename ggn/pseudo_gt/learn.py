@@ -1,5 +1,6 @@
 """A ranking learned from the annotations: what the features of a candidate tell of its IoU."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,33 @@ def learn_scores(
     Raises:
         ValueError: the candidates have no features, or as `predict_iou`.
     """
+    ids, counts, features, labels = _examples(labelled)
+    images = np.repeat(np.arange(len(counts)), counts)
+    scores = predict_iou(features, labels, images)
+    return dict(zip(ids, np.split(scores, np.cumsum(counts)[:-1]), strict=True))
+
+
+class LearnedRanking:
+    """Trees fitted to the candidates of all images, for images that are not among them."""
+
+    def __init__(self, labelled: Iterable[tuple[ImageInstances, Sequence[RLE]]]) -> None:
+        """Fit; arguments and errors are as in `learn_scores`."""
+        _, _, features, labels = _examples(labelled)
+        _refuse_few(int((labels.iou >= HIT_IOU).sum()), len(labels.iou))
+        self._trees = _fit(features, labels)
+        parts = (features, labels.iou, labels.known)
+        self.digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+        """Tells what it was fitted to."""
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the IoU (N,) with an object that is expected of candidates, by features (N, F)."""
+        return _rate(self._trees, features) if len(features) else np.zeros(0, np.float32)
+
+
+def _examples(
+    labelled: Iterable[tuple[ImageInstances, Sequence[RLE]]],
+) -> tuple[list[int], list[int], NDArray[np.float32], Labels]:
+    """Ids of the images, numbers of their candidates; features and labels of all candidates."""
     ids, features, labels = [], [], []
     for item, annotated in labelled:
         ids.append(item.image_id)
@@ -82,10 +110,7 @@ def learn_scores(
     stacked = np.concatenate(features) if features else np.zeros((0, 0), dtype=np.float32)
     if len(stacked) and not stacked.shape[1]:
         raise ValueError("pseudo_gt.rank: learned needs features, which fetched masks lack")
-    counts = [len(rows) for rows in features]
-    images = np.repeat(np.arange(len(counts)), counts)
-    scores = predict_iou(stacked, everything, images)
-    return dict(zip(ids, np.split(scores, np.cumsum(counts)[:-1]), strict=True))
+    return ids, [len(rows) for rows in features], stacked, everything
 
 
 def predict_iou(
@@ -113,21 +138,23 @@ def predict_iou(
     parts, predicted = images % FOLDS, np.zeros(len(features), dtype=np.float32)
     hit = labels.iou >= HIT_IOU
     hits = min(int(hit[parts != part].sum()) for part in range(FOLDS))
-    if hits < MIN_HITS:
-        raise ValueError(
-            f"pseudo_gt.rank 'learned' needs at least {MIN_HITS} candidates on annotated objects "
-            f"(IoU >= {HIT_IOU}) to learn from, got {hits} of {len(labels.iou)}; "
-            "choose another ranking, or extract more candidates"
-        )
+    _refuse_few(hits, len(labels.iou))
     for part in np.unique(parts):
         own = parts == part
-        predicted[own] = _fit_and_rate(features[~own], labels.of(~own), features[own])
+        predicted[own] = _rate(_fit(features[~own], labels.of(~own)), features[own])
     return predicted
 
 
-def _fit_and_rate(
-    features: NDArray[np.float32], labels: Labels, others: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _refuse_few(hits: int, candidates: int) -> None:
+    if hits < MIN_HITS:
+        raise ValueError(
+            f"pseudo_gt.rank 'learned' needs at least {MIN_HITS} candidates on annotated objects "
+            f"(IoU >= {HIT_IOU}) to learn from, got {hits} of {candidates}; "
+            "choose another ranking, or extract more candidates"
+        )
+
+
+def _fit(features: NDArray[np.float32], labels: Labels) -> HistGradientBoostingRegressor:
     examples = slice(None, None, -(-len(features) // MAX_EXAMPLES))
     weights = np.where(labels.known, 1.0, UNKNOWN_WEIGHT)[examples]
     trees = HistGradientBoostingRegressor(
@@ -140,6 +167,13 @@ def _fit_and_rate(
     )
     with threadpool_limits(1):
         trees.fit(features[examples], labels.iou[examples], sample_weight=weights)
-        predicted = trees.predict(others)
+    return trees
+
+
+def _rate(
+    trees: HistGradientBoostingRegressor, features: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    with threadpool_limits(1):
+        predicted = trees.predict(features)
     clipped: NDArray[np.float32] = np.clip(predicted, 0, 1).astype(np.float32)
     return clipped

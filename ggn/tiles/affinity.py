@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.allocation import Allocate
 from ggn.tiles.plan import Tile
 
 STRIDE = 32
@@ -21,6 +22,7 @@ def affinity_in_tiles(
     side: int,
     halo: int,
     advance: Callable[[int], object] = lambda _: None,
+    allocate: Allocate = np.empty,
 ) -> NDArray[np.float32]:
     """Return the affinity (H, W), float32 in [0, 1], of an image uint8 (H, W, 3).
 
@@ -35,6 +37,7 @@ def affinity_in_tiles(
         side: of a tile, without its halo; a multiple of 32.
         halo: a multiple of 32.
         advance: told how many tiles are done.
+        allocate: makes the array that is returned.
 
     Raises:
         ValueError: `side` or `halo` is not a multiple of 32.
@@ -42,7 +45,7 @@ def affinity_in_tiles(
     if side % STRIDE or halo % STRIDE or side < STRIDE or halo < 0:
         raise ValueError(f"side and halo must be multiples of {STRIDE}, got {side} and {halo}")
     height, width = image.shape[:2]
-    affinity = np.empty((height, width), np.float32)
+    affinity = allocate((height, width), np.float32)
     for tile in core_tiles((height, width), side):
         seen = Tile(
             max(tile.left - halo, 0),

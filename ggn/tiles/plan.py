@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.allocation import Allocate
+
 
 class Tile(NamedTuple):
     """A rectangle of whole pixels; right and bottom are beyond its last ones."""
@@ -85,24 +87,27 @@ def _cuts(spans: list[tuple[int, int]]) -> dict[int, tuple[int, int]]:
     return {start: edge for (start, _), edge in zip(spans, pairwise(edges), strict=True)}
 
 
-def pyramid(image: NDArray[np.uint8], side: int) -> list[NDArray[np.uint8]]:
+def pyramid(
+    image: NDArray[np.uint8], side: int, allocate: Allocate = np.empty
+) -> list[NDArray[np.uint8]]:
     """Return an image (H, W, 3) at full, half, quarter, … size, down to what fits into `side`.
 
     A pixel of a level is the mean of 2×2 of the one before; at odd sizes the last row or column
-    counts twice. All levels together take a third more memory than the image.
+    counts twice. All levels together take a third more memory than the image;
+    `allocate` says where.
     """
     levels = [image]
     while max(levels[-1].shape[:2]) > side:
-        levels.append(_halved(levels[-1]))
+        levels.append(_halved(levels[-1], allocate))
     return levels
 
 
 _ROWS_AT_ONCE = 512
 
 
-def _halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _halved(image: NDArray[np.uint8], allocate: Allocate) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
-    half = np.empty(((height + 1) // 2, (width + 1) // 2, *image.shape[2:]), np.uint8)
+    half = allocate(((height + 1) // 2, (width + 1) // 2, *image.shape[2:]), np.uint8)
     for top in range(0, half.shape[0], _ROWS_AT_ONCE):
         rows = image[2 * top : 2 * (top + _ROWS_AT_ONCE)].astype(np.uint16)
         odd = rows.shape[0] % 2, rows.shape[1] % 2

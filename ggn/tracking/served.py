@@ -31,10 +31,7 @@ class ServedDetector(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the weights that were logged with the model."""
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._detector = load_detector(context.artifacts["weights"], device=device)
+        self._detector = load_detector(context.artifacts["weights"])
 
     def predict(  # type: ignore[override]  # MLflow gives the context only if it is named
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -95,7 +95,7 @@ def evaluate_weights(
         validation: the set.
         params: protocol and kinds of overlap.
         scratch: folder for the images that are done; empty when all of them are.
-        device: cpu, cuda or cuda:N.
+        device: as in `ggn.engine.devices`.
         follow: shows how far it is.
 
     Returns:

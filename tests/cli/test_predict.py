@@ -16,8 +16,11 @@ from PIL import Image
 from ggn.core.instances import Instances
 from ggn.data.mask_store import MaskStore
 from ggn.grouping import FEATURE_NAMES, GroupingParams
+from ggn.pseudo_gt.learn import LearnedRanking
 from ggn.pseudo_gt.rank import rank_candidates
 from ggn.pseudo_gt.select import resized
+from ggn.store.rows import ImageInstances
+from ggn.store.shards import ShardWriter, shard_path
 from pipelines.extract_regions import group, load_predictor
 from pipelines.stage import load_params
 
@@ -165,12 +168,61 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     ranked = resized(rank_candidates(item, FEATURE_NAMES, "outline_affinity"), (60, 80))
     assert 0 < len(ranked) <= 9
     assert results == ranked.to_coco_results(1)
+    Path("params.yaml").write_text(params.replace("outline_affinity", "oln"))
+    assert ggn("group", photo, "--split", "mine", "-o", "no") == 1
+    assert "splits.mine.pseudo_gt.rank is 'oln'" in capsys.readouterr().err
     Path("params.yaml").write_text(params.replace("outline_affinity", "learned"))
-    assert ggn("group", photo, "--split", "mine") == 1
-    assert "splits.mine.pseudo_gt.rank is 'learned'" in capsys.readouterr().err
+    assert ggn("group", photo, "--split", "mine", "-o", "no") == 1
+    said = capsys.readouterr().err
+    assert "data/mine/candidates, data/mine/training/baseline.json; `dvc repro extract" in said
+    assert not Path("no").exists()
+    items = [group(grouping, i, predict(photo)) for i in range(1, 13)]  # twelve copies of it
+    write_training("mine", items)
+    assert ggn("group", photo, "--split", "mine", "-o", "learned") == 0
+    learned = LearnedRanking((it, it.instances.masks[1:4]) for it in items)
+    given = {1: learned(item.features)}
+    wanted = resized(rank_candidates(item, FEATURE_NAMES, "learned", given), (60, 80))
+    assert read(Path("learned"))[1] == wanted.to_coco_results(1)
+    assert len(set(wanted.scores.tolist())) > 3
 
 
-@pytest.mark.filterwarnings("ignore:OpenCV")  # supervision's own, at its import
+def write_training(split: str, items: list[ImageInstances]) -> None:
+    """Write what the stages before leave: candidates, of each image the second to the fourth of
+    which are annotated."""
+    folder, ids = Path("data") / split, [item.image_id for item in items]
+    writer = ShardWriter(Path("log"), shard_path(folder / "candidates", 0, 1), ids, FEATURE_NAMES)
+    for item in items:
+        writer.append(item)
+    writer.finish()
+    height, width = items[0].instances.image_size_hw
+    shown = [(item.image_id, instance) for item in items for instance in item.instances[1:4]]
+    dataset = {
+        "images": [
+            {"id": i, "file_name": f"{i}.jpg", "height": height, "width": width} for i in ids
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image_id,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": it.area,
+                "bbox": [
+                    it.box_xyxy[0],
+                    it.box_xyxy[1],
+                    it.box_xyxy[2] - it.box_xyxy[0],
+                    it.box_xyxy[3] - it.box_xyxy[1],
+                ],
+                "segmentation": it.mask,
+            }
+            for number, (image_id, it) in enumerate(shown, start=1)
+        ],
+    }
+    (folder / "training").mkdir()
+    (folder / "training" / "baseline.json").write_text(json.dumps(dataset))
+
+
 def test_the_readme_on_ones_own_images(
     photo: Path,
     weights: Path,

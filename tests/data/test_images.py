@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from ggn.core.allocation import on_disk
 from ggn.data.files import find_image
 from ggn.data.images import (
     ImageFacts,
@@ -102,6 +103,28 @@ def test_a_photograph_is_turned_as_viewers_show_it(
     assert shown.shape[:2] == ((3, 2) if orientation > 4 else (2, 3))
     assert np.argwhere(shown.min(axis=2)).tolist() == [list(corner)]
     assert verify_image(path, (2, 3)).orientation == orientation
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("RGB", "png"), ("RGB", "jpg"), ("L", "jpg"), ("P", "png"), ("RGBA", "webp"), ("CMYK", "tif")],
+)
+def test_strips_into_a_file_make_the_whole_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int, mode: str, suffix: str
+) -> None:
+    """A large image is copied strip by strip to where it shall lie. Pillow's own is the oracle."""
+    noise = np.random.default_rng(0).integers(0, 255, (23, 17, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[EXIF] = orientation
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(noise).convert(mode), exif=exif)
+    with Image.open(path) as image:
+        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert (read_photograph(path) == wanted).all()
+    monkeypatch.setattr("ggn.data.images._PIXELS_AT_ONCE", 90)  # five rows, the last strip less
+    in_strips = read_photograph(path, on_disk(tmp_path))
+    assert in_strips.flags.c_contiguous
+    assert in_strips.tolist() == wanted.tolist()
 
 
 def test_an_orientation_that_is_none_of_the_eight_is_ignored(tmp_path: Path) -> None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from ggn.core import Instances
-from ggn.pseudo_gt.learn import MIN_HITS, Labels, label, learn_scores, predict_iou
+from ggn.pseudo_gt.learn import (
+    FOLDS,
+    MIN_HITS,
+    Labels,
+    LearnedRanking,
+    label,
+    learn_scores,
+    predict_iou,
+)
 from ggn.store.rows import ImageInstances
 
 Rectangles = Callable[..., Instances]
@@ -113,3 +121,24 @@ def test_scores_are_dealt_to_their_images(rectangles: Rectangles) -> None:
     assert scores[5].shape == (0,)
     for image_id in (40, 11, 6):
         assert scores[image_id].tolist() == pytest.approx([1, 4 / 28], abs=0.01)
+
+
+def test_a_ranking_rates_new_images_as_the_stage_rates_a_part(rectangles: Rectangles) -> None:
+    """Fitted to the images outside a part, it gives those in it the scores of `learn_scores`."""
+    rng = np.random.default_rng(0)
+    objects = rectangles([(0, 0, 4, 4)]).masks
+    places = [(x, y, 4, 4) for x, y in rng.integers(0, 3, (300, 2)).tolist()]
+    features = rng.random((300, 2)).astype(np.float32) + np.float32([[x, y] for x, y, *_ in places])
+    items = [
+        ImageInstances(i, rectangles(places[5 * i : 5 * i + 5]), features[5 * i : 5 * i + 5])
+        for i in range(60)
+    ]
+    stage = learn_scores((item, objects) for item in items)
+    ranking = LearnedRanking((item, objects) for item in items if item.image_id % FOLDS != 2)
+    for item in items[2::FOLDS]:
+        assert ranking(item.features).tolist() == stage[item.image_id].tolist()
+    assert ranking(np.zeros((0, 2), np.float32)).shape == (0,)
+    other = LearnedRanking((item, objects) for item in items if item.image_id % FOLDS != 3)
+    assert ranking.digest != other.digest
+    with pytest.raises(ValueError, match=f"at least {MIN_HITS} candidates"):
+        LearnedRanking([(items[0], objects)])

@@ -1,12 +1,15 @@
 """Where tiles lie, and the levels of an image."""
 
 import itertools
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ggn.core.allocation import on_disk
 from ggn.tiles import Tile, cores, plan_tiles, pyramid
 
 
@@ -44,6 +47,9 @@ def test_tiles_cover_the_image_and_share_what_was_asked(
 def test_levels_are_means_of_the_one_before(height: int, width: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     levels = pyramid(image, 16)
+    with TemporaryDirectory() as folder:
+        on_files = pyramid(image, 16, on_disk(Path(folder)))
+    assert all((a == b).all() for a, b in zip(levels, on_files, strict=True))
     assert max(levels[-1].shape[:2]) <= 16
     assert levels[0] is image
     for before, after in itertools.pairwise(levels):

@@ -1,0 +1,101 @@
+"""How a row of params.yaml groups an image, and ranks what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ggn.core.instances import Instances
+    from ggn.core.masks import RLE
+    from ggn.grouping import GroupingParams
+    from ggn.pseudo_gt.learn import LearnedRanking
+    from ggn.pseudo_gt.params import RankName
+    from ggn.store.rows import ImageInstances
+
+
+@dataclass(frozen=True)
+class RowGrouping:
+    """Grouping and ranking of a row, or of the reference."""
+
+    params: GroupingParams
+    rank: RankName
+    learned: LearnedRanking | None = None
+    """Where `rank` is `learned`."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return JSON data that tells it from others."""
+        digest = {} if self.learned is None else {"learned": self.learned.digest}
+        return {"grouping": self.params.model_dump(), "rank": self.rank, **digest}
+
+    def segments(self, affinity: NDArray[np.float32]) -> Instances:
+        """Return the segments of an affinity (H, W), best first."""
+        from ggn.grouping import FEATURE_NAMES, candidates
+        from ggn.pseudo_gt.rank import rank_candidates
+        from ggn.store.rows import ImageInstances
+
+        found = candidates(affinity, self.params)
+        item = ImageInstances(0, found.instances, found.features)
+        given = None if self.learned is None else {0: self.learned(found.features)}
+        return rank_candidates(item, FEATURE_NAMES, self.rank, given)
+
+
+def row_grouping(split: str | None) -> RowGrouping:
+    """Return what a row of params.yaml does, or the reference.
+
+    Raises:
+        ValueError: there is no such row; it ranks by an OLN; or it ranks by what its stages have
+            not left yet.
+    """
+    from ggn.grouping import GroupingParams
+
+    if split is None:
+        return RowGrouping(GroupingParams(), "extracted")
+    from pipelines.stage import load_params
+
+    sections: dict[str, Any] = load_params(split)
+    params, rank = sections["grouping"], sections["pseudo_gt"].rank
+    if rank == "oln":
+        raise ValueError(
+            f"splits.{split}.pseudo_gt.rank is 'oln': it asks a detector for each candidate's box, "
+            "which group does not load; `dvc repro` ranks the candidates of the split so, and "
+            "without --split they are ranked as extracted"
+        )
+    return RowGrouping(params, rank, _learned(split) if rank == "learned" else None)
+
+
+def _learned(split: str) -> LearnedRanking:
+    """Fit to the candidates and the annotations of the row's training images."""
+    from ggn.core.coco import annotations_by_image, read_coco
+    from ggn.grouping import FEATURE_NAMES
+    from ggn.pseudo_gt.learn import LearnedRanking
+    from ggn.pseudo_gt.select import objects
+    from ggn.store.read import Store
+
+    folder, truth = Path("data") / split / "candidates", Path("data") / split / "training"
+    annotations = truth / "baseline.json"
+    absent = [str(path) for path in (folder, annotations) if not path.exists()]
+    if absent:
+        raise ValueError(
+            f"splits.{split}.pseudo_gt.rank is 'learned', from {folder} and {annotations}; not "
+            f"there: {', '.join(absent)}; `dvc repro extract_regions@{split}` makes them"
+        )
+    dataset, store = read_coco(annotations), Store(folder)
+    if store.feature_names and store.feature_names != list(FEATURE_NAMES):
+        raise ValueError(
+            f"{folder}: has the features {store.feature_names}, not {list(FEATURE_NAMES)}; "
+            f"`dvc repro extract_regions@{split}` makes it anew"
+        )
+    annotated = annotations_by_image(dataset)
+    sizes = {image["id"]: (image["height"], image["width"]) for image in dataset["images"]}
+
+    def labelled() -> Iterator[tuple[ImageInstances, Sequence[RLE]]]:
+        for item in store.read_all(list(sizes)):
+            yield item, objects(annotated[item.image_id], sizes[item.image_id])
+
+    return LearnedRanking(labelled())
