@@ -13,37 +13,48 @@ import sys
 import threading
 from typing import IO
 
+from pipelines.stage import read_params
+
 DVC = [sys.executable, "-m", "dvc"]
-FIRST = ["repro", "--glob", "prepare@*"]
-BASELINE = ["repro", "--glob", "predict@*-baseline"]
-GGN = ["repro", "--glob", "predict@*-ggn"]
+PREPARE = ["prepare@*"]
+BASELINE = ["train_detector@*-baseline", "predict@*-baseline", "evaluate@*-baseline"]
+GGN = [
+    "train_affinity@*",
+    "extract_regions@*",
+    "score_candidates@*",
+    "select_pseudo_gt@*",
+    "train_detector@*-ggn",
+    "predict@*-ggn",
+]
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     """Reproduce the active splits and return the exit status of `dvc repro`.
 
-    A branch that stops early, because it failed or because it needs a stage that the other one is
-    at, leaves the rest to the last call, which does what is missing.
+    A branch runs its own stages and no others, because DVC does not look at a stage whose outputs
+    another call is reading. What a branch leaves, because it failed, the last call does.
     """
     _end_with_parent()
     status = [*DVC, "status", "--quiet"]
     if is_worth_it() and subprocess.run(status, check=False).returncode:  # noqa: S603
-        if failed := _start(FIRST).wait():
+        if failed := _start("repro", "--glob", *PREPARE).wait():
             return failed
-        branches = [_start(BASELINE, label="baseline: "), _start(GGN)]
+        only = ("repro", "--single-item", "--glob")
+        branches = [_start(*only, *BASELINE, label="baseline: "), _start(*only, *GGN)]
         signal.signal(signal.SIGTERM, lambda *_: _terminate(branches))
         for branch in branches:
             branch.wait()
-    return _start(["repro"]).wait()
+    return _start("repro").wait()
 
 
 def is_worth_it() -> bool:
-    """Whether there are cores for two trainings, and no GPU that they would share."""
-    return shutil.which("nvidia-smi") is None and len(os.sched_getaffinity(0)) > 1
+    """Whether there are cores for two trainings, no GPU to share, and no order between splits."""
+    cores = len(os.sched_getaffinity(0))
+    return cores > 1 and shutil.which("nvidia-smi") is None and not read_params().get("inherited")
 
 
-def _start(words: list[str], label: str | None = None) -> subprocess.Popen[str]:
+def _start(*words: str, label: str | None = None) -> subprocess.Popen[str]:
     """Start DVC, which ends with this process; with a label before each of its lines."""
     pipe = None if label is None else subprocess.PIPE
     process = subprocess.Popen(  # noqa: S603
