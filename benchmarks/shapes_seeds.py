@@ -4,7 +4,7 @@ The oracle is the same detector trained on all annotations, those of the unseen 
 Nobody has them in practice; it tells how much of the possible gain GGN brings. `OLN-ranked` is the
 GGN with OLN heads whose pseudo ground truth that row's baseline, an OLN, has ranked.
 
-    python benchmarks/shapes_seeds.py --seeds 0 1 2 --workspace build/seeds
+    python benchmarks/shapes_seeds.py --seeds 0 1 2 --workspace build/seeds [--oln]
 """
 
 import argparse
@@ -36,8 +36,13 @@ VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the row `shapes`
         "pseudo_gt": {"rank": "oln", "min_score": None, "top_k": 5},
     },
 }
-COLUMNS = ("baseline", "GGN", "OLN", "GGN+OLN", "OLN-ranked", "oracle")
-SHOWN = ("unseen/mask_AR_100", "unseen/mask_AR_10", "unseen/box_AR_100", "seen/mask_AR_100")
+SHOWN = (
+    "unseen/mask_AR_100",
+    "unseen/mask_AR_10",
+    "unseen/box_AR_100",
+    "seen/mask_AR_100",
+    "seen/box_AR_100",
+)
 
 
 def checkout(folder: Path, seed: int, variant: str = "") -> None:
@@ -104,15 +109,21 @@ def reproduce(folder: Path, seed: int, variant: str = "") -> dict[str, Any]:
     return {**read_json(reports / "comparison.json"), **read_json(reports / "pseudo_gt.json")}
 
 
-def run(workspace: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def run(workspace: Path, seed: int, with_oln: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the metrics of each column, and of each pseudo ground truth its quality."""
     folder = workspace / str(seed)
     row = reproduce(folder, seed)
-    oln, ranked = (reproduce(workspace / f"{seed}-{name}", seed, name) for name in VARIANTS)
+    variants = VARIANTS if with_oln else {}
+    others = [reproduce(workspace / f"{seed}-{name}", seed, name) for name in variants]
     finished = folder / "reports" / SPLIT / "oracle" / "evaluation.json"
     best = read_json(finished) if finished.exists() else oracle(folder, seed)
-    metrics = (row["baseline"], row["ggn"], oln["baseline"], oln["ggn"], ranked["ggn"], best)
-    return dict(zip(COLUMNS, metrics, strict=True)), {"affinity": row, "OLN": ranked}
+    metrics = {"baseline": row["baseline"], "GGN": row["ggn"]}
+    qualities = {"affinity": row}
+    if others:
+        oln, ranked = others
+        metrics |= {"OLN": oln["baseline"], "GGN+OLN": oln["ggn"], "OLN-ranked": ranked["ggn"]}
+        qualities["OLN"] = ranked
+    return metrics | {"oracle": best}, qualities
 
 
 def main() -> None:
@@ -120,12 +131,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--workspace", type=Path, default=Path("build/seeds"))
+    parser.add_argument("--oln", action="store_true", help="the variants with OLN heads, too")
     arguments = parser.parse_args()
-    results = {seed: run(arguments.workspace, seed) for seed in arguments.seeds}
+    results = {seed: run(arguments.workspace, seed, arguments.oln) for seed in arguments.seeds}
+    columns = list(results[arguments.seeds[0]][0])
     for name in SHOWN:
-        print(f"\n`{name}`\n\n| seed | {' | '.join(COLUMNS)} | gain | of the possible |")
-        print("|---" + "|---:" * (len(COLUMNS) + 2) + "|")
-        rows = {str(s): [metrics[c][name] for c in COLUMNS] for s, (metrics, _) in results.items()}
+        print(f"\n`{name}`\n\n| seed | {' | '.join(columns)} | gain | of the possible |")
+        print("|---" + "|---:" * (len(columns) + 2) + "|")
+        rows = {str(s): [metrics[c][name] for c in columns] for s, (metrics, _) in results.items()}
         rows["mean"] = [mean(column) for column in zip(*rows.values(), strict=True)]
         for seed, values in rows.items():
             low, ggn, high = values[0], values[1], values[-1]

@@ -17,7 +17,12 @@ from pipelines.stage import read_params
 
 DVC = [sys.executable, "-m", "dvc"]
 PREPARE = ["prepare@*"]
-BASELINE = ["train_detector@*-baseline", "predict@*-baseline", "evaluate@*-baseline"]
+BASELINE = [
+    "train_detector@*-baseline",
+    "predict@*-baseline",
+    "evaluate@*-baseline",
+    "evaluate_affinity@*",  # trained long since
+]
 GGN = [
     "train_affinity@*",
     "extract_regions@*",
