@@ -1,6 +1,9 @@
 """The batches of a training, from the step on that it has reached."""
 
+import os
+import sys
 from collections.abc import Callable
+from multiprocessing.queues import Queue
 from typing import Any
 
 import lightning as L
@@ -10,6 +13,9 @@ from torch.utils.data import DataLoader
 from ggn.engine.draws import DrawOrder, Draws
 from ggn.engine.params import TrainingParams
 from ggn.engine.processes import raise_together, require_same
+
+_NO_SHARED_MEMORY = 28
+"""Exit status of a reading process that found no room for its batch."""
 
 
 class Batches(DataLoader[Any]):
@@ -23,9 +29,27 @@ class Batches(DataLoader[Any]):
             except StopIteration:
                 return
             except Exception as failure:
-                batch, error = None, failure
+                batch, error = None, _explained(failure, batches)
             raise_together(error)
             yield batch
+
+
+def _explained(failure: Exception, batches: Any) -> Exception:
+    workers = getattr(batches, "_workers", ())
+    if any(worker.exitcode == _NO_SHARED_MEMORY for worker in workers):
+        return RuntimeError("a worker of the loader found no shared memory for its batch")
+    return failure
+
+
+def _end_without_shared_memory(_worker: int) -> None:
+    """End this reading process where it finds no room for a batch; it would be waited for."""
+
+    def failed(error: Exception, _batch: Any) -> None:
+        if "shared memory" in str(error):
+            os._exit(_NO_SHARED_MEMORY)
+        sys.stderr.write(f"{error}\n")
+
+    Queue._on_queue_feeder_error = staticmethod(failed)  # type: ignore[attr-defined]
 
 
 class TrainingData(L.LightningDataModule):
@@ -66,6 +90,7 @@ class TrainingData(L.LightningDataModule):
             sampler=order,
             num_workers=self.params.workers,
             collate_fn=self.collate,
+            worker_init_fn=_end_without_shared_memory,
             persistent_workers=self.params.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

@@ -7,9 +7,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger
@@ -29,18 +31,41 @@ def processes_and_machines(devices: int) -> tuple[int, int]:
     """Return (processes of each machine, machines): what torchrun or SLURM says, or `devices`.
 
     On a machine with GPUs, `devices` is at most their number.
+
+    Raises:
+        ValueError: SLURM was asked for several tasks and has not started this process as one.
     """
     if TorchElasticEnvironment.detect():
         local, world = (int(os.environ[key]) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
         return local, world // local
-    if SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1:
-        machines = int(os.environ.get("SLURM_NNODES", "1"))
-        return int(os.environ["SLURM_NTASKS"]) // machines, machines
+    if SLURMEnvironment.detect() and (tasks := int(os.environ["SLURM_NTASKS"])) > 1:
+        return _tasks_of_slurm(tasks)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else devices
     if gpus < devices:
         have = f"{gpus} GPU{'s' * (gpus > 1)}: training on {'those' if gpus > 1 else 'that'}"
         _log.warning("devices is %d, but this machine has %s", devices, have)
     return min(devices, gpus), 1
+
+
+def _tasks_of_slurm(tasks: int) -> tuple[int, int]:
+    """Return (processes of each machine, machines) of a step that srun has started."""
+    if "SLURM_STEP_ID" not in os.environ:
+        raise ValueError(
+            f"SLURM_NTASKS is {tasks}, but srun has not started this process, which would wait for "
+            "the others for ever: put srun before the command, or ask for one task (--ntasks=1)"
+        )
+    machines = int(os.environ.get("SLURM_NNODES", "1"))
+    if tasks % machines:
+        raise ValueError(f"SLURM_NTASKS is {tasks}, which {machines} machines can't share equally")
+    # Lightning refuses --ntasks without it
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(tasks // machines))
+    return tasks // machines, machines
+
+
+def _starter() -> list[Any]:
+    """Return who starts the processes, if SLURM has one task: we, lest `devices` be ignored."""
+    alone = SLURMEnvironment.detect() and os.environ["SLURM_NTASKS"] == "1"
+    return [LightningEnvironment()] if alone and not TorchElasticEnvironment.detect() else []
 
 
 def make_trainer(
@@ -60,6 +85,7 @@ def make_trainer(
             max_epochs=-1,
             devices=devices,
             num_nodes=machines,
+            plugins=_starter(),
             strategy="ddp" if devices * machines > 1 else "auto",
             precision=choose_precision(params.precision),  # type: ignore[arg-type]
             logger=logger or False,

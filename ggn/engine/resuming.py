@@ -75,11 +75,17 @@ def clear_scratch(scratch_dir: str | Path) -> None:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint can be read; one that can't is said to be damaged and put aside."""
+    """Tell whether a checkpoint can be read; one that is damaged is said to be, and put aside.
+
+    Raises:
+        OSError: it may be whole, but the machine does not give it (permission, disk).
+    """
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
     except FileNotFoundError:  # another process of the training has put it aside
         return False
+    except OSError:
+        raise
     except Exception as error:  # torch has no one class for damaged files
         aside = checkpoint.with_name("last.damaged.ckpt")
         reason = str(error).strip().partition("\n")[0] or type(error).__name__

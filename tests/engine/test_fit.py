@@ -179,3 +179,13 @@ def test_a_checkpoint_comes_by_time_too(tmp_path: Path, monkeypatch: pytest.Monk
         train(tmp_path, Line(die_at=3), params={"checkpoint_steps": 1000})
     train(tmp_path, resumed, params={"checkpoint_steps": 1000})
     assert resumed.seen[0][0] == 3
+
+
+def test_a_job_of_one_task_trains_on_the_processes_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning would take the one task of SLURM, and ignore `devices` without a word."""
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    params = TrainingParams.model_validate({**PARAMS.model_dump(), "devices": 2})
+    assert make_trainer(params, steps=1, scratch_dir=tmp_path).world_size == 2

@@ -188,7 +188,17 @@ def test_a_launcher_says_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> 
     assert processes_and_machines(3) == (3, 1)
     monkeypatch.setenv("SLURM_NTASKS", "8")
     monkeypatch.setenv("SLURM_NNODES", "2")
+    monkeypatch.delenv("SLURM_STEP_ID", raising=False)
+    with pytest.raises(ValueError, match="SLURM_NTASKS is 8, but srun has not started this"):
+        processes_and_machines(1)
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
     assert processes_and_machines(1) == (4, 2)
+    assert os.environ["SLURM_NTASKS_PER_NODE"] == "4"  # or Lightning refuses --ntasks=8
+    monkeypatch.setenv("SLURM_NNODES", "3")
+    with pytest.raises(ValueError, match="is 8, which 3 machines can't share"):
+        processes_and_machines(1)
+    monkeypatch.setenv("SLURM_NNODES", "2")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("WORLD_SIZE", "6")

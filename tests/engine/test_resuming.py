@@ -34,3 +34,21 @@ def test_a_damaged_checkpoint_is_named_and_put_aside(
     assert (tmp_path / "last.damaged.ckpt").read_bytes() == content
     clear_scratch(tmp_path)
     assert not (tmp_path / "last.damaged.ckpt").exists()
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), OSError(5, "Input/output error")])
+def test_a_checkpoint_that_the_machine_does_not_give_is_kept_where_it_is(
+    tmp_path: Path, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be whole: days of training."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    assert resume_path(tmp_path, {"lr": 0.1}) is None
+    torch.save({"state": 1}, tmp_path / "last.ckpt")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", refuse)
+        with pytest.raises(OSError, match=error.strerror):
+            resume_path(tmp_path, {"lr": 0.1})
+    assert resume_path(tmp_path, {"lr": 0.1}) == tmp_path / "last.ckpt"

@@ -197,6 +197,41 @@ def test_an_error_of_the_machine_is_one_sentence(other: Any, body: str, told: st
     assert told in the_sentence(answer)
 
 
+@pytest.fixture
+def trainable(other: Any) -> Any:
+    """A checkout whose affinity network can be trained, with two reading processes."""
+    with other.params() as document:
+        document["splits"]["shapes"]["affinity"] |= {"epochs": 1, "workers": 2}
+    assert other.run("-m", "pipelines.prepare", "shapes", **QUIET).returncode == 0
+    return other
+
+
+@pytest.mark.slow
+def test_too_little_shared_memory_is_one_sentence_and_the_end(trainable: Any) -> None:
+    """torch leaves a batch that a reading process could not hand over to be waited for."""
+    small = "mount -t tmpfs -o size=64k none /dev/shm"
+    if subprocess.run(["unshare", "-m", "sh", "-c", small], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    train = f"{small} && exec python -m pipelines.train_affinity shapes"
+    answer = trainable.run("unshare", "-m", "sh", "-c", train, **QUIET)
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert "/dev/shm: its 0.1 MB are too small for the batches" in answer.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_job_of_slurm_without_srun_is_one_sentence_and_the_end(trainable: Any) -> None:
+    """The environment of a script of sbatch that asked for two tasks; nobody starts the second."""
+    words = (
+        "JOB_ID=1 JOB_NAME=train NTASKS=2 NNODES=1 NODELIST=localhost PROCID=0 LOCALID=0 NODEID=0"
+    )
+    job = {f"SLURM_{name}": value for name, value in (word.split("=") for word in words.split())}
+    answer = trainable.run("-m", "pipelines.train_affinity", "shapes", **QUIET, **job)
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert "put srun before the command" in answer.stderr.splitlines()[-1]
+
+
 def test_a_defect_of_ours_keeps_its_traceback(other: Any) -> None:
     write_stage(other, "[][0]")
     answer = other.run("-m", "pipelines.sleeper", "shapes", **QUIET)
