@@ -231,7 +231,9 @@ def test_images_that_do_not_belong_are_refused(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path / "log", shard_path(tmp_path, 0, 1), [1, 2], NAMES)
     writer.append(made_up(1))
     for image_id in (1, 9):
-        with pytest.raises(StoreError, match=f"image {image_id} is of another shard, or already in this one"):
+        with pytest.raises(
+            StoreError, match=f"image {image_id} is of another shard, or already in this one"
+        ):
             writer.append(made_up(image_id))
     good = made_up(2)
     with pytest.raises(ValueError, match=r"image 2: features must be \(2, 2\), got \(2, 1\)"):
@@ -297,7 +299,7 @@ SECOND = "shard-00001-of-00002.parquet"
     ("damage", "message"),
     [
         (remove_second, rf"store: shards missing: \['{SECOND}'\]"),
-        (remove_all, "store: no shards"),
+        (remove_all, "store: has no shards"),
         (add_of_another_plan, r"not of this plan: \['shard-00002-of-00003.parquet'\]"),
         (truncate, f"{SECOND}: damaged: "),
         (write_another_table, f"{SECOND}: is not a shard of instances: it has other columns"),

@@ -203,10 +203,16 @@ BAD = {
     "a number": ({"dataframe_records": [{"image": 3}]}, "image 0 is not a base64 string"),
     "no base64": ({"dataframe_records": [{"image": "%%%"}]}, "image 0 is not a base64 string"),
     "no image": (record(b"hello"), "image 0 is not a complete PNG or JPEG"),
-    "half an image": (record(picture((64, 64), "PNG")[:60]), "image 0 is not a complete PNG or JPEG"),
+    "half an image": (
+        record(picture((64, 64), "PNG")[:60]),
+        "image 0 is not a complete PNG or JPEG",
+    ),
     "a GIF": (record(picture((8, 8), "GIF")), "image 0 is not a complete PNG or JPEG"),
     "a bomb": (record(picture((8_000, 8_000), "PNG")), "at most 40000000"),
-    "too many": ({"dataframe_records": [{"image": ""}] * 17}, "a request must have 1 to 16 images, got 17"),
+    "too many": (
+        {"dataframe_records": [{"image": ""}] * 17},
+        "a request must have 1 to 16 images, got 17",
+    ),
     "no instances": (
         {**record(picture((8, 8), "PNG")), "params": {"max_instances": 0}},
         "max_instances must be at least 1, got 0",
