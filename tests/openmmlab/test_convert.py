@@ -95,7 +95,7 @@ def test_what_is_not_supported_is_named_with_what_is(config: Path, weights: Path
         "model.roi_head.bbox_head.loss_bbox.type = 'SmoothL1Loss': only 'L1Loss'",
         "model.roi_head.bbox_head.loss_bbox.beta = 1.0: has no counterpart",
         "model.train_cfg.rpn.sampler.type = 'OHEMSampler': only 'RandomSampler'",
-        "model.test_cfg.rpn.max_per_img = 500: detector.rpn.proposals is 1000 already",
+        "model.test_cfg.rpn.max_per_img = 500: detector.rpn.proposals is already 1000",
         "model.test_cfg.rcnn.score_thr = 0.05: only 0",
         "optimizer.type = 'Adam': only 'SGD' or 'AdamW'",
         "custom_hooks.EMAHook.type = 'EMAHook': has no counterpart",
