@@ -68,7 +68,7 @@ def pool_regions(
 def roi_align(
     feature: Tensor, rois: Tensor, pool_size: int, scale: float, sampling_ratio: int
 ) -> Tensor:
-    """Apply half-pixel-aligned RoIAlign to rois (R, 5), (image, xyxy): (R, C, pool_size, pool_size).
+    """Apply half-pixel-aligned RoIAlign to rois (R, 5), (image, xyxy): (R, C, size, size).
 
     The boxes must lie on the image. Both implementations agree up to rounding.
     """
