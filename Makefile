@@ -276,7 +276,7 @@ endif
 $(PYTHON_STAMP): | $(UV)
 	@place=$$(cat .venv/.place 2>/dev/null || true); \
 	if [ "$$place" != "$$HERE" ] && [ -e .venv ]; then \
-		printf '.venv was made for %s: making it anew, without what make %s added\n' \
+		printf '.venv was made for %s: making it again, without what make %s added\n' \
 			"$${place:-another place}" 'openmmlab, remotes or ray'; \
 		rm -rf .venv; \
 	fi

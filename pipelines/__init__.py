@@ -1,4 +1,4 @@
-"""The DVC stages: one module each, composing `ggn`; `stage` is all that they share."""
+"""The DVC stages, one module each, built from `ggn`; `stage` has what they share."""
 
 import os
 import signal
@@ -14,17 +14,17 @@ except PackageNotFoundError:  # `.venv/bin/dvc repro` without activation finds a
         sys.exit(f"{sys.executable} lacks the project's packages: run `make setup`")
     os.execv(own, [str(own), *sys.orig_argv[1:]])  # noqa: S606 (the same words, no shell)
 
-# Results must not depend on the number of cores: each process computes with one thread, and where
-# there is more to do, there are more processes. Read when NumPy and torch are loaded, hence here.
+# Results must not depend on the number of cores: each process computes with one thread, and large
+# work uses more processes. NumPy and torch read these variables when they are imported.
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
-# Who started this process, before that may have ended: `stage.command` ends with it.
+# The process that started this one, recorded before it can end: `stage.command` ends with it.
 PARENT = os.getppid()
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: object) -> None:
-    """Show what can't be imported, such as a compiled module of other sources, as one sentence."""
+    """Show a failed import, such as of a compiled module of other sources, as one sentence."""
     if issubclass(kind, ImportError):
         sys.stderr.write(f"{error}\n")
     else:
@@ -33,5 +33,5 @@ def _tell(kind: type[BaseException], error: BaseException, trace: object) -> Non
 
 if sys.argv[0] == "-m":  # Python is about to run a stage: `python -m pipelines.STAGE`
     sys.excepthook = _tell
-    # Ctrl-C ends the process at once while it imports torch; `run_stage` takes it over after that.
+    # While torch is imported, Ctrl-C ends the process at once; later `run_stage` handles it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

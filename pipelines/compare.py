@@ -1,4 +1,4 @@
-"""Stage `compare`: the table and the picture that set the baseline beside GGN."""
+"""Stage `compare`: a table and a gallery that compare GGN with the baseline."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def main(split: str) -> None:
         run.track_rows({r: found.tracked(r) for r in RECIPES}, found.protocol, picture)
         run.console.print(found.table(split, file))
         if not any(name.startswith("unseen/") for name in tables["baseline"]):
-            run.console.print("no unseen object: no number of them, a picture of others")
+            run.console.print("no unseen objects: no metrics of them; the gallery shows others")
 
 
 def gallery(run: Stage) -> dict[str, dict[str, Picture]]:

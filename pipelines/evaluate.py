@@ -23,7 +23,7 @@ def main(split: str, recipe: str) -> None:
         metrics, empty = without_empty_partitions(metrics)
         for partition in empty:
             val = run.data / "prepared" / "val.json"
-            run.console.print(f"{val}: no {partition} object; its metrics are left out")
+            run.console.print(f"{val}: no {partition} objects; their metrics are left out")
         run.report(run.reports / recipe / "evaluation.json", metrics, protocol=params.protocol)
 
 

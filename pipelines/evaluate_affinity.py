@@ -32,7 +32,7 @@ def main(split: str) -> None:
         chosen = prepared.partitions[partition]
         kept = val if chosen is None else split_annotations(val, chosen)[0]
         if not kept["annotations"]:
-            run.console.print(f"no {partition} object to measure on: all objects are taken")
+            run.console.print(f"no {partition} objects to measure on: all objects are used")
             partition, chosen, kept = "all", None, val
         network = load_affinity(run.models / "affinity", run.device)
         samples, grouping = AffinitySamples(kept, prepared.val_images), run.params(GroupingParams)

@@ -34,7 +34,7 @@ MODULE = "pipelines.extract_regions"
 
 
 def main(split: str, shards: Shards = None, shard: Shard = None, runner: Runner = "local") -> None:
-    """Write data/SPLIT/candidates; after a kill, go on with the first image that is not done."""
+    """Write data/SPLIT/candidates; after a kill, continue with the first image that is not done."""
     workers = Workers(MODULE, [split], runner, shards, shard, count_gpus())
     with open_stage("extract_regions", split, inputs=INPUTS, worker=shard is not None) as run:
         params, (images, files) = run.params(GroupingParams), training_images(run.data)
@@ -54,7 +54,7 @@ def main(split: str, shards: Shards = None, shard: Shard = None, runner: Runner 
 
 
 def load_predictor(weights: Path, longest_side: int | None) -> Callable[[Path], Any]:
-    """Load the network on the device of this process: file -> affinity."""
+    """Load the network on the device of this process; return a function file -> affinity."""
     network = load_affinity(weights, predicting_device())
     return lambda file: network.predict(shrink(read_image(file), longest_side))
 

@@ -1,4 +1,4 @@
-"""Stage `inherit`: bring what a split takes ready-made from another split or from a release."""
+"""Stage `inherit`: copy what a split uses from another split or from a release."""
 
 import shutil
 from pathlib import Path

@@ -32,7 +32,7 @@ def main(
     shard: Shard = None,
     runner: Runner = "local",
 ) -> None:
-    """Write data/SPLIT/predictions/RECIPE, a store; after a kill, go on with the next image."""
+    """Write data/SPLIT/predictions/RECIPE, a store; after a kill, continue with the next image."""
     workers = Workers("pipelines.predict", [split, recipe], runner, shards, shard, count_gpus())
     with open_stage("predict", split, recipe, inputs=INPUTS, worker=shard is not None) as run:
         folder = Path(read_prepared(run.data / "prepared").val_images).resolve()
@@ -49,7 +49,7 @@ def main(
 
 
 def load_predictor(weights: Path) -> Callable[[Path], Instances]:
-    """Load the detector on the device of this process: file -> objects."""
+    """Load the detector on the device of this process; return a function file -> objects."""
     detector = load_detector(weights, device=predicting_device())
     return lambda file: detector.predict(read_image(file))
 

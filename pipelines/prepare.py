@@ -12,7 +12,8 @@ from pipelines.stage import open_stage, run_stage
 def main(split: str) -> None:
     """Write data/SPLIT/prepared and data/SPLIT/training/baseline.json.
 
-    The folders of data/SPLIT/inherited begin with a file: a split that takes nothing has them, too.
+    Each folder of data/SPLIT/inherited always contains a file, so the folder exists even without
+    inherited weights.
     """
     with open_stage("prepare", split) as run:
         _require_pretrained(run.sections)
@@ -30,9 +31,9 @@ def main(split: str) -> None:
 
 
 def _require_pretrained(sections: dict[str, Any]) -> None:
-    """Find out before the first training that pretrained weights are missing, not in the middle.
+    """Find missing pretrained weights before the first training rather than in its middle.
 
-    Imported by name: whether they are there decides no result, so that it is no DVC dependency.
+    The modules are imported by name: they don't affect results, so they are not DVC dependencies.
     """
     affinity, detector = sections["affinity"], sections["detector"]
     trained = [detector.backbone] if detector.init_from is None else []

@@ -1,8 +1,8 @@
-"""Stage `score_candidates`: rate the candidates by an OLN that learned the seen annotations."""
+"""Stage `score_candidates`: score the candidates with an OLN trained on the seen annotations."""
 
 from rich.progress import track
 
-from ggn import detector  # which imports torch when first asked for something
+from ggn import detector  # imports torch only on first use
 from ggn.data.images import read_image
 from ggn.data.prepare import training_images
 from ggn.pseudo_gt.params import PseudoGtParams

@@ -25,7 +25,7 @@ INPUTS = (
     "data/{split}/candidates",
     "data/{split}/candidate_scores.json",
 )
-SHOWN = 6  # images of the picture
+SHOWN = 6  # images in the picture
 
 
 def main(split: str) -> None:

@@ -16,7 +16,7 @@ INPUTS = (
 
 
 def main(split: str) -> None:
-    """Write models/SPLIT/affinity: trained here, or taken ready-made."""
+    """Write models/SPLIT/affinity, trained or inherited."""
     with open_stage("train_affinity", split, inputs=INPUTS) as run:
         file = run.data / "training" / "baseline.json"
         dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")

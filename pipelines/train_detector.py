@@ -18,7 +18,7 @@ INPUTS = (
 def main(split: str, recipe: str) -> None:
     """Write models/SPLIT/RECIPE from data/SPLIT/training/RECIPE.json.
 
-    The baseline of a list of images, which has no categories, is the untrained network.
+    Without annotations (a plain list of images), the baseline is the untrained network.
     """
     with open_stage("train_detector", split, recipe, inputs=INPUTS) as run:
         file = run.data / "training" / f"{recipe}.json"

@@ -191,7 +191,7 @@ def test_a_moved_or_copied_checkout_gets_an_environment_of_its_own(
     ready.root, ready.calls_file, ready.recorder = second, second / "calls", second / "recorder"
     answer = ready.run("make", "setup")
     assert answer.returncode == 0, answer.stderr
-    assert f".venv was made for {first}: making it anew" in answer.stdout
+    assert f".venv was made for {first}: making it again" in answer.stdout
     made, packages, project = (call for call in ready.calls() if call.startswith("uv"))
     assert made.startswith("uv [venv]")
     assert "[--require-hashes]" in packages

@@ -1,4 +1,4 @@
-"""Pairwise affinity: which pixels belong to the same object, learned from annotated ones."""
+"""Pairwise affinity: learns from annotated objects which pixels belong to the same object."""
 
 import lazy_loader
 

@@ -12,8 +12,8 @@ from ggn.data.colours import RandomColours
 from ggn.data.transforms import Compose, RandomCrop, RandomHorizontalFlip, RandomScale, Transform
 from ggn.engine.backbone import IMAGE_MEAN
 
-# A smaller batch of one image would reach the coarsest stage as a single pixel, which batch
-# normalisation cannot train on.
+# A smaller single image would be one pixel at the coarsest stage, on which batch normalisation
+# cannot be trained.
 _SMALLEST_SIDE = 64
 
 Sample = tuple[Tensor, Tensor, int]
@@ -29,9 +29,9 @@ class AffinityBatch(NamedTuple):
 
 
 def augment(sample: Sample, generator: Generator, params: AffinityParams) -> Sample:
-    """Resize, crop and mirror at random, image and labels alike, and change the image's colours.
+    """Randomly resize, crop and mirror image and labels, and change the image's colours.
 
-    The generator decides all.
+    The generator is the only source of randomness.
     """
     image, labels, image_id = sample
     transforms: list[Transform] = []
@@ -49,9 +49,9 @@ def augment(sample: Sample, generator: Generator, params: AffinityParams) -> Sam
 
 
 def collate(samples: Sequence[Sample], crop_size: int | None) -> AffinityBatch:
-    """Pad at the right and at the bottom to the crop's size, or to the largest sample's.
+    """Pad on the right and at the bottom to the crop size, or to the size of the largest sample.
 
-    The padding is the mean colour, which is 0 to the network, and no pixel of it counts.
+    The padding is the mean colour, which the network sees as 0; its pixels don't count.
     """
     height, width = (
         max(_SMALLEST_SIDE, crop_size or 0, *(labels.shape[axis] for _, labels, _ in samples))

@@ -1,4 +1,4 @@
-"""How far affinity maps are from the annotated objects, inside them and on their boundaries."""
+"""Errors of affinity maps, inside the annotated objects and on their boundaries."""
 
 from typing import Self
 
@@ -15,9 +15,9 @@ def affinity_errors(
 ) -> dict[str, tuple[float, float, int]]:
     """Return {"inner", "outer": (summed cross-entropy, summed L1, pixels)} of one map (H, W).
 
-    Pixels count that belong to an annotated instance or have a neighbour that does. Inner ones
-    agree with all their neighbours (hard target 1), outer ones differ from at least one (hard
-    target 0). Cross-entropy is in nats, its logarithm no less than −100.
+    A pixel counts if it or a neighbour belongs to an annotated instance. Inner pixels have the
+    label of all their neighbours (hard target 1), outer pixels differ from at least one (hard
+    target 0). Cross-entropy is in nats; its logarithm is clamped at −100.
     """
     if affinity.ndim != 2 or affinity.shape != labels.shape:
         raise ValueError(
@@ -49,7 +49,7 @@ class AffinityErrors:
             self._sums[name] += values
 
     def merge(self, other: Self) -> None:
-        """Add the images that another one has added."""
+        """Add the images of another object."""
         for name, values in other._sums.items():
             self._sums[name] += values
 

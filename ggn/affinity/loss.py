@@ -10,8 +10,8 @@ def affinity_loss(logits: Tensor, target: Tensor, weight: Tensor, pos_weight: fl
 
     All are (B, 1, H, W); the sum is in float32 whatever the logits are. `pos_weight` w multiplies
     the positive part of the *soft* target y: −(w·y·log p + (1 − y)·log(1 − p)). Its optimum is
-    p = w·y / (w·y + 1 − y), so the outputs are no probabilities (w = 0.05, y = 7/8: p = 0.26).
-    An image without weight, one with no annotated object, contributes exactly 0.
+    p = w·y / (w·y + 1 − y), so the outputs are not probabilities (w = 0.05, y = 7/8: p = 0.26).
+    An image without annotated objects has no weight and contributes exactly 0.
     """
     entropy = F.binary_cross_entropy_with_logits(
         logits.float(),
@@ -25,11 +25,11 @@ def affinity_loss(logits: Tensor, target: Tensor, weight: Tensor, pos_weight: fl
 
 
 INTERIOR_FACTOR = 1.1
-"""Of the weight of interior pixels in the balanced loss (HED's lambda)."""
+"""Factor of the weight of interior pixels in the balanced loss (HED's lambda)."""
 
 
 def balanced_affinity_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return the cross-entropy on hard labels with edges and interior in balance, a scalar.
+    """Return the cross-entropy on hard labels, balanced between edges and interior, a scalar.
 
     All are (B, 1, H, W), target and weight those of `affinity_targets`; the sum is in float32
     whatever the logits are. Of the pixels that count, those whose soft target is 1 are interior
@@ -37,7 +37,7 @@ def balanced_affinity_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Te
     sides of an outline. With n interior pixels and e edges in the batch, an edge weighs
     n / (n + e) and an interior pixel 1.1 * e / (n + e); the sum is divided by n + e. The balance
     is that of Xie and Tu (Holistically-nested edge detection, ICCV 2015), which labels the edges 1.
-    A batch that has no edge or no interior has a loss of exactly 0.
+    A batch without edges or without interior has a loss of exactly 0.
     """
     interior = (target == 1).float() * weight
     edge = weight - interior

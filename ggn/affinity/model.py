@@ -39,7 +39,7 @@ def _fuse(fusion: nn.Module, levels: list[Tensor]) -> Tensor:
 
 
 def _logits(layer: nn.Module, fused: Tensor) -> Tensor:
-    # Half precision would leave plateaus of equal logits, whose maxima seed the grouping.
+    # Half precision would give plateaus of equal logits, but their maxima seed the grouping.
     with torch.autocast(fused.device.type, enabled=False):
         logits: Tensor = layer(fused.float())
     return logits
@@ -110,7 +110,7 @@ class FPNHead(nn.Module):
 
 
 class AffinityNet(nn.Module):
-    """Normalised images in, affinity logits at the images' size out."""
+    """Maps normalised images to affinity logits of the same size."""
 
     def __init__(self, params: AffinityParams) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class AffinityNet(nn.Module):
     def forward(self, images: Tensor, scale: float = 1.0) -> Tensor:
         """Return float32 logits (B, 1, H, W) of normalised images (B, 3, H, W) of any size.
 
-        `scale` times `image_scale` is the factor by which they are enlarged for the backbone.
+        The images are first enlarged by `scale` times `image_scale`.
         """
         enlarged, scale = images, scale * self.image_scale
         if scale != 1:

@@ -33,25 +33,25 @@ RECIPES: dict[str, dict[str, Any]] = {
         "prediction_mirrored": True,
     },
 }
-"""What each recipe sets; a key that is left out has the default of its field."""
+"""The settings of each recipe; other keys have the defaults of their fields."""
 
 
 class AffinityParams(TrainingParams):
     """Architecture, loss, augmentation, training and prediction of the affinity network."""
 
     recipe: Literal["reference", "photographs"] = "reference"
-    """Where the settings come from that are not given: `reference` is GGN's recipe, the defaults of
-    the fields; `photographs` is ours, which learns more from a few hundred photographs."""
+    """Where settings that are not given come from: `reference` is GGN's recipe, the defaults of the
+    fields; `photographs` is ours, which learns more from a few hundred photographs."""
     backbone: BackboneParams = BackboneParams()
     """The residual network."""
     head: Literal["upernet", "fpn"] = "upernet"
     """`upernet` pools and fuses all four stages of the backbone; `fpn` is a feature pyramid on the
-    first three, which leaves the fourth out."""
+    first three."""
     pool_channels: int = Field(512, ge=4, multiple_of=4)
-    """Channels of each of the four branches (1, 2, 3 and 6 cells a side) of pyramid pooling
+    """Channels of each of the four branches (1, 2, 3 and 6 cells per side) of pyramid pooling
     (head `upernet`)."""
     pool_norm: Literal["group", "batch"] = "group"
-    """Normalisation of these branches; `batch` fails with few images a batch: bin 1 is constant."""
+    """Normalisation of these branches; `batch` fails in small batches, where bin 1 is constant."""
     head_channels: int = Field(256, ge=4, multiple_of=4)
     """Channels of the feature pyramid and of the fusion of its levels."""
     head_norm: Literal["batch", "group"] = "batch"
@@ -59,17 +59,17 @@ class AffinityParams(TrainingParams):
     lr_batch_size: int | None = Field(8, ge=1)
     """Batch that `lr` is meant for: SGD runs at lr × batch_size / lr_batch_size; `null`: at lr."""
     weights_from: str | None = Field(None, pattern=r"^(models|releases)/\w+/affinity$")
-    """Take the network of this folder as it is, and train none: `models/SPLIT/affinity` of another
-    split, or `releases/ROW/affinity` (`inherited` in params.yaml must bring it)."""
+    """Use the network in this folder instead of training one: `models/SPLIT/affinity` of another
+    split, or `releases/ROW/affinity` (`inherited` in params.yaml must list it)."""
     train: bool = True
-    """`false`: there is no affinity network, and nothing that needs one is done. The candidates
-    must then come from elsewhere (`grouping.candidates_from`)."""
+    """`false`: there is no affinity network, and everything that needs one is skipped. The
+    candidates must then come from `grouping.candidates_from`."""
     image_scale: float = Field(1.0, gt=0, le=8)
-    """Factor by which the network enlarges an image before it looks at it. Its map has a quarter of
-    the resolution it sees: where objects are a few dozen pixels wide, 2 gives sharper outlines for
-    four times the work."""
+    """Factor by which images are enlarged for the network, whose map has a quarter of its input's
+    resolution. If objects are a few dozen pixels wide, 2 gives sharper outlines for four times the
+    work."""
     loss: Literal["soft", "balanced"] = "soft"
-    """Cross-entropy on soft targets, or on hard ones with edges and interior in balance."""
+    """Cross-entropy on soft targets, or on hard ones, balanced between edges and interior."""
     pos_weight: float = Field(0.05, gt=0)
     """Weight of the affine part of the soft target in the cross-entropy, not of a class (loss
     `soft`)."""
@@ -84,10 +84,10 @@ class AffinityParams(TrainingParams):
     colour_jitter: float = Field(0.0, ge=0, lt=1)
     """Largest change, as a share, of brightness, contrast, saturation and of each colour's part."""
     prediction_scales: list[float] = Field([1.0], min_length=1, max_length=8)
-    """Scales at which a trained network looks at an image; its map is the sigmoid of the mean of
-    their logits. The time of a map goes with the sum of their squares."""
+    """Scales at which a trained network processes an image; the map is the sigmoid of the mean of
+    their logits. The time per map grows with the sum of their squares."""
     prediction_mirrored: bool = False
-    """Whether it looks at each scale at the mirrored image, too, in twice the time."""
+    """Whether it also processes the mirrored image at each scale, which takes twice the time."""
 
     @model_validator(mode="before")
     @classmethod

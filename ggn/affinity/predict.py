@@ -22,8 +22,8 @@ class AffinityPredictor:
     """A trained affinity network on a device.
 
     `precision` as in `AffinityParams`; the last layer and the upsampling are always float32.
-    `scales` and `mirrored` are `prediction_scales` and `prediction_mirrored` there; without them it
-    looks once at the image as it is.
+    `scales` and `mirrored` are `prediction_scales` and `prediction_mirrored` there; without them,
+    the image is processed once, at its own scale.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class AffinityPredictor:
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the affinity (H, W), float32 in [0, 1], of an RGB image uint8 (H, W, 3).
 
-        1 is inside an object, 0 on a boundary; any size from 1×1 on, as it is, without padding.
+        1 is inside an object, 0 on a boundary. Any size from 1×1 on is allowed, without padding.
         """
         pixels = image_tensor(image).unsqueeze(0)
         with inference(self._device, self._half):
@@ -65,12 +65,12 @@ def load_affinity(
     """Return the predictor of a folder that `train_affinity` wrote.
 
     Args:
-        path: of the folder.
+        path: the folder.
         device: as in `ggn.engine.devices`.
         precision: as in `AffinityParams`.
 
     Raises:
-        WeightsError: it holds no affinity network.
+        WeightsError: the folder is not an affinity network.
         ValueError: there is no such device.
     """
     chosen = chosen_device(device)

@@ -1,4 +1,4 @@
-"""What the affinity network learns: soft affinities of a label map and where they count."""
+"""The targets of the affinity network: soft affinities of a label map, and where they count."""
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,11 @@ def affinity_targets(labels: Tensor) -> tuple[Tensor, Tensor]:
 
     `labels` is an integer (B, H, W): 0 background, 1 … N the instance painted there, -1 outside.
     Both results are float32 (B, 1, H, W). The target, in [0, 1], is the share of the up to 8
-    neighbours that have the pixel's label; background is a label too. The weight is 1 where the
-    pixel or a neighbour belongs to an instance, else 0: background far from annotated objects says
-    nothing, there may be objects nobody annotated.
+    neighbours that have the pixel's label; background is a label, too. The weight is 1 where the
+    pixel or a neighbour belongs to an instance, else 0: background far from annotated objects may
+    contain objects that nobody annotated.
 
-    Neighbours outside the image have no label: they are no edge, and the mean is over the others
+    Neighbours outside the image have no label and don't count as edges; the mean is over the others
     (5 of 8 at a side, 3 in a corner). The reference counts them as different.
     """
     if labels.ndim != 3 or labels.is_floating_point():

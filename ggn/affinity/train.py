@@ -30,10 +30,10 @@ def train_affinity(
 ) -> dict[str, float]:
     """Train on a COCO-style dataset and write `weights.safetensors` and `card.json` to `out_dir`.
 
-    Images without an annotated object have a loss of exactly 0, whatever the network says; they
-    are left out of the batches and counted in the result. `logger` gets the curves `train/loss`
-    and `train/lr`. A run that was killed goes on from `scratch_dir` if params, seed and dataset are
-    the same, and ends with the weights of an undisturbed one.
+    Images without annotated objects always have a loss of exactly 0, so they are left out of the
+    batches and counted in the result. `logger` gets the curves `train/loss` and `train/lr`. A
+    killed run resumes from `scratch_dir` if params, seed and dataset are the same, and ends with
+    the same weights as an uninterrupted one.
 
     Returns:
         `loss` (mean of the last 100 steps), `images`, `images_without_objects` and `steps`.

@@ -1,4 +1,4 @@
-"""The one square anchor per location of each pyramid level, and which of them lie on an image."""
+"""One square anchor per location of each pyramid level, and which of them lie on an image."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ SIZE_DIVISOR = 32
 
 
 def padded_size(size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Size (H, W) rounded up to multiples of `SIZE_DIVISOR`."""
+    """Return a size (H, W) rounded up to multiples of `SIZE_DIVISOR`."""
     height, width = (-(-side // SIZE_DIVISOR) * SIZE_DIVISOR for side in size_hw)
     return height, width
 
 
 def level_anchors(size_hw: tuple[int, int], stride: int, scale: float) -> Tensor:
-    """Anchors of one level: squares of side `scale * stride` centred on `cell index * stride`.
+    """Return the anchors of a level: squares of side `scale * stride` at `cell index * stride`.
 
     The centre has no half-cell offset: the anchor of cell (0, 0) is centred on the image's corner
     (the reference's convention; see GGN, section 4, and its Mask R-CNN recipe).
@@ -37,7 +37,7 @@ def level_anchors(size_hw: tuple[int, int], stride: int, scale: float) -> Tensor
 
 
 def pyramid_anchors(sizes_hw: Sequence[tuple[int, int]], scale: float) -> Tensor:
-    """Anchors of all levels, finest first: float32 (A, 4), A the number of cells of all levels."""
+    """Return the anchors of all levels, finest first: float32 (A, 4), one for each of A cells."""
     return torch.cat(
         [level_anchors(size, stride, scale) for size, stride in zip(sizes_hw, STRIDES, strict=True)]
     )
@@ -46,12 +46,12 @@ def pyramid_anchors(sizes_hw: Sequence[tuple[int, int]], scale: float) -> Tensor
 def inside_padded_image(
     sizes_hw: Sequence[tuple[int, int]], padded_hw: tuple[int, int], device: torch.device
 ) -> Tensor:
-    """Which cells belong to an image that fills only `padded_hw` of the batch's common frame.
+    """Return which cells belong to an image that fills only `padded_hw` of the batch's frame.
 
     Args:
         sizes_hw: grid of each level for the whole frame, finest first.
         padded_hw: the image's own size, padded to the network's divisor.
-        device: where the answer is needed.
+        device: device of the result.
 
     Returns:
         bool (A,), in the order of `pyramid_anchors`.
@@ -65,7 +65,7 @@ def inside_padded_image(
 
 
 def inside_image(anchors_xyxy: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Which anchors (A, 4) lie wholly on an image of this size without its padding: bool (A,)."""
+    """Return which anchors (A, 4) lie wholly on an image of this unpadded size: bool (A,)."""
     height, width = size_hw
     limits = anchors_xyxy.new_tensor([width, height])
     return (anchors_xyxy[:, :2] >= 0).all(dim=1) & (anchors_xyxy[:, 2:] < limits).all(dim=1)

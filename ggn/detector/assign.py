@@ -1,4 +1,4 @@
-"""Which object, if any, an anchor or proposal is trained on, and which of them are sampled."""
+"""Assigns anchors and proposals to the objects that they are trained on, and samples them."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 IGNORED, NEGATIVE = -1, 0
-"""Assignments that are no object; object k (0-based) is assigned as k + 1."""
+"""Assignments other than to an object; object k (0-based) is k + 1."""
 
 
 class Sample(NamedTuple):
@@ -17,7 +17,7 @@ class Sample(NamedTuple):
 
 
 def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """IoU of every pair: float32 (Na, Nb); 0 where both boxes are empty, never NaN."""
+    """Return the IoU of every pair, float32 (Na, Nb); 0 where both boxes are empty, never NaN."""
     ax1, ay1, ax2, ay2 = a_xyxy[:, :, None].unbind(1)
     bx1, by1, bx2, by2 = b_xyxy.unbind(1)
     width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp_(min=0)
@@ -29,7 +29,7 @@ def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
 
 
 def aligned_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """IoU of each box of `a` with the box of `b` in the same row: float32 (N,)."""
+    """Return the IoU of each box of `a` with the box of `b` in the same row: float32 (N,)."""
     width, height = (
         (torch.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:]) - torch.maximum(a_xyxy[:, :2], b_xyxy[:, :2]))
         .clamp(min=0)
@@ -48,9 +48,9 @@ def assign_by_iou(
 ) -> Tensor:
     """Assign each candidate to the object that it overlaps most.
 
-    A candidate is negative when its best IoU is under `negative_iou`, positive from `positive_iou`
-    on, ignored between. With `low_quality_iou`, every object whose best IoU reaches it also takes
-    all the candidates that attain that best IoU; of several such objects the last one wins.
+    A candidate is negative if its best IoU is below `negative_iou`, positive from `positive_iou`
+    on, and ignored in between. With `low_quality_iou`, every object whose best IoU reaches it also
+    takes all candidates with that best IoU; if there are several such objects, the last one wins.
 
     Args:
         iou: float32 (objects, candidates).
@@ -106,7 +106,7 @@ def sample_candidates(
 ) -> Sample:
     """Draw up to `count` candidates, at most `positive_fraction` of them positive.
 
-    Places that positives leave free are filled with negatives.
+    If there are fewer positives, negatives fill the rest.
 
     Args:
         assigned: int64 (candidates,), from `assign_by_iou`.

@@ -1,4 +1,4 @@
-"""Boxes as targets of a regression: encoding relative to a reference box, decoding, clipping."""
+"""Boxes as regression targets: encodes them relative to a reference box, decodes and clips them."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def _centre_size(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def encode_deltas(references_xyxy: Tensor, boxes_xyxy: Tensor, stds: Sequence[float]) -> Tensor:
-    """Offsets (dx, dy, dw, dh) that lead from the references to the boxes, divided by `stds`.
+    """Return offsets (dx, dy, dw, dh) from the references to the boxes, divided by `stds`.
 
     dx, dy are in units of the reference's width and height, dw, dh are log-ratios (R-CNN's coder).
     References must have positive width and height.
@@ -38,7 +38,7 @@ def encode_deltas(references_xyxy: Tensor, boxes_xyxy: Tensor, stds: Sequence[fl
 
 
 def decode_deltas(references_xyxy: Tensor, deltas: Tensor, stds: Sequence[float]) -> Tensor:
-    """The inverse of `encode_deltas`, with dw and dh clamped to ±`MAX_LOG_RATIO`.
+    """Invert `encode_deltas`, with dw and dh clamped to ±`MAX_LOG_RATIO`.
 
     Returns:
         float32 (..., 4), xyxy, not clipped to any image.
@@ -51,9 +51,9 @@ def decode_deltas(references_xyxy: Tensor, deltas: Tensor, stds: Sequence[float]
 
 
 def decode_sides(references_xyxy: Tensor, distances: Tensor) -> Tensor:
-    """Boxes given by the distances of their sides from the centres of the references.
+    """Return boxes from the distances of their sides to the centres of the references.
 
-    Negative distances are taken as they are, so that a box may be inverted (x2 < x1).
+    Negative distances are used as they are, so a box may be inverted (x2 < x1).
 
     Args:
         references_xyxy: float32 (..., 4), anchors.
@@ -70,7 +70,7 @@ def decode_sides(references_xyxy: Tensor, distances: Tensor) -> Tensor:
 
 
 def clip_boxes(boxes_xyxy: Tensor, sizes_hw: Tensor) -> Tensor:
-    """Boxes cut off at the image frame, 0 … width and 0 … height.
+    """Clip boxes to the image frame, 0 … width and 0 … height.
 
     Args:
         boxes_xyxy: float32 (..., N, 4).

@@ -1,4 +1,4 @@
-"""The class-agnostic detector: backbone, pyramid, proposals and heads put together."""
+"""The class-agnostic detector: backbone, pyramid, proposals and heads together."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -77,17 +77,17 @@ class MaskRCNN(nn.Module):
         return inputs.contiguous(memory_format=torch.channels_last)
 
     def features(self, inputs: Tensor) -> list[Tensor]:
-        """P2 … P6, each (B, channels, H / stride, W / stride), of `prepare_images`' result."""
+        """Return P2 … P6, each (B, channels, H / stride, W / stride), from `prepare_images`."""
         stages = self.backbone(inputs)
         named = OrderedDict((str(i), stage) for i, stage in enumerate(stages))
         return list(self.pyramid(named).values())
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Losses of one training step by name, scalars float32; their sum is minimised.
+        """Return the losses of one training step by name, float32 scalars; their sum is minimised.
 
         Args:
             batch: on the model's device.
-            generator: on the same device; decides which anchors and regions are sampled.
+            generator: on the same device; samples anchors and regions.
         """
         features = self.features(self.prepare_images(batch.images))
         output = self.rpn(features)
@@ -141,8 +141,8 @@ class MaskRCNN(nn.Module):
             original_hw: size that boxes are reported in.
 
         Returns:
-            Detections in original pixels, and their mask probabilities, float32 (N, S, S), if there
-            is a mask head.
+            Detections in original pixels and, with a mask head, their mask probabilities, float32
+            (N, S, S).
         """
         return self.detect_each([image], [original_hw])[0]
 
@@ -150,7 +150,7 @@ class MaskRCNN(nn.Module):
     def detect_each(
         self, images: Sequence[Tensor], original_hw: Sequence[tuple[int, int]]
     ) -> list[tuple[Detections, Tensor | None]]:
-        """Return what `detect` says of each image; the features of all are computed together."""
+        """Return the result of `detect` for each image; features are computed for all together."""
         features = self.features(self.prepare_images(images))
         found: list[tuple[Detections, Tensor | None]] = []
         for index, (image, size_hw) in enumerate(zip(images, original_hw, strict=True)):
@@ -165,7 +165,7 @@ class MaskRCNN(nn.Module):
     def find_boxes(
         self, features: list[Tensor], size_hw: tuple[int, int], original_hw: tuple[int, int]
     ) -> Detections:
-        """Detections, in original pixels, of one image of `size_hw` network pixels."""
+        """Return the detections, in original pixels, of an image of `size_hw` network pixels."""
         sizes = torch.tensor([size_hw], device=features[0].device)
         ((boxes, scores),) = self.rpn.propose(self.rpn(features), sizes)
         logits, deltas = self.box_head(self._pool(features, [boxes], self.params.box.pool_size))
@@ -183,7 +183,7 @@ class MaskRCNN(nn.Module):
     def rate_boxes(
         self, image: Tensor, boxes_xyxy: Tensor, original_hw: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
-        """What the OLN heads say of boxes that others found (see `Detector.rate_boxes`).
+        """Rate boxes that are given, with the OLN heads (see `Detector.rate_boxes`).
 
         Args:
             image: uint8 (3, H, W) RGB, already resized for the network.
@@ -194,7 +194,7 @@ class MaskRCNN(nn.Module):
             float32 (N,) each: the square root of a box's IoU, its centerness.
         """
         if self.params.heads != "oln":
-            raise ValueError(f"only heads 'oln' rate boxes, these are {self.params.heads!r}")
+            raise ValueError(f"only heads 'oln' can rate boxes, got {self.params.heads!r}")
         features = self.features(self.prepare_images([image]))
         output = self.rpn(features)
         boxes = boxes_xyxy * boxes_xyxy.new_tensor([*_scale_wh(_size_hw(image), original_hw)] * 2)
@@ -203,7 +203,7 @@ class MaskRCNN(nn.Module):
         return logits.squeeze(1).sigmoid().sqrt(), output.logits[0, anchor].sigmoid()
 
     def mask_probabilities(self, features: list[Tensor], boxes_xyxy: Tensor) -> Tensor:
-        """Mask probabilities float32 (N, S, S) of boxes of one image, in network pixels."""
+        """Return mask probabilities float32 (N, S, S) of one image's boxes, in network pixels."""
         if self.mask_head is None:
             raise ValueError("a detector with mask: null has no mask probabilities")
         size = self.mask_head.params.pool_size
@@ -213,7 +213,7 @@ class MaskRCNN(nn.Module):
 
 
 def _scale_wh(size_hw: tuple[int, int], original_hw: tuple[int, int]) -> tuple[float, float]:
-    """Network pixels per original pixel, along x and y."""
+    """Return the network pixels per original pixel, along x and y."""
     return size_hw[1] / original_hw[1], size_hw[0] / original_hw[0]
 
 

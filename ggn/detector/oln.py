@@ -1,4 +1,4 @@
-"""The heads of OLN: objects are located and rated by how well a box fits, never classified."""
+"""The heads of OLN: they locate objects and rate how well a box fits, but never classify."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
@@ -17,7 +17,7 @@ from ggn.engine.processes import loss_divisor
 
 
 class AnchorTargets(NamedTuple):
-    """What the anchors of one image are trained on.
+    """The training targets of one image's anchors.
 
     `box_index` int64 (P,): anchors whose distances are trained, on the objects `boxes_xyxy`
     float32 (P, 4); `centerness_index` int64 (S,): anchors whose logit is trained, on `centerness`
@@ -32,9 +32,9 @@ class AnchorTargets(NamedTuple):
 
 
 def centerness(boxes_xyxy: Tensor, objects_xyxy: Tensor) -> Tensor:
-    """How central the centre of each box is in the object of the same row (FCOS, equation 3).
+    """Return how central each box's centre is in the object of the same row (FCOS, equation 3).
 
-    1 in the middle, 0 on the object's outline and beyond.
+    It is 1 in the middle, and 0 on the object's outline and beyond.
 
     Returns:
         float32 (N,).
@@ -49,30 +49,30 @@ def centerness(boxes_xyxy: Tensor, objects_xyxy: Tensor) -> Tensor:
 class OlnRPN(RPN):
     """Proposals rated by centerness (Kim et al., 2022, section 3).
 
-    A logit is of an anchor's centerness, its deltas are the distances from its centre to the
-    object's top, bottom, left and right (`decode_sides`). Their features have unit length.
+    The logit of an anchor is that of its centerness; its deltas are the distances from its centre
+    to the object's top, bottom, left and right (`decode_sides`). Their features have unit length.
     """
 
     def __init__(self, channels: int, params: RPNParams, oln: OlnParams) -> None:
         super().__init__(channels, params)
         self.oln = oln
-        # Boxes start as their anchors: from a box without area the IoU teaches nothing.
+        # Boxes start as their anchors: the IoU of a box without area has no gradient.
         nn.init.constant_(self.deltas.get_parameter("bias"), 0.5)
 
     def hidden(self, feature: Tensor) -> Tensor:
-        """What the logits and deltas of one level are computed from: (B, C, H, W), unit vectors."""
+        """Return the features for a level's logits and deltas: (B, C, H, W), unit vectors."""
         return F.normalize(super().hidden(feature), dim=1)
 
     def decode(self, anchors_xyxy: Tensor, deltas: Tensor) -> Tensor:
-        """Boxes float32 (..., 4) at these distances from the anchors; they may be inverted."""
+        """Return boxes float32 (..., 4) at these distances from the anchors; may be inverted."""
         return decode_sides(anchors_xyxy, deltas)
 
     @torch.no_grad()
     def propose(self, output: RPNOutput, sizes_hw: Tensor) -> list[Proposals]:
         """Return the best `candidates_per_level` boxes of every level, clipped to the image.
 
-        As in the reference there is neither NMS nor a limit over all levels, and inverted boxes
-        stay; `pool_regions` gives them zero features.
+        As in the reference, there is neither NMS nor a limit over all levels, and inverted boxes
+        are kept; `pool_regions` gives them zero features.
 
         Args:
             output: of `forward`.
@@ -88,7 +88,7 @@ class OlnRPN(RPN):
         sizes_hw: Sequence[tuple[int, int]],
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Centerness (L1) and box (IoU) losses; arguments as of `RPN.losses`.
+        """Return centerness (L1) and box (IoU) losses; arguments as in `RPN.losses`.
 
         Both are divided by the number of anchors sampled for the boxes, as in the reference.
         """
@@ -122,8 +122,8 @@ class OlnRPN(RPN):
     ) -> AnchorTargets:
         """Draw the anchors of one image to train on; only those wholly on the image are used.
 
-        Boxes and centerness have each their own assignment and sample. Negatives fill the places
-        that positives leave free in both; the boxes' only count in `sampled`.
+        Boxes and centerness have separate assignments and samples. In both, negatives fill the
+        places that positives leave free; those of the boxes only count in `sampled`.
         """
         iou, inside = pairwise_iou(objects_xyxy, anchors), inside_image(anchors, size_hw)
         rpn, oln = self.params, self.oln
@@ -154,12 +154,12 @@ class OlnRPN(RPN):
 
 
 class OlnBoxHead(BoxHead):
-    """A box head whose one logit is of the IoU of a region with its object."""
+    """A box head whose only logit is that of a region's IoU with its object."""
 
     outputs: ClassVar[int] = 1
 
     def scores(self, logits: Tensor, proposal_scores: Tensor) -> Tensor:
-        """Geometric mean of the region's IoU and the proposal's centerness, float32 (R,)."""
+        """Return the geometric mean of a region's IoU and its proposal's centerness, (R,)."""
         return (logits.squeeze(1).sigmoid() * proposal_scores).sqrt()
 
     def losses(
@@ -169,9 +169,9 @@ class OlnBoxHead(BoxHead):
         regions: Sequence[TrainingRegions],
         objects_xyxy: Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """L1 of the objects' IoU and boxes, per region; background teaches nothing.
+        """Return the L1 losses of the objects' IoU and boxes, per region; background is ignored.
 
-        Arguments as of `BoxHead.losses`, but for logits (R, 1).
+        Arguments as in `BoxHead.losses`, except for logits (R, 1).
         """
         boxes = torch.cat([region.positives_xyxy for region in regions])
         iou = aligned_iou(boxes, matched_objects(regions, objects_xyxy))

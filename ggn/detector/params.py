@@ -10,7 +10,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_doc
 
 
 class DetectorBackboneParams(BackboneParams):
-    """The residual network, by default pretrained, its BatchNorm, stem and stage 1 frozen."""
+    """The residual network; by default pretrained, with BatchNorm, stem and stage 1 frozen."""
 
     norm: Literal["batch", "frozen_batch", "group"] = "frozen_batch"
     """`frozen_batch` uses the statistics of the pretrained weights; `group` needs no batch."""
@@ -28,7 +28,7 @@ class RPNParams(BaseModel):
     positive_iou: float = Field(0.7, gt=0, le=1)
     """Anchors from this IoU on are trained as objects."""
     negative_iou: float = Field(0.3, ge=0, le=1)
-    """Anchors under this IoU are trained as background; those between are ignored."""
+    """Anchors below this IoU are trained as background; those between are ignored."""
     low_quality_iou: float = Field(0.3, ge=0, le=1)
     """From this IoU on, an object's best anchors are positive whatever `positive_iou` says."""
     samples: int = Field(256, ge=1)
@@ -40,7 +40,7 @@ class RPNParams(BaseModel):
     nms_iou: float = Field(0.7, ge=0, le=1)
     """Overlap above which the lower-scored of two boxes of a level is dropped (not in OLN)."""
     proposals: int = Field(2000, ge=1)
-    """Boxes per image that go on to the second stage (in OLN all candidates do)."""
+    """Boxes per image that are passed to the second stage (in OLN, all candidates are)."""
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> "RPNParams":
@@ -83,7 +83,7 @@ class OlnParams(BaseModel):
     centerness_positive_iou: float = Field(0.3, gt=0, le=1)
     """From this IoU on, an anchor's centerness in its object is learned."""
     centerness_negative_iou: float = Field(0.1, ge=0, le=1)
-    """Anchors under this IoU fill the sample, with a centerness of 0; those between are ignored."""
+    """Anchors below this IoU fill the sample, with centerness 0; those between are ignored."""
     box_weight: float = Field(10.0, gt=0)
     """Factor of the RPN's IoU loss."""
 
@@ -110,7 +110,7 @@ class MaskParams(BaseModel):
 
 
 class DetectionParams(BaseModel):
-    """What becomes of the second stage's boxes at test time."""
+    """How the second stage's boxes become detections at test time."""
 
     model_config = _STRICT
 
@@ -126,12 +126,13 @@ class DetectorParams(TrainingParams):
     """Class-agnostic Mask R-CNN or OLN: architecture, training and test settings."""
 
     heads: Literal["mask_rcnn", "oln"] = "mask_rcnn"
-    """`mask_rcnn` tells objects from background; `oln` only learns how well a box fits an object,
-    so that objects nobody annotated are not learned as background."""
+    """`mask_rcnn` tells objects from background. `oln` only learns how well a box fits an object,
+    so it does not learn unannotated objects as background."""
 
     init_from: str | None = Field(None, pattern=r"^(models|releases)/\w+/(baseline|ggn\w*)$")
-    """The training begins with the weights of a detector of the same layers: `models/SPLIT/RECIPE`
-    of another split, or `releases/ROW/ggn` (`inherited` in params.yaml must bring it)."""
+    """The training starts from the weights of a detector with the same layers:
+    `models/SPLIT/RECIPE` of another split, or `releases/ROW/ggn` (`inherited` in params.yaml must
+    list it)."""
     epochs: float = Field(8, gt=0, le=10_000)
     """Passes over the training images; a fraction is allowed."""
     batch_size: int = Field(16, ge=1)
@@ -142,9 +143,9 @@ class DetectorParams(TrainingParams):
     """Epochs at which the learning rate is multiplied by `gamma` (schedule `steps`), ascending."""
 
     max_size: list[int] = Field([1333, 800], min_length=2, max_length=2)
-    """Longest and shortest side that a resized image may have; it is as large as both allow."""
+    """Limits of the longest and shortest side; images are scaled to be as large as both allow."""
     scale_range: list[float] = Field([1.0, 1.0], min_length=2, max_length=2)
-    """Bounds of a random factor on `max_size` in training, even in its logarithm."""
+    """Bounds of a random factor on `max_size` in training, uniform in its logarithm."""
     flip: bool = True
     """Whether half of the training images are mirrored."""
     fpn_channels: int = Field(256, ge=4)
@@ -152,7 +153,7 @@ class DetectorParams(TrainingParams):
     roi_sampling_ratio: int = Field(0, ge=0)
     """RoIAlign's samples per cell and axis; 0: as many as the cell has feature cells."""
     roi_level_scale: float = Field(56, gt=0)
-    """RoIs of a side from this many pixels on leave the finest level; doubling goes one up."""
+    """RoIs up to twice this side (pixels) use the finest level; each doubling goes one level up."""
     backbone: DetectorBackboneParams = DetectorBackboneParams()
     """The residual network."""
     rpn: RPNParams = RPNParams()
@@ -160,9 +161,9 @@ class DetectorParams(TrainingParams):
     box: BoxParams = BoxParams()
     """The box head."""
     oln: OlnParams = OlnParams()
-    """The OLN heads; without effect on others."""
+    """The OLN heads; without effect on other heads."""
     mask: MaskParams | None = MaskParams()
-    """The mask head; `null` for none: then an object's mask is its whole box."""
+    """The mask head; `null` for none: an object's mask is then its whole box."""
     detection: DetectionParams = DetectionParams()
     """The test-time limits."""
 

@@ -1,4 +1,4 @@
-"""From mask probabilities on a box's grid to run-length masks of the whole image."""
+"""Turns mask probabilities on a box's grid into run-length masks of the whole image."""
 
 import math
 
@@ -14,9 +14,9 @@ Floats = NDArray[np.float32]
 def encode_masks(
     probabilities: Floats, boxes_xyxy: Floats, size_hw: tuple[int, int], threshold: float
 ) -> list[RLE]:
-    """Run-length masks of the pixels where the pasted probabilities reach `threshold`.
+    """Return run-length masks of the pixels where the pasted probabilities reach `threshold`.
 
-    Work and memory go with the area of the boxes, not of the image.
+    Work and memory depend on the area of the boxes, not of the image.
 
     Args:
         probabilities: float32 (N, S, S).
@@ -34,7 +34,7 @@ def encode_masks(
 
 
 def encode_boxes(boxes_xyxy: Floats, size_hw: tuple[int, int]) -> list[RLE]:
-    """Run-length masks of the pixels whose centres lie in each box, float32 (N, 4)."""
+    """Return run-length masks of the pixels with centres in each box, float32 (N, 4)."""
     masks = []
     for left, top, right, bottom in np.ceil(boxes_xyxy - 0.5).astype(int).clip(min=0).tolist():
         window = np.ones((max(bottom - top, 0), max(right - left, 0)), dtype=bool)
@@ -44,7 +44,7 @@ def encode_boxes(boxes_xyxy: Floats, size_hw: tuple[int, int]) -> list[RLE]:
 
 
 def _reach(box_xyxy: list[float], cells: int, size_hw: tuple[int, int]) -> tuple[int, ...]:
-    """The part of the image, x1, y1, x2, y2, where pasted probabilities are not 0."""
+    """Return the part of the image, x1, y1, x2, y2, where pasted probabilities are not 0."""
     x1, y1, x2, y2 = box_xyxy
     reach_x, reach_y = (x2 - x1) / cells / 2, (y2 - y1) / cells / 2
     left, top = max(math.floor(x1 - reach_x), 0), max(math.floor(y1 - reach_y), 0)
@@ -57,7 +57,7 @@ def paste_probabilities(
 ) -> Floats:
     """Sample a box's probabilities at the pixel centres of a window, bilinearly, 0 outside.
 
-    Bilinear interpolation is separable, so that two small matrix products do it.
+    Bilinear interpolation is separable, so two small matrix products suffice.
 
     Args:
         cells: float32 (S, S).
@@ -75,7 +75,7 @@ def paste_probabilities(
 
 
 def _axis_weights(start: float, stop: float, cells: int, first: int, last: int) -> Floats:
-    """Bilinear weight of each cell of a box's axis at each pixel centre: (last - first, cells).
+    """Return the bilinear weight of each cell of an axis at each pixel centre, (pixels, cells).
 
     Cell k of [start, stop) has its centre at start + (k + ½)(stop − start)/cells; beyond the outer
     centres the value falls linearly to 0 within one cell.

@@ -1,4 +1,4 @@
-"""Features of regions: which pyramid level a box is read from, and RoIAlign on that level."""
+"""Features of regions: the pyramid level of each box, and RoIAlign on that level."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ _LEVELS = 4  # RoIs are read from P2 to P5; P6 serves the RPN only
 
 
 def pyramid_level(boxes_xyxy: Tensor, level_scale: float) -> Tensor:
-    """Level 0 … 3 (P2 … P5) of each box: floor(log2(side / level_scale)), clamped.
+    """Return level 0 … 3 (P2 … P5) of each box: floor(log2(side / level_scale)), clamped.
 
     The side is the square root of the area. A box of negative area (inverted on one axis) has no
-    side and gets level -1, as in the reference: no level feeds it and its features are zero.
+    side and gets level -1, as in the reference: its features are zero.
 
     Args:
         boxes_xyxy: float32 (N, 4).
@@ -38,7 +38,7 @@ def pool_regions(
     level_scale: float,
     sampling_ratio: int,
 ) -> Tensor:
-    """RoIAlign (half-pixel aligned) of each box on its pyramid level.
+    """Apply RoIAlign (half-pixel aligned) to each box on its pyramid level.
 
     Args:
         features: P2, P3, P4, P5 (and P6, unused), each (B, C, H, W).
@@ -68,15 +68,15 @@ def pool_regions(
 def roi_align(
     feature: Tensor, rois: Tensor, pool_size: int, scale: float, sampling_ratio: int
 ) -> Tensor:
-    """Half-pixel-aligned RoIAlign: (R, C, pool_size, pool_size) of rois (R, 5), (image, xyxy).
+    """Apply half-pixel-aligned RoIAlign to rois (R, 5), (image, xyxy): (R, C, size, size).
 
-    The boxes must lie on the image. Both ways give the same numbers, up to rounding.
+    The boxes must lie on the image. Both implementations agree up to rounding.
     """
     if sampling_ratio == 1 and feature.device.type == "cpu":
         aligned = _sample_centres(feature.float(), rois, pool_size, scale)
     else:
-        # torchvision's operator without its Python front, which under deterministic algorithms
-        # takes a slow, memory-hungry path on a GPU, even where they are only asked to warn.
+        # torchvision's operator without its Python wrapper, which takes a slow, memory-hungry path
+        # on a GPU under deterministic algorithms, even if these should only warn.
         aligned = torch.ops.torchvision.roi_align(
             feature, rois, scale, pool_size, pool_size, sampling_ratio, True
         )
@@ -84,16 +84,16 @@ def roi_align(
 
 
 def _sample_centres(feature: Tensor, rois: Tensor, pool_size: int, scale: float) -> Tensor:
-    """RoIAlign with one point per cell as one bilinear sampling, for a CPU.
+    """Apply RoIAlign with one point per cell, as a single bilinear sampling, for a CPU.
 
-    There it is twice as fast as torchvision's operator, forward and backward; with four points per
+    There it is twice as fast as torchvision's operator, forward and backward. With four points per
     cell it would be slower.
     """
     batch, channels, height, width = feature.shape
     at = (torch.arange(pool_size, dtype=rois.dtype) + 0.5) / pool_size
     start, stop = rois[:, 1:3] * scale - 0.5, rois[:, 3:] * scale - 0.5
     x, y = (start[:, :, None] + (stop - start)[:, :, None] * at).unbind(1)
-    # The images on top of each other: a clamped point never mixes two of them.
+    # The images are stacked vertically; a clamped point never mixes two of them.
     tall = feature.transpose(0, 1).reshape(1, channels, batch * height, width)
     x = (2 * x.clamp(0, width - 1) + 1) / width - 1
     y = (2 * (y.clamp(0, height - 1) + rois[:, :1] * height) + 1) / (batch * height) - 1

@@ -37,15 +37,15 @@ class Detector:
 
     @property
     def params(self) -> DetectorParams:
-        """Of the network."""
+        """Params of the network."""
         return self._network.params
 
     def predict(self, image: NDArray[np.uint8], resize: bool = True) -> Instances:
         """Return the objects found in an RGB image uint8 (H, W, 3), best first, at its own size.
 
         The image is resized as in training, or not at all. There are at most
-        `detection.max_detections` objects, possibly none; one whose mask has no pixel at this size
-        is left out. A detector without mask head gives whole boxes as masks.
+        `detection.max_detections` objects; those whose masks have no pixels at this size are left
+        out. A detector without a mask head returns whole boxes as masks.
         """
         return self.predict_batch([image], resize)[0]
 
@@ -54,8 +54,8 @@ class Detector:
     ) -> list[Instances]:
         """Return what `predict` finds in each image.
 
-        Images that have one size in the network share its forward pass, which a GPU is faster at.
-        It may round other than that of a single image, so that scores differ in their last digits.
+        Images of one size in the network share a forward pass, which is faster on a GPU. It may
+        round differently from that of a single image, so scores may differ in their last digits.
         """
         seen = [self._seen(image, resize) for image in images]
         found: dict[int, Instances] = {}
@@ -72,7 +72,7 @@ class Detector:
     def _instances(
         self, found: Detections, probabilities: Tensor | None, size_hw: tuple[int, int]
     ) -> Instances:
-        """The detections that have a pixel, as run-length masks of an image of `size_hw`."""
+        """Return the detections with pixels, as run-length masks of an image of `size_hw`."""
         threshold = self._network.params.detection.mask_threshold
         boxes = found.boxes_xyxy.cpu().numpy()
         if probabilities is None:
@@ -85,18 +85,18 @@ class Detector:
     def rate_boxes(
         self, image: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Rate boxes that others found, such as those of candidate segments, by an OLN's heads.
+        """Rate given boxes, such as those of candidate segments, with an OLN's heads.
 
         Args:
             image: RGB, uint8 (H, W, 3); resized as in training.
-            boxes_xyxy: float32 (N, 4), in its pixels.
+            boxes_xyxy: float32 (N, 4), in pixels of the image.
 
         Returns:
-            float32 (N,) each, in [0, 1]: the square root of the IoU that the box head expects, and
+            float32 (N,) each, in [0, 1]: the square root of the IoU that the box head predicts, and
             the centerness of the anchor that overlaps the box most.
 
         Raises:
-            ValueError: this is no OLN, the image no RGB image, or the boxes not (N, 4).
+            ValueError: this is not an OLN, the image is not RGB, or the boxes are not (N, 4).
         """
         if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
             raise ValueError(f"boxes_xyxy must be (N, 4), got {boxes_xyxy.shape}")
@@ -110,7 +110,7 @@ class Detector:
     def _seen(
         self, image: NDArray[np.uint8], resize: bool = True
     ) -> tuple[Tensor, tuple[int, int]]:
-        """The image for the network, uint8 (3, H, W) on the device, and its own size."""
+        """Return the image for the network, uint8 (3, H, W) on the device, and its own size."""
         pixels = image_tensor(image)
         seen = self._resize(pixels, {})[0] if resize else pixels
         return seen.to(self._device), (image.shape[0], image.shape[1])

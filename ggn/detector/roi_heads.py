@@ -1,4 +1,4 @@
-"""The second stage's heads: box classification and regression, and masks; with their losses."""
+"""The heads of the second stage: box classification and regression, masks, and their losses."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
@@ -20,8 +20,8 @@ FOREGROUND, BACKGROUND = 0, 1
 
 
 _COUNT_DIVISOR = 8
-"""Heads see multiples of this many regions. A CPU compiles its convolutions anew for every count,
-which takes longer than running them, and every image has another count."""
+"""The number of regions is padded to a multiple of this. A CPU compiles its convolutions again for
+every number, which takes longer than running them, and every image has another number."""
 
 
 class TrainingRegions(NamedTuple):
@@ -35,7 +35,7 @@ class TrainingRegions(NamedTuple):
 
     @property
     def positives_xyxy(self) -> Tensor:
-        """The boxes that are trained as objects, float32 (P, 4)."""
+        """Boxes that are trained as objects, float32 (P, 4)."""
         return self.boxes_xyxy[: len(self.object_index)]
 
 
@@ -76,7 +76,7 @@ class BoxHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (R, `outputs`) and deltas (R, 4), float32, of pooled regions (R, C, P, P)."""
+        """Return float32 logits (R, `outputs`) and deltas (R, 4) of regions (R, C, P, P)."""
         count = len(pooled)
         hidden = _padded_count(pooled).flatten(1)
         for layer in self.hidden:
@@ -84,14 +84,14 @@ class BoxHead(nn.Module):
         return self.logits(hidden).float()[:count], self.deltas(hidden).float()[:count]
 
     def scores(self, logits: Tensor, _: Tensor) -> Tensor:
-        """Probability (R,) of the foreground, whatever the RPN's scores of the proposals."""
+        """Return the probability (R,) of the foreground; the RPN's scores are ignored."""
         return logits.softmax(dim=1)[:, FOREGROUND]
 
     @torch.no_grad()
     def training_regions(
         self, proposals_xyxy: Tensor, objects_xyxy: Tensor, generator: torch.Generator
     ) -> TrainingRegions:
-        """Draw the regions of one image to train on; the objects' own boxes are candidates too."""
+        """Draw the regions of one image to train on; the objects' own boxes are candidates."""
         assigned, candidates = self._assign(proposals_xyxy, objects_xyxy)
         sample: Sample = sample_candidates(
             assigned, self.params.samples, self.params.positive_fraction, generator
@@ -112,13 +112,13 @@ class BoxHead(nn.Module):
         regions: Sequence[TrainingRegions],
         objects_xyxy: Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """Cross-entropy of the classes and L1 of the objects' boxes, both per region.
+        """Return the cross-entropy of the classes and the L1 loss of boxes, both per region.
 
         Args:
             logits: (R, 2), the regions of the first image first.
             deltas: (R, 4).
-            regions: of each image.
-            objects_xyxy: of each image.
+            regions: regions of each image.
+            objects_xyxy: boxes of the objects of each image.
         """
         labels = torch.full((len(logits),), BACKGROUND, device=logits.device)
         for label, region in zip(_by_image(labels, regions), regions, strict=True):
@@ -135,7 +135,7 @@ class BoxHead(nn.Module):
         regions: Sequence[TrainingRegions],
         objects_xyxy: Sequence[Tensor],
     ) -> Tensor:
-        """L1 of the objects' deltas, per region; arguments as of `losses`."""
+        """Return the L1 loss of the objects' deltas, per region; arguments as in `losses`."""
         boxes = torch.cat([region.positives_xyxy for region in regions])
         matched = matched_objects(regions, objects_xyxy)
         targets = encode_deltas(boxes, matched, self.params.delta_stds)
@@ -148,13 +148,13 @@ def _by_image(rows: Tensor, regions: Sequence[TrainingRegions]) -> tuple[Tensor,
 
 
 def positive_rows(rows: Tensor, regions: Sequence[TrainingRegions]) -> Tensor:
-    """The rows of the objects, of a tensor with one row per region of all images."""
+    """Return the rows of objects from a tensor with one row per region of all images."""
     parts = zip(_by_image(rows, regions), regions, strict=True)
     return torch.cat([part[: len(region.object_index)] for part, region in parts])
 
 
 def matched_objects(regions: Sequence[TrainingRegions], objects_xyxy: Sequence[Tensor]) -> Tensor:
-    """The object's box of each region that is trained as one: float32 (P, 4)."""
+    """Return the object's box for each region trained as an object: float32 (P, 4)."""
     pairs = zip(regions, objects_xyxy, strict=True)
     return torch.cat([objects[region.object_index] for region, objects in pairs])
 
@@ -169,16 +169,16 @@ def select_detections(
     delta_stds: Sequence[float],
     params: DetectionParams,
 ) -> Detections:
-    """Turn the box head's answer for one image into at most `max_detections` detections.
+    """Turn the box head's output for one image into at most `max_detections` detections.
 
-    Boxes are clipped to the network's image, divided by the scale, thinned by NMS in original
-    pixels. The score must exceed 0.
+    Boxes are clipped to the network's image, scaled to original pixels, and suppressed there (NMS).
+    Scores must exceed 0.
 
     Args:
         proposals_xyxy: float32 (N, 4), in pixels of the network's input.
         scores: (N,).
         deltas: (N, 4).
-        size_hw: of the network's image without padding.
+        size_hw: size of the network's image without padding.
         scale_wh: network pixels per original pixel, along x and y.
         delta_stds: see `BoxParams`.
         params: the limits.
@@ -236,14 +236,14 @@ class MaskHead(nn.Module):
         _initialise(self.logits)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Logits float32 (R, 2P, 2P) of pooled regions (R, C, P, P)."""
+        """Return float32 logits (R, 2P, 2P) of pooled regions (R, C, P, P)."""
         hidden = F.relu_(upsampled(self.convolutions(_padded_count(pooled)), self.upsample))
         weight = self.logits.weight.flatten(1)
         logits = F.linear(hidden, weight, self.logits.bias).squeeze(-1).float()
         return logits[: len(pooled)]
 
     def losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Binary cross-entropy per cell, 0 without regions; both (R, 2P, 2P)."""
+        """Return the binary cross-entropy per cell, 0 without regions; both are (R, 2P, 2P)."""
         loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return {"mask": loss / loss_divisor(targets.numel(), logits.device)}
 
@@ -255,13 +255,13 @@ def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 def mask_targets(masks: Tensor, boxes_xyxy: Tensor, object_index: Tensor, size: int) -> Tensor:
-    """Cut the objects' masks out along the boxes that they are trained with.
+    """Crop the objects' masks to the boxes that they are trained with.
 
-    RoIAlign of the 0/1 bitmap, cells of at least one half are 1 (the reference's bitmap targets).
+    This is RoIAlign of the 0/1 bitmap; cells of at least one half are 1 (the reference's targets).
 
     Args:
-        masks: uint8 (N, H, W), the objects of one image, padded as the network's input is: what
-            lies beyond the image is background, which matters for boxes at its border.
+        masks: uint8 (N, H, W), the objects of one image, padded like the network's input: beyond
+            the image is background, which matters for boxes at its border.
         boxes_xyxy: float32 (P, 4).
         object_index: int64 (P,), into `masks`.
         size: cells per side.

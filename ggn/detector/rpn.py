@@ -18,7 +18,7 @@ _STDS = (1.0, 1.0, 1.0, 1.0)
 
 
 class RPNOutput(NamedTuple):
-    """What the head says about every anchor of a batch, in float32, finest level first.
+    """The head's output for every anchor of a batch, in float32, finest level first.
 
     `logits` (B, A) objectness, `deltas` (B, A, 4), `anchors` (A, 4) xyxy, `sizes_hw` the grid of
     each level.
@@ -43,7 +43,7 @@ class Proposals(NamedTuple):
 
 
 def _flat(maps: Sequence[Tensor], values: int) -> Tensor:
-    """(B, values, H, W) of each level to float32 (B, A, values)."""
+    """Flatten (B, values, H, W) of each level to float32 (B, A, values)."""
     flat = [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, values) for m in maps]
     return torch.cat(flat, dim=1).float()
 
@@ -73,19 +73,19 @@ class RPN(nn.Module):
         )
 
     def hidden(self, feature: Tensor) -> Tensor:
-        """What the logits and deltas of one level are computed from."""
+        """Return the features for a level's logits and deltas."""
         return F.relu(self.conv(feature))
 
     def decode(self, anchors_xyxy: Tensor, deltas: Tensor) -> Tensor:
-        """Boxes float32 (..., 4) that the deltas say of the anchors, not clipped."""
+        """Return boxes float32 (..., 4) from anchors and deltas, not clipped."""
         return decode_deltas(anchors_xyxy, deltas, _STDS)
 
     @torch.no_grad()
     def propose(self, output: RPNOutput, sizes_hw: Tensor) -> list[Proposals]:
         """Return the best boxes of each image, best first, clipped to the image.
 
-        The best `candidates_per_level` of each level are decoded and thinned by NMS within their
-        level; boxes without area stay, as in the reference.
+        The best `candidates_per_level` of each level are decoded, and NMS is applied within each
+        level. Boxes without area stay, as in the reference.
 
         Args:
             output: of `forward`.
@@ -125,13 +125,13 @@ class RPN(nn.Module):
         sizes_hw: Sequence[tuple[int, int]],
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Objectness (cross-entropy) and box (L1) losses, both per sampled anchor of the batch.
+        """Return objectness (cross-entropy) and box (L1) losses, both per sampled anchor.
 
         Args:
             output: of `forward`.
             objects_xyxy: the objects of each image, float32 (N_i, 4), N_i may be 0.
-            sizes_hw: each image's size without its padding; anchors beyond the padded image belong
-                to the frame of the batch and are not trained.
+            sizes_hw: each image's size without its padding; anchors beyond the padded image, in the
+                frame of the batch, are not trained.
             generator: draws the samples.
         """
         logits, targets, deltas, delta_targets = [], [], [], []

@@ -1,4 +1,4 @@
-"""Training the detector on annotated images, and on pseudo ground truth where it was added."""
+"""Trains the detector on annotated images, and on pseudo ground truth if there is any."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,11 +35,10 @@ def train_detector(
 
     All images are used, also those without an object: the detector learns from them what is
     background. Categories are ignored, crowds are left out. `logger` gets the curves `train/loss`,
-    `train/lr` and each part of the loss. The training begins with the detector in the folder
-    `initial`, if one is given. A run that was killed goes on from `scratch_dir` if params, seed and
-    dataset are the same, and ends with the weights of an undisturbed one. `pseudo` holds further
-    objects of the images, read when it is their turn; `dataset` names it, so that no training goes
-    on with another one's masks.
+    `train/lr` and each part of the loss. The training starts from the detector in the folder
+    `initial`, if one is given. A killed run resumes from `scratch_dir` if params, seed and dataset
+    are the same, and ends with the same weights as an uninterrupted one. `pseudo` has further
+    objects, read image by image; `dataset` names it, so a training never resumes with other masks.
 
     Returns:
         `loss` (mean of the last 100 steps), `images`, `images_without_objects` and `steps`.
@@ -57,7 +56,7 @@ def train_detector(
             if image_id in objects:
                 objects[image_id] += int(count)
     if sum(objects.values()) == 0:
-        raise ValueError(f"no object to train on in {len(objects)} training images")
+        raise ValueError(f"there is no object to train on in {len(objects)} training images")
     metrics = train(
         DetectorTraining(params, len(objects), seed, initial),
         DetectionSamples(dataset, images_dir, pseudo=pseudo),
@@ -73,7 +72,7 @@ def train_detector(
 
 
 def write_untrained(params: DetectorParams, out_dir: Path, seed: int) -> dict[str, float]:
-    """Write the detector as initialised, which is what a dataset without annotations teaches."""
+    """Write the initial detector, which is all that a dataset without annotations can give."""
     network = DetectorTraining(params, 1, seed).network
     metrics = {"steps": 0}
     card = {"kind": "detector", "params": params.model_dump(), "seed": seed, "training": metrics}
@@ -112,7 +111,7 @@ class DetectorTraining(Training):
         return self.network.losses(batch, self._generator())
 
     def _generator(self) -> torch.Generator:
-        """Return the random numbers of this step on this device: which regions are sampled."""
+        """Return the generator of this step on this device, which samples regions."""
         trainer = self.trainer
         key = trainer.global_step * trainer.world_size + trainer.global_rank
         seed = sample_generator(self.seed + 2, key).initial_seed()
@@ -122,7 +121,7 @@ class DetectorTraining(Training):
 def augment(
     sample: tuple[Tensor, Target], generator: torch.Generator, params: DetectorParams
 ) -> tuple[Tensor, Target]:
-    """Resize a sample to fit `max_size` times a random scale and mirror it or not.
+    """Resize a sample to fit `max_size` times a random scale, and perhaps mirror it.
 
     Objects that vanish at that size are left out.
     """
@@ -136,7 +135,7 @@ def augment(
 
 
 def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
-    """Put samples side by side; padding is left to the network, which knows its divisor."""
+    """Collect samples in a batch; the network pads them, because it knows its divisor."""
     targets = [target for _, target in samples]
     return Batch(
         images=[image for image, _ in samples],

@@ -1,4 +1,4 @@
-"""Average recall and precision: matches of all images are tallied, then become named numbers."""
+"""Average recall and precision: tallies the matches of all images, then computes the metrics."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
 from ggn.evaluation.order import in_order
 
 REFERENCE_BUDGET = 100
-"""Detections per image for recall by size, and for AP but under `federated`."""
+"""Detections per image for recall by size, and for AP (except under `federated`)."""
 
 AREA_RANGES = {
     "all": (0.0, 1e5**2),
@@ -31,12 +31,12 @@ METRIC_NAMES = (
 )
 
 UNDEFINED = -1.0
-"""COCO's value of a metric that has no object to be measured on."""
+"""COCO's value of a metric without objects to measure it on."""
 
 
 @dataclass
 class Tally:
-    """What is remembered of the images so far, for one area range of one comparison.
+    """What is kept of the images so far, for one area range of one comparison.
 
     Memory: a score and two 16-bit sets of thresholds for each of the best 100 detections an image.
     """
@@ -78,7 +78,7 @@ class Tally:
             n_hits = np.arange(1, len(n_considered) + 1)
             at_hit = n_hits / (n_considered + np.spacing(1))
             best_from_here = np.maximum.accumulate(at_hit[::-1])[::-1]
-            # Recall rises at hits only, so they alone decide the curve.
+            # Recall rises only at hits, so hits alone determine the curve.
             level = np.searchsorted(n_hits / self.n_objects, RECALL_LEVELS)
             reached = level < len(n_hits)
             row[reached] = best_from_here[level[reached]]
@@ -86,12 +86,12 @@ class Tally:
 
 
 def within_ranges(areas: NDArray[np.float64]) -> Bools:
-    """Whether each of N areas lies in each range of `AREA_RANGES`: (4, N)."""
+    """Return whether each of N areas lies in each range of `AREA_RANGES`: (4, N)."""
     return np.stack([(areas >= low) & (areas <= high) for low, high in AREA_RANGES.values()])
 
 
 def summarize(tallies: Iterable[Mapping[str, Tally]], has_precision: bool) -> dict[str, float]:
-    """Metrics named as `METRIC_NAMES`, from one or more comparisons with a tally per area range.
+    """Return the metrics `METRIC_NAMES` from one or more comparisons with a tally per area range.
 
     Means are over IoU thresholds (AP: recall levels too) and over the comparisons that have objects
     in the area range; -1 where none has, and for AP if the protocol has no precision.
@@ -114,7 +114,7 @@ def summarize(tallies: Iterable[Mapping[str, Tally]], has_precision: bool) -> di
 
 
 def _recall_metrics(size: str, recall: NDArray[np.float64]) -> dict[str, float]:
-    """Named values of the mean recall (K,) at each budget."""
+    """Return the mean recall at each budget, by metric name."""
     by_budget = dict(zip(BUDGETS, recall.tolist(), strict=True))
     if size == "all":
         return {f"AR_{budget}": value for budget, value in by_budget.items()}
@@ -122,7 +122,7 @@ def _recall_metrics(size: str, recall: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _precision_metrics(size: str, precision: NDArray[np.float64]) -> dict[str, float]:
-    """Named values of the mean precision (T, R); T = 0 is IoU 0.50, T = 5 is 0.75."""
+    """Return mean precisions by metric name, from (T, R); T = 0 is IoU 0.50, T = 5 is 0.75."""
     if size != "all":
         return {f"AP_{size}": float(precision.mean())}
     return {

@@ -1,4 +1,4 @@
-"""How sure an average recall is: the same images, drawn again and again with replacement.
+"""Confidence intervals of average recall, by drawing the images many times with replacement.
 
 The percentile bootstrap (B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993, chapter
 13). Images are drawn, not objects, because those of one image are found or missed together.
@@ -18,7 +18,7 @@ SEED = 0
 Interval = tuple[float, float]
 """The lower and the upper end."""
 
-_TOGETHER = 64  # resamples that are in memory at a time
+_TOGETHER = 64  # resamples in memory at a time
 
 
 def recall_samples(
@@ -26,9 +26,9 @@ def recall_samples(
 ) -> NDArray[np.float64]:
     """Return every recall of `RECALL_NAMES` on resampled images, (R, M).
 
-    A resample draws as many images as there are, with replacement; an image that it draws twice
-    counts twice. NaN where it has no object to measure on. The images that are drawn depend on
-    their number and on the seed alone, so that the samples of two models are paired.
+    A resample draws as many images as there are, with replacement; an image drawn twice counts
+    twice. A recall without objects is NaN. The drawn images depend only on their number and the
+    seed, so the samples of two models are paired.
     """
     rng = np.random.default_rng(seed)
     n_groups = int(sums.groups.max(initial=-1)) + 1
@@ -48,8 +48,8 @@ def recall_samples(
 def recall_intervals(samples: NDArray[np.float64]) -> dict[str, Interval]:
     """Return the 95 % interval of each recall of `RECALL_NAMES` from its samples, (R, M).
 
-    Differences of the samples of two models give that of the difference. Resamples without an
-    object to measure on are left out, and so is a recall that is undefined in all of them.
+    For the interval of a difference, pass the differences of two models' samples. Resamples without
+    objects to measure on are left out, and so is a recall that is undefined in all of them.
     """
     intervals = {}
     for name, values in zip(RECALL_NAMES, samples.T, strict=True):
@@ -61,7 +61,7 @@ def recall_intervals(samples: NDArray[np.float64]) -> dict[str, Interval]:
 
 
 def _by_group(sums: RecallSums, columns: NDArray[np.int64], n_groups: int) -> csr_array:
-    """The sums as a matrix (groups x columns, images)."""
+    """Return the sums as a matrix (groups x columns, images)."""
     n_columns = columns.shape[1]
     rows = sums.groups[:, None] * n_columns + np.arange(n_columns)
     places = np.broadcast_to(sums.images[:, None], rows.shape)
@@ -70,12 +70,12 @@ def _by_group(sums: RecallSums, columns: NDArray[np.int64], n_groups: int) -> cs
 
 
 def _times_drawn(rng: np.random.Generator, n_images: int) -> NDArray[np.int64]:
-    """How often each image is drawn, (N,)."""
+    """Return how often each image is drawn, (N,)."""
     return np.bincount(rng.integers(n_images, size=n_images), minlength=n_images)
 
 
 def _recall(totals: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Recall (M, R), mean over the groups that have objects, from totals (G, M + 4, R)."""
+    """Return the mean recall (M, R) over groups that have objects, from totals (G, M + 4, R)."""
     n_metrics = len(RECALL_NAMES)
     hits, objects = totals[:, :n_metrics], totals[:, n_metrics:][:, RANGE_OF_METRIC]
     recall = hits / (len(IOU_THRESHOLDS) * np.maximum(objects, 1))

@@ -1,4 +1,4 @@
-"""Detections in any order in, those of each image out; masks and boxes wait in a file meanwhile."""
+"""Takes detections in any order, returns them by image; masks and boxes wait in a file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ggn.evaluation.detections import Detections, best_first
 from ggn.evaluation.run_lengths import RunLengths
 
 _BOX = 4 * np.dtype(np.float64).itemsize  # bytes
-_NEAR = 64  # records: those between two that are wanted are read, too, if they are fewer
+_NEAR = 64  # records: a gap of fewer between two wanted records is read as well
 
 
 class DetectionsByImage:
     """Collects checked detections, then reads them image by image.
 
-    In memory are 32 bytes for each detection, and more while they are sorted. The rest lies in
-    files without a name in the folder for temporary files (`TMPDIR`), which the system removes when
-    the process ends, however that is.
+    Memory holds 32 bytes per detection, and more while they are sorted. The rest is in unnamed
+    files in the folder for temporary files (`TMPDIR`); the system removes them whenever the process
+    ends.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class DetectionsByImage:
         """Whether every detection so far states a box."""
 
     def add(self, detections: Detections) -> None:
-        """Add detections of any images, after those that are there."""
+        """Append detections of any images."""
         self._masks.write(detections.masks.packed())
         self._boxes.write(np.ascontiguousarray(detections.boxes_xywh).tobytes())
         self.all_have_boxes &= bool(detections.has_box.all())
@@ -45,7 +45,7 @@ class DetectionsByImage:
         self._scores.append(detections.scores)
 
     def whole(self, name: str) -> SortedByImage:
-        """All that was added, under a name for messages; nothing can be added any more."""
+        """Return everything added, with a name for messages; nothing can be added afterwards."""
         for file in (self._masks, self._boxes):
             file.flush()
         none = np.zeros(0, np.int64)
@@ -55,7 +55,7 @@ class DetectionsByImage:
         return SortedByImage(name, self, image_ids, category_ids, lengths, scores)
 
     def read(self, records: NDArray[np.int64], offsets: NDArray[np.int64]) -> _Bytes:
-        """Boxes and masks of the records with these numbers, in any order."""
+        """Read boxes and masks of the records with these numbers, in any order."""
         ascending = np.sort(records)
         first = np.flatnonzero(np.diff(ascending, prepend=-_NEAR - 1) > _NEAR)
         last = np.append(first[1:], len(ascending)) - 1 if len(first) else first
@@ -105,7 +105,7 @@ class SortedByImage:
         return len(self._scores)
 
     def by_image(self, image_ids: Sequence[int], most: int) -> Iterator[Callable[[], Detections]]:
-        """What reads each image's best detections, at most `most`, best first: on any thread."""
+        """Yield functions that read each image's best detections, best first, on any thread."""
         for image_id in image_ids:
             yield partial(self._best, image_id, most)
 
@@ -128,7 +128,7 @@ class SortedByImage:
 
 
 def _temporary(owner: object) -> IO[bytes]:
-    """A file without a name, closed with its owner."""
+    """Return an unnamed file that is closed with its owner."""
     file = tempfile.TemporaryFile(prefix="ggn-")  # noqa: SIM115
     weakref.finalize(owner, file.close)
     return file
@@ -137,9 +137,9 @@ def _temporary(owner: object) -> IO[bytes]:
 def _read(
     file: IO[bytes], starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """The bytes of several stretches, one after the other; threads may read at the same time."""
+    """Return the bytes of several ranges, joined; threads may read at the same time."""
     stretches = zip(starts.tolist(), lengths.tolist(), strict=True)
     parts = [os.pread(file.fileno(), length, start) for start, length in stretches]
     if [len(part) for part in parts] != lengths.tolist():
-        raise OSError("the temporary file of the detections was cut off by someone else")
+        raise OSError("another program truncated the temporary file of the detections")
     return np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8)

@@ -1,4 +1,4 @@
-"""Records of the usual form as columns, unchecked; others are looked at one by one elsewhere."""
+"""Reads records of the usual form as unchecked columns; others are checked one by one elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _MASK = pa.struct([("size", pa.list_(pa.int64())), ("counts", pa.string())])
 
 @dataclass(frozen=True)
 class Columns:
-    """N records whose values have the right types, and may be wrong all the same."""
+    """N records whose values have the right types but may still be wrong."""
 
     detections: Detections
     sizes_hw: NDArray[np.int64] | None
@@ -31,12 +31,12 @@ class Columns:
 
 
 def schema(with_masks: bool) -> pa.Schema:
-    """What is read of a record; all else in it is ignored."""
+    """Return the columns that are read of a record; its other keys are ignored."""
     return pa.schema([*_NUMBERS, *([pa.field("segmentation", _MASK)] if with_masks else [])])
 
 
 def from_records(records: Sequence[Any], *, with_masks: bool) -> Columns | None:
-    """Columns of Python's own lists, dicts and numbers; None if anything is of another type."""
+    """Return columns of plain lists, dicts and numbers; None if anything has another type."""
     try:
         values = _overlaps.columns([*records], with_masks, NO_CATEGORY)
     except OverflowError:
@@ -50,7 +50,7 @@ def from_records(records: Sequence[Any], *, with_masks: bool) -> Columns | None:
 
 
 def from_table(table: pa.Table, *, with_masks: bool) -> Columns | None:
-    """Columns of a table of `schema(with_masks)`; None if a value is missing that all need.
+    """Return columns of a table of `schema(with_masks)`; None if a required value is missing.
 
     A missing category or box reads as null.
     """
@@ -74,7 +74,7 @@ def from_table(table: pa.Table, *, with_masks: bool) -> Columns | None:
 
 
 def _rows(lists: Any, length: int) -> NDArray[Any] | None:
-    """The values (M, length) of the lists that are there; None if one has another length."""
+    """Return the values (M, length) of the lists present; None if one has another length."""
     there = lists.drop_null()
     values = there.flatten()
     if values.null_count or (there.value_lengths().to_numpy() != length).any():
@@ -83,7 +83,7 @@ def _rows(lists: Any, length: int) -> NDArray[Any] | None:
 
 
 def _table_masks(masks: Any) -> tuple[RunLengths, NDArray[np.int64]] | None:
-    """All masks and their sizes; None if one is missing."""
+    """Return all masks and their sizes; None if one is missing."""
     counts, sizes = masks.field("counts"), _rows(masks.field("size"), 2)
     if masks.null_count or counts.null_count or sizes is None or len(sizes) != len(masks):
         return None
@@ -91,7 +91,7 @@ def _table_masks(masks: Any) -> tuple[RunLengths, NDArray[np.int64]] | None:
 
 
 def of_strings(counts: Any) -> RunLengths:
-    """The run lengths that an Arrow array of strings holds, which are not copied."""
+    """Return the run lengths in an Arrow array of strings, without a copy."""
     _, offsets, memory = counts.buffers()
     every: NDArray[np.int32] = np.frombuffer(offsets, np.int32)
     ends = every[counts.offset : counts.offset + len(counts) + 1].astype(np.int64)

@@ -1,4 +1,4 @@
-"""A baseline beside GGN: their metrics, how sure these are, and how that is shown."""
+"""Compares a baseline with GGN: metrics, their intervals, and their tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECIPES = ("baseline", "ggn")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `comparison.json` holds."""
+    """The content of `comparison.json`."""
 
     protocol: str
     metrics: Mapping[str, Mapping[str, float]]
@@ -45,13 +45,13 @@ class Comparison:
         partitions: Mapping[str, CategorySpec],
         iou_types: Sequence[IouType],
     ) -> Self:
-        """Add the intervals to the metrics of both recipes, which are known already.
+        """Add intervals to the known metrics of both recipes.
 
         Args:
-            tables: by recipe the metrics, and their `protocol`, which is the same.
-            annotations: as in `compare_partitions`, as are the others.
-            models: by recipe.
-            partitions: with the names of those in the metrics.
+            tables: the metrics of each recipe, with their `protocol`, the same for both.
+            annotations: as in `compare_partitions`.
+            models: predictions by recipe, as in `compare_partitions`.
+            partitions: as in `compare_partitions`; the names are those in the metrics.
             iou_types: those of the metrics.
         """
         (protocol,) = {table["protocol"] for table in tables.values()}
@@ -63,14 +63,14 @@ class Comparison:
 
     @classmethod
     def of_report(cls, report: Mapping[str, Any]) -> Self:
-        """Read what `report` has written."""
+        """Read what `report` returned."""
         metrics = {k: v for k, v in report.items() if k not in ("protocol", "intervals")}
         known = report.get("intervals", {})
         intervals = {name: known.get(name, {}) for name in (*metrics, "difference")}
         return cls(report["protocol"], metrics, intervals)
 
     def report(self) -> dict[str, Any]:
-        """Return all of it as JSON holds it."""
+        """Return everything as JSON data."""
         intervals = {**HOW, **self.intervals}
         return {"protocol": self.protocol, **self.metrics, "intervals": intervals}
 
@@ -94,22 +94,22 @@ class Comparison:
 
     @property
     def headlines(self) -> list[str]:
-        """Names of the metrics that are shown first."""
+        """Names of the metrics to show first."""
         return headline_metrics(self.metrics["baseline"])
 
     def tracked(self, recipe: str) -> dict[str, float]:
-        """Return a recipe's defined metrics; of the headlines also `NAME_low` and `NAME_high`."""
+        """Return a recipe's defined metrics; headlines also have `NAME_low` and `NAME_high`."""
         values = {k: v for k, v in self.metrics[recipe].items() if v != UNDEFINED}
         return self._with_ends(values, self.intervals[recipe])
 
     def gains(self) -> dict[str, float]:
-        """Return GGN minus baseline where it is defined, named and with ends as in `tracked`."""
+        """Return GGN minus baseline where it is defined, with the names of `tracked`."""
         rows = self._rows(list(self.metrics["baseline"]))
         values = {row.metric: row.difference for row in rows if row.difference is not None}
         return self._with_ends(values, self.intervals["difference"])
 
     def table(self, row: str, file: Path) -> Table:
-        """Return the headlines of a row of the zoo as a table that says which file has the rest."""
+        """Return the headlines of a row of the zoo as a table; its caption names the full file."""
         rows, title = self._rows(self.headlines), f"{row} (protocol: {self.protocol})"
         return comparison_table(rows, title, caption=f"all metrics: {file}")
 

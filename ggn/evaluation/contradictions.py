@@ -1,4 +1,4 @@
-"""Objects whose box, area and mask contradict each other: told quickly, then in words."""
+"""Finds objects whose box, area and mask contradict each other: a fast test, then the reasons."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _BATCH = 65536  # masks that are measured together
 def contradictions(
     given: Sequence[Record], read: Sequence[Record] | None, sizes_hw: Sizes
 ) -> Iterator[tuple[int, str]]:
-    """Yield the position of each object that `ggn.core.agreement` objects to, and why.
+    """Yield the position of each object that contradicts itself, and why (`ggn.core.agreement`).
 
     Args:
         given: objects as in their file.
         read: the same objects, all masks as compressed run lengths; None if masks are not compared.
-        sizes_hw: height and width of the images that state them.
+        sizes_hw: height and width of the images that state a size.
     """
     places: Iterable[int] = range(len(given)) if read is None else _suspicious(read, sizes_hw)
     for place in places:
@@ -36,7 +36,7 @@ def contradictions(
             continue
         try:
             shape = shape_of(record["segmentation"], size_hw, [])
-        except ValueError:  # a mask that is not compared and need not be sound
+        except ValueError:  # a mask that is not compared, and so need not be valid
             continue
         if shape is not None:
             for reason in disagreements(shape, numbers, area, size_hw):
@@ -44,7 +44,7 @@ def contradictions(
 
 
 def _suspicious(read: Sequence[Record], sizes_hw: Sizes) -> list[int]:
-    """Positions of the objects that may contradict themselves, a few others among them."""
+    """Return the positions of all objects that contradict themselves, and of a few others."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for place, record in enumerate(read):
         by_size.setdefault(sizes_hw[record["image_id"]], []).append(place)
@@ -58,7 +58,7 @@ def _suspicious(read: Sequence[Record], sizes_hw: Sizes) -> list[int]:
 
 
 def _odd(records: Sequence[Record], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Whether box or area is not quite that of the mask: masks are a pixel wider than polygons."""
+    """Whether box or area differ from the mask's, which may be a pixel wider than its polygon."""
     masks = RunLengths.of([record["segmentation"]["counts"] for record in records])
     boxes, pixels = boxes_and_areas(masks, size_hw)
     nothing = [np.nan] * 4

@@ -17,7 +17,7 @@ def write_curves(path: Path, curves: Mapping[str, Curve], title: str) -> None:
     """Write a PNG with a line for each name; curves without points are left out.
 
     Args:
-        path: of the PNG; written to a temporary name and renamed.
+        path: path of the PNG; written under a temporary name and renamed.
         curves: points by name, as `report.recall_curve` returns them.
         title: should state the protocol.
     """

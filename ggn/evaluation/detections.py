@@ -1,4 +1,4 @@
-"""Detections as columns: the one form in which all predictions are evaluated."""
+"""Detections as columns, the form in which all predictions are evaluated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ggn.evaluation.run_lengths import RunLengths
 
 NO_CATEGORY = int(np.iinfo(np.int64).min)
-"""The category id of a detection that states none."""
+"""The category id of a detection without a category."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Detections:
 
     @classmethod
     def of(cls, records: Sequence[Mapping[str, Any]], *, with_masks: bool) -> Self:
-        """Checked COCO result records; masks of those without a box, or `with_masks` of all."""
+        """Return checked COCO result records, with masks only if `with_masks` or without a box."""
         nothing = [np.nan] * 4
         stated = [record.get("bbox") for record in records]
         boxes = [box if box is not None and len(box) else nothing for box in stated]
@@ -69,20 +69,20 @@ class Detections:
 def best_first(
     scores: NDArray[np.float64], category_ids: NDArray[np.int64], most: int
 ) -> NDArray[np.int64]:
-    """Places of the best detections, at most `most`: by falling score, then category, then place.
+    """Return the indices of the best `most` detections, by falling score, category, then index.
 
-    A detection without a category comes where one with category 0 would.
+    A detection without a category is sorted as category 0.
     """
     categories = np.where(category_ids == NO_CATEGORY, 0, category_ids)
     return np.lexsort((categories, -scores))[:most]
 
 
 class Predictions(Protocol):
-    """Checked detections of all images, of which only those asked for need to be in memory."""
+    """Checked detections of all images; only those asked for need to be in memory."""
 
     @property
     def name(self) -> str:
-        """Where they are from, for messages."""
+        """Their source, for messages."""
 
     @property
     def have_categories(self) -> bool:
@@ -90,10 +90,10 @@ class Predictions(Protocol):
 
     @property
     def are_sized_by_box(self) -> bool:
-        """Whether a detection's size is its box's area, as in pycocotools where all have boxes."""
+        """Whether a detection's size is its box's area, as in pycocotools if all have boxes."""
 
     def by_image(self, image_ids: Sequence[int], most: int) -> Iterator[Callable[[], Detections]]:
-        """What reads each image's best detections, at most `most`, best first: on any thread.
+        """Yield functions that read each image's best detections, best first, on any thread.
 
         Args:
             image_ids: ascending; an image may have no detections.

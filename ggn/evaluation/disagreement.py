@@ -27,7 +27,7 @@ class Disagreement:
     """(N,) found by the second."""
 
     def counts(self) -> dict[str, int]:
-        """How many objects both, only one, or neither of the models has found."""
+        """Return the numbers of objects that both models, only one, or neither has found."""
         return {
             "both": int((self.by_first & self.by_second).sum()),
             "only_first": int((self.by_first & ~self.by_second).sum()),
@@ -36,16 +36,16 @@ class Disagreement:
         }
 
     def most_disputed(self, count: int) -> list[int]:
-        """Ids of the images with most objects that only one model finds, at most `count`."""
+        """Return up to `count` ids of images with the most objects that only one model finds."""
         ids, number = np.unique(self.image_ids[self.by_first != self.by_second], return_counts=True)
         return [int(id_) for id_ in ids[np.argsort(-number, kind="stable")][:count]]
 
 
 def disagreement(first: ObjectPlaces, second: ObjectPlaces, k: int) -> Disagreement:
-    """Compare what became of the same objects under two models.
+    """Compare which of the same objects two models find.
 
     Raises:
-        ValueError: if the objects are not the same.
+        ValueError: the objects are not the same.
     """
     same = np.array_equal(first.object_places, second.object_places)
     if not same or not np.array_equal(first.image_ids, second.image_ids):
@@ -81,7 +81,7 @@ def disagreement_row(
 
 
 def _mask(record: Record, size_hw: tuple[int, int]) -> RLE:
-    """The object's mask; its box where it has none."""
+    """Return the object's mask, or its box as a mask if it has none."""
     if record.get("segmentation"):
         return from_segmentation(record["segmentation"], size_hw, [])
     x, y, width, height = record["bbox"]

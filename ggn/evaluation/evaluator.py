@@ -1,4 +1,4 @@
-"""The evaluation as a call: files or records in, named metrics out."""
+"""The evaluation as a function: files or records in, named metrics out."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ def evaluate(
     protocol: ProtocolName = "budget",
     iou_type: IouType = "segm",
 ) -> dict[str, float]:
-    """Average recall and precision of predictions, class-agnostic but under "federated".
+    """Return average recall and precision; class-agnostic except under "federated".
 
     Args:
         annotations: COCO file or its contents, with the objects of *all* categories.
@@ -55,9 +55,9 @@ def evaluate(
     Returns:
         AR_k: recall at k detections per image, mean over IoU 0.50:0.95. AR_s_100, AR_m_100,
         AR_l_100: by size. AP, AP_50, AP_75, AP_s, AP_m, AP_l at 100 detections per image. -1 where
-        there is no object to measure on, and for AP under "per_class" and of a federated dataset
-        (but under "federated"). As in pycocotools, the size of a detection is its box's area if the
-        predictions have boxes.
+        there is no object to measure on; AP is also -1 under "per_class", and on a federated
+        dataset under any protocol but "federated". As in pycocotools, the size of a detection is
+        the area of its box if the predictions have boxes.
 
     Raises:
         ValueError: faulty files (all faults are named), unknown category, protocol or iou_type.
@@ -78,7 +78,7 @@ def evaluate_partitions(
     protocol: ProtocolName = "budget",
     iou_types: Sequence[IouType] = ("bbox", "segm"),
 ) -> dict[str, float]:
-    """Metrics of several sets of categories, for which overlaps are computed only once.
+    """Return metrics of several sets of categories, computing overlaps only once.
 
     Args:
         annotations: as in `evaluate`.
@@ -109,7 +109,7 @@ def evaluate_partitions(
 
 @dataclass(frozen=True)
 class PartitionResult:
-    """The metrics of one set of categories, and what became of each of its objects."""
+    """The metrics of one set of categories, and which of its objects were found."""
 
     metrics: dict[str, float]
     objects: ObjectPlaces
@@ -125,14 +125,14 @@ def evaluate_inputs(
     iou_type: IouType,
     follow: Follow = iter,
 ) -> dict[str, PartitionResult]:
-    """Results by partition of what `read_inputs` has read.
+    """Evaluate what `read_inputs` has read; return the results by partition.
 
     Args:
         inputs: read with `iou_type` among its `iou_types`.
         partitions: as in `evaluate_partitions`.
         protocol: as in `evaluate`.
         iou_type: as in `evaluate`.
-        follow: is given the images and gives them back; a progress bar counts them.
+        follow: passes the images through, so that a progress bar can count them.
 
     Raises:
         ValueError: unknown category, or "federated" for a dataset that is not federated.
@@ -167,7 +167,7 @@ def evaluate_inputs(
 
 
 def prefix(partition: str, iou_type: IouType) -> str:
-    """What the names of a partition's metrics begin with: "unseen/mask_"."""
+    """Return the prefix of a partition's metric names, such as "unseen/mask_"."""
     return f"{partition}/{IOU_TYPE_NAMES[iou_type]}_"
 
 
@@ -185,14 +185,14 @@ def _category_ids(inputs: EvaluationInputs, spec: CategorySpec) -> NDArray[np.in
 
 
 def _word(entry: Any) -> Any:
-    """An id as the word that nothing but this id is."""
+    """Return an id as a word that can only mean this id."""
     is_id = isinstance(entry, int | np.integer) and not isinstance(entry, bool)
     return f"id:{entry}" if is_id else entry
 
 
 @dataclass
 class _Comparison:
-    """What is remembered of one partition while the images go by."""
+    """What is kept of one partition while images are compared."""
 
     tallies: dict[Hashable, dict[str, Tally]] = field(default_factory=dict)
     """View key -> area range -> tally."""
@@ -203,7 +203,7 @@ class _Comparison:
 
 @dataclass(frozen=True)
 class ComparedView:
-    """An image in one view of one partition; by area range what was spent and what there was."""
+    """An image in one view of one partition: detections and objects by area range."""
 
     partition: str
     key: Hashable
@@ -219,7 +219,7 @@ class ComparedView:
 
 @dataclass(frozen=True)
 class ComparedImage:
-    """What remains of an image after its detections were matched."""
+    """What is kept of an image after its detections are matched."""
 
     image: ImageArrays
     views: Sequence[ComparedView]
@@ -269,7 +269,7 @@ def _match(
         frees=in_each_range("frees"),
         takes_part=takes_part,
     )
-    # A detection that finds nothing is no false alarm if it is of another size.
+    # A detection that finds nothing is not a false alarm if it is of another size.
     is_excused = np.repeat([not view.is_exhaustive for view in views.values()], n_ranges)[:, None]
     is_excused = is_excused | np.tile(~within_ranges(image.detection_areas), (len(views), 1))
     budget = protocol.precision_budget if protocol.has_precision else 0

@@ -1,4 +1,4 @@
-"""What is evaluated, as arrays per image: objects, detections and their overlaps."""
+"""The inputs of the evaluation as arrays per image: objects, detections and their overlaps."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,18 +47,18 @@ class ImageArrays:
     object_places: NDArray[np.int64]
     """(G,) places of the objects in `EvaluationInputs.objects`; ids of annotations may repeat."""
     detection_category_ids: NDArray[np.int64]
-    """(D,) -1 where there is none."""
+    """(D,) -1 without a category."""
     federation: Federation | None
     """None unless the dataset is federated."""
 
     def without_overlaps(self) -> Self:
-        """All but `iou`, which is by far the largest."""
+        """Return everything except `iou`, which is by far the largest array."""
         return replace(self, iou=np.zeros((0, 0)))
 
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """What is compared, checked, in the order in which COCOeval would look at it.
+    """The checked inputs, in the order of COCOeval.
 
     Images by id; objects by category, then as in the file; detections by falling score, then
     category, then as in the file. The order decides between equal scores and equal overlaps.
@@ -72,11 +72,11 @@ class EvaluationInputs:
     contradictions: Sequence[Fault] = ()
     """Objects whose box, area and mask contradict each other."""
     warnings: Sequence[str] = ()
-    """What is listed more than once."""
+    """Sentences on duplicates."""
 
     @property
     def image_ids(self) -> Sequence[int]:
-        """Of all images, ascending."""
+        """Ids of all images, ascending."""
         return sorted(self.images.ids)
 
     @cached_property
@@ -85,9 +85,9 @@ class EvaluationInputs:
         return frozenset(o["category_id"] for objects in self.objects.values() for o in objects)
 
     def arrays(self, iou_type: IouType, max_detections: int) -> Iterator[Callable[[], ImageArrays]]:
-        """What reads and compares each image, also those without objects or detections.
+        """Yield functions that read and compare each image, including empty ones.
 
-        Each may be called on any thread; memory holds the images whose arrays are in use.
+        They may be called on any thread; memory holds the images whose arrays are in use.
         """
         image_ids = self.image_ids
         detections = self.predictions.by_image(image_ids, max_detections)
@@ -128,7 +128,7 @@ class EvaluationInputs:
         crowd: Bools,
         iou_type: IouType,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """IoU (D, G), boxes (D, 4) and areas (D,); boxes of the masks where none is stated."""
+        """Return IoU (D, G), boxes (D, 4) and areas (D,); missing boxes are those of the masks."""
         size_hw = self.images.sizes_hw.get(image_id, (0, 0))
         if iou_type == "bbox":
             boxes, areas = _boxes_and_areas(detections, size_hw)
@@ -146,7 +146,7 @@ def read_inputs(
     *,
     strict: bool = False,
 ) -> EvaluationInputs:
-    """Read and check both sides of the evaluation.
+    """Read and check annotations and predictions.
 
     Args:
         annotations: as in `read_annotations`.
@@ -155,7 +155,7 @@ def read_inputs(
         strict: refuse objects whose box, area and mask contradict each other.
 
     Raises:
-        CocoError: with every fault of the first of the two that has any.
+        CocoError: listing the faults of the annotations, or else of the predictions.
         FileNotFoundError: no such file.
     """
     dataset = read_annotations(annotations, iou_types, strict=strict)
@@ -181,7 +181,7 @@ def _by_image(records: Sequence[Record]) -> dict[int, list[Record]]:
 def _boxes_and_areas(
     detections: Detections, size_hw: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes (D, 4), those of the masks where there is none, and areas (D,) of the masks."""
+    """Return boxes (D, 4), or those of the masks if not stated, and areas (D,) of the masks."""
     boxes = detections.boxes_xywh
     areas = boxes[:, 2] * boxes[:, 3]
     has_mask = detections.masks.lengths > 0
@@ -193,7 +193,7 @@ def _boxes_and_areas(
 
 
 def _object_boxes(objects: Sequence[Record]) -> NDArray[np.float64]:
-    """Boxes (G, 4) of objects; those of the masks where there is no box."""
+    """Return boxes (G, 4) of objects, or those of their masks if there is no box."""
     boxes = [item["bbox"] if has_box(item) else _box_of_mask(item) for item in objects]
     return np.array(boxes, np.float64).reshape(-1, 4)
 

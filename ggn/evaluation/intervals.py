@@ -1,4 +1,4 @@
-"""How sure the results of the evaluation are: the intervals of recalls and of their differences."""
+"""Confidence intervals of recalls, and of the differences between two models."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,13 +22,13 @@ from ggn.evaluation.inputs import read_inputs
 from ggn.evaluation.params import IouType, ProtocolName
 
 HOW = {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED}
-"""How the intervals are made, for reports."""
+"""How the intervals are computed, for reports."""
 
 Results = Mapping[str, PartitionResult]
 """By partition, or another name."""
 
 Intervals = dict[str, dict[str, Interval]]
-"""By the name of a result and by metric; a recall without objects to measure on has none."""
+"""By result and metric; a recall without objects to measure on is left out."""
 
 
 def of_results(results: Results) -> Intervals:
@@ -39,8 +39,8 @@ def of_results(results: Results) -> Intervals:
 def of_pair(models: Mapping[str, Results]) -> tuple[dict[str, Intervals], Intervals]:
     """Return the intervals of two models, and those of the differences: second - first.
 
-    Both are measured on the same resampled images. What is difficult in an image is so for both,
-    hence the interval of a difference is narrower than those of its two sides.
+    Both are measured on the same resampled images. An image that is difficult for one tends to be
+    difficult for the other, so the interval of the difference is narrower than the other two.
 
     Args:
         models: the results of two models by name, each with the same keys.

@@ -16,7 +16,7 @@ IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 class Matches:
     """Outcome for V views, T IoU thresholds, G objects and D detections (best first).
 
-    Sets of thresholds are bits: bit t is the t-th.
+    In sets of thresholds, bit t is the t-th threshold.
     """
 
     matched_at: NDArray[np.uint16]
@@ -26,7 +26,7 @@ class Matches:
     freed: Bools
     """(V, D) whether at the lowest threshold it has found an object that frees its place."""
     taker: NDArray[np.int32]
-    """(V, T, G) the detection that has found the object, of a crowd the last; -1 for none."""
+    """(V, T, G) the detection that has found the object (a crowd: the last one); -1 for none."""
 
     @property
     def matched(self) -> Bools:
@@ -47,7 +47,7 @@ def _flags(bits: NDArray[np.uint16]) -> Bools:
 def box_iou_xywh(
     detections: NDArray[np.float64], objects: NDArray[np.float64], crowd: Bools
 ) -> NDArray[np.float64]:
-    """IoU of boxes x, y, width, height, (D, 4) and (G, 4) to (D, G); 0 for empty boxes.
+    """Return the IoU (D, G) of boxes x, y, width, height, (D, 4) and (G, 4); 0 for empty boxes.
 
     In the columns of crowds the divisor is the detection's area instead of the union. The order of
     the floating-point operations is pycocotools', because an IoU may lie exactly on a threshold.
@@ -69,9 +69,9 @@ def match(
 ) -> Matches:
     """Match detections to objects in V views of an image at all IoU thresholds.
 
-    In order of the detections, each takes the free object with the highest IoU at or above the
-    threshold, the later one of equals; an object that counts goes before any that does not. Crowds
-    stay free. A detection never gives an object back.
+    In order, each detection takes the free object with the highest IoU at or above the threshold,
+    the later one if there are equals. Objects that count take precedence over those that don't.
+    Crowds stay free. A detection never gives an object back.
 
     Args:
         iou: (D, G), rows best detection first.
@@ -92,5 +92,5 @@ def match(
 
 
 def as_bytes(flags: Bools) -> NDArray[np.uint8]:
-    """The flags as the kernels take them."""
+    """Return the flags in the type that the kernels take."""
     return np.ascontiguousarray(flags).view(np.uint8)

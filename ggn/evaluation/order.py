@@ -1,4 +1,4 @@
-"""Tasks on every core, their results in order: what is computed does not depend on the number."""
+"""Runs tasks on every core, with results in order; the number of cores does not change them."""
 
 import os
 from collections import deque
@@ -12,14 +12,14 @@ Task = Callable[[], Result]
 
 
 def in_order(tasks: Iterable[Task[Result]], together: int = 1) -> Iterator[Result]:
-    """Results of tasks, in their order; a thread for each core that this process may use.
+    """Yield the results of tasks in order, with one thread per core that this process may use.
 
-    Few tasks are ahead of the last result that was taken, which bounds the memory. The first error,
+    Only a few tasks run ahead of the last result taken, which bounds the memory. The first error,
     in the order of the tasks, is raised.
 
     Args:
-        tasks: each is called once. They gain where they spend their time outside Python.
-        together: how many a thread does at a time; more where they are short.
+        tasks: each is called once. Threads help if tasks spend their time outside Python.
+        together: how many tasks a thread does at a time; choose more if they are short.
     """
     threads = len(os.sched_getaffinity(0))
     if threads == 1:

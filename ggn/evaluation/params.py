@@ -1,4 +1,4 @@
-"""Parameters of the evaluation: which protocol, and boxes, masks or both."""
+"""Params of the evaluation: the protocol, and boxes, masks or both."""
 
 from typing import Literal, get_args
 

@@ -41,18 +41,18 @@ def instance_colours(count: int) -> Picture:
 
 
 def overlay(image: Picture, instances: Instances, opacity: float = 0.55) -> Picture:
-    """Tint each instance in a colour of its own and outline it; the best instance lies on top.
+    """Tint each instance in its own colour and outline it; the best instance is on top.
 
     Args:
         image: uint8 (H, W, 3) RGB.
         instances: masks of the same size, best first.
-        opacity: of the tint, 0 (invisible) to 1.
+        opacity: opacity of the tint, from 0 (invisible) to 1.
 
     Returns:
         uint8 (H, W, 3) RGB.
 
     Raises:
-        ValueError: if image and masks differ in size.
+        ValueError: image and masks differ in size.
     """
     if tuple(image.shape[:2]) != tuple(instances.image_size_hw):
         raise ValueError(
@@ -86,10 +86,10 @@ def gallery_row(
     grouped: tuple[NDArray[np.float32], Instances] | None,
     found: Mapping[str, Instances],
 ) -> dict[str, Picture]:
-    """Return one image's pictures by title: what is there, what was grouped, what was found.
+    """Return one image's pictures by title: annotations, affinity, pseudo masks, detections.
 
-    Of each model's detections (best first) as many are drawn as there are objects. `grouped` is the
-    affinity map with the pseudo masks chosen from it; None where there is no affinity network.
+    For each model, as many detections are drawn, best first, as there are objects. `grouped` is the
+    affinity map and the pseudo masks chosen from it; None without an affinity network.
     """
     annotated = Instances(
         list(truth), np.ones(len(truth), np.float32), (image.shape[0], image.shape[1])
@@ -107,7 +107,7 @@ def gallery_row(
 
 
 def choice_row(image: Picture, annotated: Sequence[RLE], chosen: Instances) -> dict[str, Picture]:
-    """Return a training image's pictures by title: what is annotated, what was chosen beside it."""
+    """Return a training image's pictures by title: its annotations, and its pseudo masks."""
     known = Instances(
         list(annotated), np.ones(len(annotated), np.float32), (image.shape[0], image.shape[1])
     )
@@ -127,10 +127,10 @@ def write_gallery(
     """Write a grid of pictures, one row per image, the keys of the first row as column titles.
 
     Args:
-        path: of the PNG; written to a temporary name and renamed.
-        rows: pictures by column title, all rows with the same keys; without any it is empty.
+        path: path of the PNG; written under a temporary name and renamed.
+        rows: pictures by column title; all rows have the same keys. Without rows it is empty.
         row_names: one label per row.
-        legend: by column title, a line below the pictures.
+        legend: lines below the pictures, by column title.
     """
     if not rows:
         save_figure(path, Figure(figsize=(2.2, 2.25), dpi=80))
@@ -154,15 +154,15 @@ def write_gallery(
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """Write a PNG, to a temporary name that is then renamed; `picture` is uint8 (H, W, 3) RGB."""
+    """Write a PNG under a temporary name, then rename it; `picture` is uint8 (H, W, 3) RGB."""
     with _renamed(path) as temporary:
         Image.fromarray(picture).save(temporary)
 
 
 def save_figure(path: Path, figure: Figure) -> None:
-    """Write a PNG, to a temporary name that is then renamed."""
+    """Write a PNG under a temporary name, then rename it."""
     with _renamed(path) as temporary:
-        # no version of the software in the file: the same picture is the same bytes
+        # without the software's version in the file, so the same picture has the same bytes
         figure.savefig(temporary, metadata={"Software": None})
 
 

@@ -1,4 +1,4 @@
-"""What became of each object: at which place of the budget it was found."""
+"""The rank of the detection that found each object."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
 
 @dataclass(frozen=True)
 class ObjectPlaces:
-    """The N counted objects of all images; recall at k is the share with a place of at most k."""
+    """The N counted objects of all images; recall at k is the share with a rank of at most k."""
 
     image_ids: NDArray[np.int64]
     """(N,)"""
@@ -40,7 +40,7 @@ class ObjectPlaces:
 
 @dataclass
 class PlacesSoFar:
-    """Collects `ObjectPlaces` image by image; 20 bytes an object and its ids."""
+    """Collects `ObjectPlaces` image by image; 20 bytes per object, and its ids."""
 
     image_ids: list[NDArray[np.int64]] = field(default_factory=list)
     object_places: list[NDArray[np.int64]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class PlacesSoFar:
         places: NDArray[np.uint16],
     ) -> None:
         """Add an image: `counted` (G,), `taker` (T, G) of each object, `places` (D,) of those."""
-        # the last entry, which -1 picks, is the place of nobody
+        # the last entry, which index -1 picks, stands for no detection
         taken = np.append(places, np.uint16(NEVER))[taker.T[counted]]
         self.image_ids.append(np.full(len(taken), image.image_id, np.int64))
         self.object_places.append(image.object_places[counted])
@@ -63,7 +63,7 @@ class PlacesSoFar:
         self.places.append(taken)
 
     def gathered(self) -> ObjectPlaces:
-        """All that was added."""
+        """Return everything added."""
         return ObjectPlaces(
             np.concatenate([np.zeros(0, np.int64), *self.image_ids]),
             np.concatenate([np.zeros(0, np.int64), *self.object_places]),

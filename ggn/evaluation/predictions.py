@@ -1,4 +1,4 @@
-"""Predictions from where they are: a store or a COCO results file of any size, or records."""
+"""Reads predictions from a store, from a COCO results file of any size, or from records."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -25,7 +25,7 @@ def read_predictions(
 
     Args:
         predictions: the folder of a store, a COCO results file, or the records of one.
-        check: what a record must hold.
+        check: checks the records.
 
     Raises:
         CocoError: naming file, record, key and what is allowed, for every fault.
@@ -50,13 +50,13 @@ def read_predictions(
 
 
 def have_masks(predictions: Path) -> bool:
-    """Whether a store, or any record of a results file, has masks; a file without records has, too.
+    """Whether predictions have masks: a store always, a results file if any record has one.
 
-    The order of the records doesn't matter, and an empty segmentation is none.
+    A file without records counts as having masks. An empty segmentation is not a mask.
 
     Raises:
         FileNotFoundError: no such file.
-        CocoError: the file is not JSON, or holds something else than a list.
+        CocoError: the file is not JSON, or is not a list.
     """
     if predictions.is_dir():
         return True

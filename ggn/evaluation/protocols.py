@@ -1,26 +1,26 @@
-"""The evaluation protocols: what counts as a hit, what is ignored, what leaves the budget.
+"""The evaluation protocols: which detections are hits, which are ignored, which count towards k.
 
 A number without its protocol means nothing. Three are in circulation for open-world models. They
-are class-agnostic: the category of a detection is never looked at.
+are class-agnostic: the category of a detection is ignored.
 
-`budget` (OLN, GGN, GOOD, UDOS): all objects are matched together. Only the evaluated ones count.
-    A detection that at IoU 0.5 is matched to one of the others leaves the budget, so that finding a
-    seen object costs nothing; each object takes one detection, a duplicate of it still costs.
-`plain` (v-CLR): COCOeval on the evaluated objects alone. Finding a seen object costs a place.
-`per_class` (LDET, SOS): detections with IoU >= 0.5 to any seen object are taken away beforehand;
-    what is left is compared with each evaluated category alone, and recall is averaged over the
-    categories. It defines no precision.
+`budget` (OLN, GGN, GOOD, UDOS): all objects are matched together, but only the evaluated ones
+    count. A detection matched to one of the others at IoU 0.5 does not count towards k, so finding
+    a seen object costs nothing. Each object takes one detection; a duplicate does count.
+`plain` (v-CLR): COCOeval on the evaluated objects alone. A detection of a seen object counts.
+`per_class` (LDET, SOS): detections with IoU >= 0.5 to any seen object are removed beforehand. The
+    rest is compared with each evaluated category separately, and recall is averaged over the
+    categories. Precision is not defined.
 
-The fourth is for models that name what they find:
+The fourth is for models that predict categories:
 
-`federated` (LVIS): a category is looked at in the images where it was looked for, which are those
-    that have an object of it and those that list it in `neg_category_ids`. Detections are compared
-    with the objects of their own category. One that finds nothing is a false alarm unless the image
-    lists its category in `not_exhaustive_category_ids`. The budget is shared by all categories.
+`federated` (LVIS): a category is evaluated in the images where it was looked for: those that have
+    an object of it, and those that list it in `neg_category_ids`. Detections are compared with the
+    objects of their own category. One that finds nothing is a false alarm, unless the image lists
+    its category in `not_exhaustive_category_ids`. All categories share the budget.
 
-On a federated dataset the class-agnostic protocols keep their recall: it asks only for objects that
-are annotated. They lose their precision, which would ask of a detection that found nothing whether
-some evaluated category has an object there: nobody has looked for all of them.
+On a federated dataset, the class-agnostic protocols still define recall, which depends only on
+annotated objects. They don't define precision: whether a detection that found nothing is wrong
+depends on objects of all evaluated categories, and nobody has looked for all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,12 +36,12 @@ from ggn.evaluation.records import Federation
 Bools = NDArray[np.bool_]
 
 SEEN_MATCH_IOU = 0.5
-"""The overlap from which a detection belongs to a seen object (budget, per_class)."""
+"""From this IoU on, a detection belongs to a seen object (budget, per_class)."""
 
 
 @dataclass(frozen=True)
 class ImageOverlaps:
-    """What the protocols know of one image with D detections (best first) and G objects.
+    """What the protocols use of one image with D detections (best first) and G objects.
 
     `iou` is float64 (D, G), with COCO's crowd rule in the columns of crowds; `category_ids` int64
     (G,); `crowd` bool (G,); `detection_category_ids` int64 (D,).
@@ -93,12 +93,12 @@ class Protocol:
 
 
 def _is_among(ids: NDArray[np.int64], chosen: NDArray[np.int64]) -> Bools:
-    """`np.isin`, which takes ten times as long for the few objects of an image."""
+    """Return what `np.isin` would, in a tenth of its time for the few objects of an image."""
     return np.asarray((ids[:, None] == chosen).any(axis=1))
 
 
 def budget_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str, View]:
-    """One view: every object absorbs a detection, those of other categories free of charge."""
+    """Return one view: objects of other categories also match, without counting towards k."""
     is_evaluated = _is_among(image.category_ids, evaluated)
     every_detection = np.ones(len(image.iou), bool)
     return {
@@ -113,7 +113,7 @@ def budget_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str
 
 
 def plain_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str, View]:
-    """One view: objects of other categories do not exist."""
+    """Return one view: objects of other categories are ignored."""
     is_evaluated = _is_among(image.category_ids, evaluated)
     every_detection = np.ones(len(image.iou), bool)
     return {
@@ -128,7 +128,7 @@ def plain_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[str,
 
 
 def per_class_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[int, View]:
-    """One view for each evaluated category in the image, without the detections of seen objects."""
+    """Return a view per evaluated category in the image, without detections of seen objects."""
     is_seen = ~_is_among(image.category_ids, evaluated)
     on_seen: Bools = np.any(image.iou[:, is_seen] >= SEEN_MATCH_IOU, axis=1)
     views = {}
@@ -145,7 +145,7 @@ def per_class_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[
 
 
 def federated_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[int, View]:
-    """One view for each evaluated category that somebody has looked for in the image."""
+    """Return a view per evaluated category that was looked for in the image."""
     lists = image.federation or Federation(frozenset(), frozenset())
     looked_for = set(image.category_ids.tolist()) | lists.absent
     views = {}
@@ -163,14 +163,17 @@ def federated_views(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> dict[
 
 
 def is_verified(image: ImageOverlaps, evaluated: NDArray[np.int64]) -> bool:
-    """Whether all objects of the evaluated categories are annotated, so that others are none."""
+    """Whether all evaluated objects are annotated.
+
+    If so, an unmatched detection is certainly a false positive.
+    """
     if image.federation is None:
         return True
     known = set(image.category_ids.tolist()) | image.federation.absent
     return set(evaluated.tolist()) <= known - image.federation.not_exhaustive
 
 
-# The one list of protocols; its keys are `params.ProtocolName` (a test compares them).
+# The list of all protocols; its keys are those of `params.ProtocolName` (a test compares them).
 PROTOCOLS: dict[ProtocolName, Protocol] = {
     "budget": Protocol(budget_views, has_precision=True),
     "federated": Protocol(

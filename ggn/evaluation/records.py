@@ -1,7 +1,7 @@
-"""Reading of annotations and predictions: what is compared is checked before anything is computed.
+"""Reads annotations and predictions, and checks what is compared before anything is computed.
 
-Only that is checked, so that anybody's COCO files will do: no file names, and no masks where boxes
-are compared. (`ggn.core.coco` is the place where whole datasets are judged.)
+Nothing else is checked, so that anybody's COCO files will do: no file names, and no masks if boxes
+are compared. (`ggn.core.coco` checks whole datasets.)
 """
 
 import math
@@ -40,7 +40,7 @@ _SEQUENCES = (list, tuple, np.ndarray)
 
 @dataclass(frozen=True)
 class Images:
-    """Ids of all images; height and width of those that state them, which only masks need."""
+    """Ids of all images, and heights and widths where stated; only masks need them."""
 
     ids: frozenset[int]
     sizes_hw: Mapping[int, tuple[int, int]]
@@ -48,7 +48,7 @@ class Images:
     """By image id; empty unless the dataset is federated, as LVIS is."""
 
     def sizes_of(self, image_ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Height and width (N, 2) of images, -1 if they state none; None if one is unknown."""
+        """Return (N, 2) height and width, -1 if not stated; None if an image is unknown."""
         known, sizes_hw = self._table
         places = np.searchsorted(known, image_ids)
         if not len(known):
@@ -68,7 +68,7 @@ class Images:
 class Federation:
     """What else a federated dataset says of an image, as category ids.
 
-    Of a category that has neither an object here nor a place in `absent`, nobody has looked.
+    A category that has no object here and is not in `absent` was not looked for.
     """
 
     absent: frozenset[int]
@@ -85,9 +85,9 @@ class Annotations:
     categories: list[Record]
     objects: list[Record]
     contradictions: list[Fault]
-    """Objects whose box, area and mask contradict each other, which the numbers then do, too."""
+    """Objects whose box, area and mask contradict each other; the metrics may then mislead."""
     warnings: list[str]
-    """What is listed more than once, in words."""
+    """Sentences on duplicates."""
 
 
 def read_annotations(
@@ -96,12 +96,12 @@ def read_annotations(
     *,
     strict: bool = False,
 ) -> Annotations:
-    """Images, categories and objects of a COCO file or of its contents.
+    """Read images, categories and objects of a COCO file or of its contents.
 
     An object needs `image_id`, `category_id` and what `iou_types` compare: a `segmentation` in any
-    of COCO's forms, or a `bbox` (x, y, width, height; else the mask's). A missing `iscrowd` is 0, a
-    missing `area` that of the mask or else of the box. Polygons are cut off at the border of the
-    image. Ids of annotations don't matter.
+    of COCO's forms, or a `bbox` (x, y, width, height; by default that of the mask). A missing
+    `iscrowd` is 0; a missing `area` is that of the mask, or else of the box. Polygons are clipped
+    to the image. Ids of annotations don't matter.
 
     Args:
         annotations: the file or its contents.
@@ -146,9 +146,9 @@ def read_annotations(
 
 
 class PredictionCheck:
-    """What a record of a COCO results file must hold.
+    """Checks the records of a COCO results file.
 
-    That is `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
+    A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
     `category_id` may be missing.
     """
 
@@ -159,7 +159,7 @@ class PredictionCheck:
         self._shapes = _Shapes(images, iou_types, may_be_empty=True)
 
     def records(self, records: Sequence[Any], first: int) -> tuple[list[Record], list[Fault]]:
-        """Those without a fault, their masks as compressed RLE, and the faults of the others.
+        """Return the valid records, with masks as compressed RLE, and the faults of the others.
 
         Args:
             records: of any kind.
@@ -169,7 +169,7 @@ class PredictionCheck:
         return _sorted_out(place, records, self._faults_of, self._shapes)
 
     def are_sound(self, columns: Columns) -> bool:
-        """Whether columns surely have no fault, without a look at each record."""
+        """Whether columns surely have no fault; a fast check of all records together."""
         detections = columns.detections
         boxes = detections.boxes_xywh[detections.has_box]
         sizes_hw = self.images.sizes_of(detections.image_ids)
@@ -192,7 +192,7 @@ class PredictionCheck:
 
 
 def _load(source: Any, name: str) -> tuple[str, Any]:
-    """Name for messages, and contents."""
+    """Return a name for messages, and the contents."""
     if isinstance(source, Path | str):
         return str(source), read_json(Path(source))
     return name, source
@@ -200,7 +200,7 @@ def _load(source: Any, name: str) -> tuple[str, Any]:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where records stand, for messages."""
+    """The position of records in a file, for messages."""
 
     file: str
     section: str
@@ -221,7 +221,7 @@ def _checked(
     faults_of: FaultsOf,
     shapes: "_Shapes | None" = None,
 ) -> list[Record]:
-    """The records, their masks read if there are `shapes`, unless one has a fault."""
+    """Return the records, with masks read if there are `shapes`; refuse any fault."""
     if not isinstance(records, list | tuple):
         raise CocoError([not_a_list(file, section, records)])
     checked, faults = _sorted_out(_Place(file, section), records, faults_of, shapes)
@@ -231,7 +231,7 @@ def _checked(
 
 
 def not_a_list(file: str, section: str, records: Any) -> Fault:
-    """The fault of a section that holds something else than records."""
+    """Return the fault of a section that is not a list."""
     return Fault(file, section, f"must be a list, got {_short(records)}")
 
 
@@ -241,7 +241,7 @@ def _sorted_out(
     faults_of: FaultsOf,
     shapes: "_Shapes | None" = None,
 ) -> tuple[list[Record], list[Fault]]:
-    """The records without a fault, their masks read if there are `shapes`, and all faults."""
+    """Return the valid records, with masks read if there are `shapes`, and all faults."""
     checked: list[Record] = []
     faults: list[Fault] = []
     for index, record in enumerate(records):
@@ -257,7 +257,7 @@ def _sorted_out(
 
 
 def _unique_id(*text_keys: str) -> FaultsOf:
-    """A check for a new integer id, and for texts under the given keys."""
+    """Return a check for a new integer id, and for strings under the given keys."""
     known: set[int] = set()
 
     def faults_of(record: Record) -> Iterator[str]:
@@ -301,9 +301,9 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
 
 
 def _faults_of_ids(key: str, ids: Any, category_ids: Collection[int]) -> Iterator[str]:
-    """Faults of a list that every image of a federated dataset has."""
+    """Yield the faults of a list that every image of a federated dataset must have."""
     if not isinstance(ids, list | tuple):
-        yield f"{key} must be a list of category ids, as some image has one; got {_short(ids)}"
+        yield f"{key} must be a list of category ids, as in other images, got {_short(ids)}"
     elif unknown := [id_ for id_ in ids if not _is_integer(id_) or id_ not in category_ids]:
         yield f"{key} must hold ids of categories, got {_short(unknown[0])}"
 
@@ -315,15 +315,15 @@ class _Shapes:
     images: Images
     iou_types: Sequence[IouType]
     may_be_empty: bool = False
-    """Whether a mask of no polygon is one without a pixel, as detectors write it."""
+    """Whether a mask without polygons is valid and empty, as detectors write it."""
 
     def faults_of(self, record: Record) -> Iterator[str]:
-        """Faults of image id and box, and whether there is a mask where one is needed."""
+        """Yield the faults of image id and box, and of a mask that is needed but missing."""
         image_id, needs_mask = record.get("image_id"), self._needs_mask(record)
         if not _is_integer(image_id) or image_id not in self.images.ids:
             yield f"image_id must be the id of an annotated image, got {_short(image_id)}"
         elif needs_mask and image_id not in self.images.sizes_hw:
-            yield f"image {image_id} must have an integer height and width, which masks need"
+            yield f"image {image_id} must have an integer height and width, because masks need them"
         if has_box(record):
             yield from _box_faults(record["bbox"])
         if needs_mask and record.get("segmentation") is None:
@@ -331,7 +331,7 @@ class _Shapes:
             yield f"must have a {missing}, because iou_types are {list(self.iou_types)}"
 
     def with_mask(self, record: Record) -> Record:
-        """The record with its mask, if it is compared, as compressed RLE."""
+        """Return the record with its mask as compressed RLE, if masks are compared."""
         if not self._needs_mask(record):
             return record
         mask, size_hw = record["segmentation"], self.images.sizes_hw[record["image_id"]]
@@ -342,7 +342,7 @@ class _Shapes:
         return {**record, "segmentation": from_segmentation(mask, size_hw, [])}
 
     def completed(self, record: Record) -> Record:
-        """The record with an area even if none is stated, and `iscrowd` as 0 or 1 if it is."""
+        """Return the record with an area, and with any `iscrowd` as 0 or 1."""
         changes = {}
         if record.get("area") is None:
             if self._needs_mask(record):
@@ -358,13 +358,13 @@ class _Shapes:
 
 
 def has_box(record: Record) -> bool:
-    """Whether a record states a box: exporters write null or an empty list where they have none."""
+    """Whether a record states a box; exporters write null or an empty list if it has none."""
     bbox = record.get("bbox")
     return bbox is not None and not (isinstance(bbox, list) and not bbox)
 
 
 def _is_sound(mask: Any, size_hw: tuple[int, int]) -> bool:
-    """Whether a mask surely is compressed RLE of that size, without any fault."""
+    """Whether a mask is surely valid compressed RLE of that size."""
     if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
         return False
     size, n_pixels = mask.get("size"), np.array([size_hw[0] * size_hw[1]])

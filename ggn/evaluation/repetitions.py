@@ -1,4 +1,4 @@
-"""Images and objects that are listed more than once, and so count more than once."""
+"""Finds duplicate images and objects, which count more than once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ def repetition_warnings(images: Sequence[Record], objects: Sequence[Record]) -> 
 
     Args:
         images: the records; those without a `file_name` are not compared.
-        objects: those of one image, category, box and mask are the same.
+        objects: the records; duplicates have the same image, category, box and mask.
     """
     names = [name for image in images if isinstance(name := image.get("file_name"), str)]
     if again := len(names) - len(set(names)):
         yield f"{again} images are listed more than once, by file_name"
     if again := len(objects) - len(set(map(_identity, objects))):
-        yield f"{again} objects are listed more than once, so that only one of each can be found"
+        yield f"{again} objects are listed more than once, so only one of each can be found"
 
 
 def _identity(item: Record) -> int:

@@ -12,12 +12,12 @@ from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.tables import WholeTable
 
 HEADLINES = ("mask_AR_10", "mask_AR_100", "box_AR_100")
-"""What a comparison shows of each partition unless asked for more."""
+"""The metrics that a comparison shows for each partition by default."""
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One metric of two models; None stands for a metric without objects to measure on."""
+    """One metric of two models; None if there are no objects to measure it on."""
 
     metric: str
     baseline: float | None
@@ -25,7 +25,7 @@ class ComparisonRow:
     difference: float | None
     """GGN minus baseline."""
     interval: Interval | None = None
-    """Of the difference, 95 %; None where nothing is known of it."""
+    """95 % interval of the difference; None if unknown."""
 
 
 def comparison_rows(
@@ -34,16 +34,16 @@ def comparison_rows(
     metrics: Iterable[str] | None = None,
     intervals: Mapping[str, Interval] | None = None,
 ) -> list[ComparisonRow]:
-    """Rows for `metrics`, by default for all in the baseline's order.
+    """Return rows for `metrics`, by default for all in the baseline's order.
 
     Args:
         baseline: values by metric.
         ggn: the same.
         metrics: names.
-        intervals: of the differences, for those metrics that have one.
+        intervals: intervals of the differences, for the metrics that have one.
 
     Raises:
-        ValueError: a metric is missing in one of the two; it is named.
+        ValueError: one of the two lacks a metric, which is named.
     """
     names = list(baseline) if metrics is None else list(metrics)
     if metrics is None and (extra := [name for name in ggn if name not in baseline]):
@@ -71,10 +71,10 @@ def _defined(value: float) -> float | None:
 
 
 def headline_metrics(metrics: Mapping[str, float]) -> list[str]:
-    """Names of what a comparison shows first, of those that are defined in `metrics`.
+    """Return the names of the metrics to show first, of those defined in `metrics`.
 
-    Those of `HEADLINES` on unseen and seen categories; on all of them where one of the two has no
-    object.
+    These are `HEADLINES` on unseen and on seen categories, or on all if one of the two has no
+    objects.
     """
     names = {
         partition: [
@@ -89,9 +89,9 @@ def headline_metrics(metrics: Mapping[str, float]) -> list[str]:
 
 
 def reached(names: Iterable[str], *models: Mapping[str, float]) -> list[str]:
-    """Leave out each AR_k at which no model finds more than at the budget before.
+    """Leave out each AR_k at which no model finds more than at the next smaller budget.
 
-    So nothing stands for budgets beyond the number of detections that the models give.
+    This leaves out budgets beyond the number of detections that the models return.
     """
     larger = {f"AR_{after}": f"AR_{k}" for k, after in pairwise(BUDGETS) if after > 100}
     return [
@@ -102,13 +102,13 @@ def reached(names: Iterable[str], *models: Mapping[str, float]) -> list[str]:
 
 
 def without_empty_partitions(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-    """Leave out the partitions that have no object: nothing of theirs is defined.
+    """Leave out the partitions without objects: all their metrics are undefined.
 
     Args:
         metrics: named `<partition>/<metric>`, as `evaluate_partitions` returns them.
 
     Returns:
-        the metrics of the others, and the names of the partitions that were left out.
+        the metrics of the other partitions, and the names of those left out.
     """
     names = dict.fromkeys(name.partition("/")[0] for name in metrics)
     defined = {name.partition("/")[0] for name, value in metrics.items() if value != UNDEFINED}
@@ -146,7 +146,7 @@ def _cells(row: ComparisonRow, digits: int) -> tuple[str, str, str]:
 
 
 def _number(value: float | None, digits: int, signed: bool = False) -> str:
-    """The value, a dash if there is none; what rounds to zero has no sign."""
+    """Format a value; a dash stands for None, and a value that rounds to zero has no sign."""
     if value is None:
         return "–"
     rounded = round(value, digits)
@@ -155,7 +155,7 @@ def _number(value: float | None, digits: int, signed: bool = False) -> str:
 
 
 def _ends(interval: Interval | None, digits: int) -> str:
-    """The interval as it follows its value: " [0.071, 0.097]"."""
+    """Format an interval as it follows its value: " [0.071, 0.097]"."""
     if interval is None:
         return ""
     low, high = (_number(end, digits) for end in interval)
@@ -163,7 +163,7 @@ def _ends(interval: Interval | None, digits: int) -> str:
 
 
 def recall_curve(metrics: Mapping[str, float], prefix: str = "") -> list[tuple[int, float]]:
-    """(k, AR_k) for every budget, of the metrics named `<prefix>AR_k`; empty if they are undefined.
+    """Return (k, AR_k) for every budget, from the metrics `<prefix>AR_k`; empty if undefined.
 
     `prefix` is for instance "unseen/mask_".
 
@@ -212,7 +212,7 @@ def metrics_table(
 
     The title should state the protocol. `intervals` are by partition and metric, as the metrics.
     """
-    table = WholeTable("metric", title=title, pad_edge=False)  # so that intervals fit 80 columns
+    table = WholeTable("metric", title=title, pad_edge=False)  # so that intervals fit in 80 columns
     for partition in metrics:
         table.add_column(partition, justify="right")
     for name in next(iter(metrics.values())):

@@ -1,4 +1,4 @@
-"""A COCO results file as a stream: pieces of its text, cut between records, become columns."""
+"""Reads a COCO results file as a stream: pieces of text, cut between records, become columns."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from ggn.evaluation.columns import Columns, from_table, schema
 from ggn.evaluation.detections import Detections
 from ggn.evaluation.records import PredictionCheck, not_a_list
 
-PIECE = 2**22  # bytes of text that are parsed together: bounds memory
+PIECE = 2**22  # bytes of text parsed together; bounds the memory
 
 _SPACE = b" \t\r\n"
 
@@ -35,13 +35,13 @@ class Piece:
     text: bytes
     """As it stands in the file; between the records are commas."""
     lines: bytes | None
-    """One record a line; None if the text is not surely a list of objects."""
+    """One record per line; None if the text is not surely a list of objects."""
     first: int
     """The number of the first record in the file."""
     is_last: bool
 
     def detections(self, check: PredictionCheck) -> tuple[Detections, list[Fault]]:
-        """The records as columns, but for those that have a fault.
+        """Return the valid records as columns, and the faults of the others.
 
         Raises:
             CocoError: the text is not JSON, with the line and column.
@@ -60,8 +60,8 @@ class Piece:
         return Detections.of(sound, with_masks=check.compares_masks), faults
 
     def _columns(self, lines: bytes, with_masks: bool) -> Columns | None:
-        """The records as columns; None unless all are of the usual form."""
-        if b"null" in self.text:  # Arrow does not tell it from a missing key
+        """Return the records as columns; None unless all have the usual form."""
+        if b"null" in self.text:  # Arrow does not distinguish it from a missing key
             return None
         try:
             if not self.text.isascii():
@@ -78,7 +78,7 @@ class Piece:
         return from_table(table, with_masks=with_masks)
 
     def _records(self) -> tuple[list[Any], list[str]]:
-        """The records by Python's own parser, which says what is wrong, and what is not finite."""
+        """Parse the records with Python's own parser, which locates errors and NaN."""
         constants: list[str] = []
 
         def constant(name: str) -> float:
@@ -97,7 +97,7 @@ class Piece:
         return records, constants
 
     def _reason(self, error: Exception, before: int) -> str:
-        """What is wrong with the text, placed in the file."""
+        """Return what is wrong with the text, with its position in the file."""
         if isinstance(error, UnicodeDecodeError):
             return f"byte {self.start + error.start - before} is not UTF-8"
         if isinstance(error, RecursionError):
@@ -112,7 +112,7 @@ class Piece:
 
 
 def read_pieces(path: Path) -> Iterator[Piece]:
-    """The text of a results file, piece by piece.
+    """Yield the text of a results file, piece by piece.
 
     Raises:
         FileNotFoundError: no such file.
@@ -142,18 +142,18 @@ def read_pieces(path: Path) -> Iterator[Piece]:
 
 
 def first_record(path: Path) -> Any:
-    """The first record of a results file as it stands; None if there is none.
+    """Return the first record of a results file, unchecked; None if there is none.
 
     Raises:
         FileNotFoundError: no such file.
-        CocoError: the file is not JSON, or no list.
+        CocoError: the file is not JSON, or not a list.
     """
     piece = next(read_pieces(path))
     return next(iter(piece._records()[0]), None)
 
 
 def states_mask(path: Path) -> bool:
-    """Whether some record of a results file has a segmentation that is not empty.
+    """Whether any record of a results file has a segmentation that is not empty.
 
     The text is searched up to the first one, which takes no longer than reading it.
     """
@@ -169,7 +169,7 @@ def states_mask(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Separated:
-    """What a stretch of text holds: its last comma between records, whether the list ends."""
+    """Structure of a stretch of text: its last comma between records, whether the list ends."""
 
     cut: int
     count: int

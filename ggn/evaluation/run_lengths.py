@@ -1,4 +1,4 @@
-"""Many compressed masks side by side: their quick check, boxes, areas and overlaps, in C++."""
+"""Many compressed masks together: fast checks, boxes, areas and overlaps, in C++."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SOURCES = ("_elements.hpp", "_matching.hpp", "_overlaps.hpp", "_overlaps.pyx")
 
 @dataclass(frozen=True)
 class RunLengths:
-    """COCO's compressed run lengths of N masks, as ASCII in one stretch of memory."""
+    """COCO's compressed run lengths of N masks, as ASCII in one block of memory."""
 
     memory: NDArray[np.uint8]
-    """All texts, in any order."""
+    """All strings, in any order."""
     starts: Integers
-    """(N,) where each text begins in `memory`."""
+    """(N,) where each string begins in `memory`."""
     lengths: Integers
     """(N,) in bytes; 0 stands for no mask."""
 
     @classmethod
     def of(cls, counts: Sequence[str]) -> Self:
-        """The texts; one that is not ASCII, which is never sound, becomes one that is not, either.
+        """Return the strings; one that is not ASCII is replaced by another invalid one.
 
         Args:
             counts: as under `counts` of a COCO mask.
@@ -53,7 +53,7 @@ class RunLengths:
         return RunLengths(self.memory, self.starts[chosen], self.lengths[chosen])
 
     def packed(self) -> bytes:
-        """The texts in their order, one after the other."""
+        """Return the strings in order, joined."""
         ends = self.starts + self.lengths
         if len(self) and np.array_equal(self.starts[1:], ends[:-1]):
             return self.memory[self.starts[0] : ends[-1]].tobytes()
@@ -62,10 +62,10 @@ class RunLengths:
 
 
 def are_sound(masks: RunLengths, n_pixels: Integers) -> Bools:
-    """Whether the run lengths surely describe masks of that many pixels, (N,).
+    """Return whether the run lengths surely describe masks of that many pixels, (N,).
 
-    What is not surely sound may be valid all the same, for instance with runs of no pixels:
-    `ggn.core.masks.from_segmentation` tells, and why not.
+    The others may still be valid, for instance with empty runs:
+    `ggn.core.masks.from_segmentation` decides, and says why not.
 
     Args:
         masks: N of them.
@@ -75,7 +75,7 @@ def are_sound(masks: RunLengths, n_pixels: Integers) -> Bools:
 
 
 def boxes_and_areas(masks: RunLengths, size_hw: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Tight boxes x, y, width, height (N, 4) and areas (N,) in pixels of masks of one size.
+    """Return tight boxes x, y, width, height (N, 4) and areas (N,) of masks of one size, in pixels.
 
     The box of an empty mask is (0, 0, 0, 0).
 
@@ -88,7 +88,7 @@ def boxes_and_areas(masks: RunLengths, size_hw: tuple[int, int]) -> tuple[Floats
 def mask_iou(
     detections: RunLengths, objects: Sequence[RLE], crowd: Bools, size_hw: tuple[int, int]
 ) -> tuple[Floats, Floats, Floats]:
-    """IoU (D, G) of masks of one size; boxes and areas of the detections as `boxes_and_areas`.
+    """Return the IoU (D, G) of masks of one size; boxes and areas are those of `boxes_and_areas`.
 
     In the columns of crowds (G,) the divisor is the detection's area instead of the union. The
     numbers are those of `ggn.core.masks.mask_iou`.

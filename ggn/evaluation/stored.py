@@ -1,4 +1,4 @@
-"""Predictions from a store: Parquet shards with a row per image, read while they are evaluated."""
+"""Predictions from a store: Parquet shards with one row per image, read during the evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,9 +15,9 @@ from ggn.evaluation.detections import NO_CATEGORY, Detections, best_first
 from ggn.evaluation.records import Images
 
 COLUMNS = ("image_id", "height", "width", "counts", "scores")
-"""Of a row: id and size of the image, the compressed run lengths and the scores of its masks."""
+"""Columns: id and size of the image, compressed run lengths and scores of its masks."""
 
-_ROWS = 16  # read together: bounds memory
+_ROWS = 16  # read together; bounds the memory
 
 
 class StoredPredictions:
@@ -26,8 +26,8 @@ class StoredPredictions:
     A detection's box is that of its mask. Categories are not stored.
 
     Raises:
-        CocoError: the folder is no store, a shard is damaged, or the images are not those of the
-            annotations.
+        CocoError: the folder is not a store, a shard is damaged, or its images are not those of
+            the annotations.
     """
 
     are_sized_by_box = True
@@ -38,11 +38,11 @@ class StoredPredictions:
         self._folder, self._images = folder, images
         self._paths = sorted(folder.glob("shard-*.parquet"))
         if not self._paths:
-            raise CocoError([_fault(folder, "has no shards, so that it is no store")])
+            raise CocoError([_fault(folder, "has no shards, so it is not a store")])
         self._require_images()
 
     def by_image(self, image_ids: Sequence[int], most: int) -> Iterator[Callable[[], Detections]]:
-        """What takes the best detections of each image, at most `most`: on any thread.
+        """Yield functions that take each image's best detections, at most `most`, on any thread.
 
         Raises:
             CocoError: a shard is damaged.
@@ -82,7 +82,7 @@ class StoredPredictions:
         _, height, width, counts, scores = (column[row] for column in batch.columns)
         size_hw, annotated = (height.as_py(), width.as_py()), self._images.sizes_hw.get(image_id)
         if annotated not in (None, size_hw):
-            reason = f"masks are {size_hw} (height, width), the annotated image is {annotated}"
+            reason = f"masks are {size_hw} (height, width), but the annotated image is {annotated}"
             raise CocoError([_fault(path, reason, image_id)])
         masks = of_strings(counts.values)
         values = np.asarray(scores.values.to_numpy(zero_copy_only=False), np.float64)

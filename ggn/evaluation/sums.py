@@ -1,4 +1,4 @@
-"""What each image adds to average recall: resampled images have theirs without matching anew."""
+"""What each image adds to average recall, so that resampling images needs no new matching."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ RECALL_NAMES: tuple[str, ...] = tuple(name for name in METRIC_NAMES if name.star
 """The M recalls: at each budget, then by size."""
 
 RANGE_OF_METRIC: NDArray[np.intp] = np.array([0] * len(BUDGETS) + [1, 2, 3])
-"""(M,) the place in `AREA_RANGES` of the objects that each recall is a share of."""
+"""(M,) the index in `AREA_RANGES` of the objects that each recall is about."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RecallSums:
     """
 
     n_images: int
-    """Of the dataset, with those that have no objects."""
+    """Images of the dataset, including those without objects."""
     images: NDArray[np.int64]
     """(N,) the place of the image by ascending id, from 0."""
     groups: NDArray[np.int64]
@@ -59,7 +59,7 @@ class SumsSoFar:
             self._objects.append(n_objects)
 
     def gathered(self) -> RecallSums:
-        """All that was added."""
+        """Return everything added."""
         pairs = np.array(self._pairs, np.int64).reshape(-1, 2)
         hits = np.array(self._hits, np.int64).reshape(-1, len(RECALL_NAMES))
         objects = np.array(self._objects, np.int64).reshape(-1, len(AREA_RANGES))

@@ -26,7 +26,7 @@ _SCORE: Final = {
 def write_cvat(images: Iterable[Labelled], folder: Path) -> list[Path]:
     """Write annotations.xml; the score is a text attribute of the label, which its meta declares.
 
-    Images are told by name, so that the task must have been made of the same file names.
+    CVAT finds images by name, so the task must have images of the same names.
     """
     path = folder / "annotations.xml"
     with replaced(path) as file:

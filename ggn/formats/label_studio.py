@@ -23,7 +23,7 @@ _CONFIG = f"""<View>
 </View>
 """
 _RUN_BITS: Final = (3, 4, 8, 16)
-"""The sizes of a run's length that the coding chooses between."""
+"""The sizes, in bits, in which a run's length can be written."""
 _CHANNELS: Final = 4
 
 
@@ -31,7 +31,7 @@ def write_label_studio(images: Iterable[Labelled], folder: Path) -> list[Path]:
     """Write tasks.json and label_config.xml.
 
     A task's image is `/data/local-files/?d=NAME`, as Label Studio's local storage serves it. Each
-    mask has its score; that of the prediction is the best.
+    mask has its score; the prediction has the best of them.
     """
     tasks = folder / "tasks.json"
     with replaced(tasks) as file:
@@ -67,10 +67,11 @@ def _task(image: Labelled) -> dict[str, Any]:
 
 
 def brush(mask: RLE) -> list[int]:
-    """Return a mask in Label Studio's run-length coding of RGBA pixels, as bytes.
+    """Return a mask in Label Studio's run-length encoding of RGBA pixels, as bytes.
 
-    A stream of bits: the number of values in 32, the bits of a value less 1 in 5, four sizes less 1
-    in 4 each. Then runs: a 1, which of the sizes in 2, the length less 1 in that many, the value.
+    It is a stream of bits. First come the number of values (32 bits), the bits per value minus 1
+    (5 bits) and four sizes minus 1 (4 bits each). Then each run: a 1, the index of a size (2 bits),
+    the length minus 1 (as many bits as that size), and the value.
     """
     height, width = mask["size"]
     bits = [f"{height * width * _CHANNELS:032b}", f"{8 - 1:05b}"]
@@ -88,7 +89,7 @@ def brush(mask: RLE) -> list[int]:
 
 
 def _runs_by_row(mask: RLE) -> list[tuple[int, int]]:
-    """Lengths of a mask's runs, row by row, each with 255 (inside) or 0."""
+    """Yield the lengths of a mask's runs, row by row, each with 255 (inside) or 0."""
     height, width = mask["size"]
     window = window_of(mask)
     padded = np.pad(window.bitmap, ((0, 0), (1, 1))).astype(np.int8)

@@ -1,4 +1,4 @@
-"""What every format writes."""
+"""The input of every format: an image with its instances."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import Final
 from ggn.core.instances import Instances
 
 LABEL: Final = "object"
-"""The one category: GGN does not tell categories apart."""
+"""The only category: GGN does not predict categories."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image and what was found in it."""
+    """An image and the instances found in it."""
 
     image_id: int
     file_name: str
-    """Relative to the folder of the images, with /."""
+    """Relative to the folder of the images, with forward slashes."""
     path: Path
-    """Of the image, absolute or relative to the working folder."""
+    """Path of the image, absolute or relative to the working folder."""
     instances: Instances
     """Best first."""

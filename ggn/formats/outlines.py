@@ -21,22 +21,22 @@ class _Ring:
     pixels: list[int]
     is_hole: bool
     above: int
-    """Place, in `pixels`, of one above the edge; of a hole, above its uppermost pixels."""
+    """Index in `pixels` of one above the edge; for a hole, of one above its uppermost pixels."""
 
 
 def outline(window: Window) -> NDArray[np.int64]:
     """Return a polygon (P, 2), x and y of pixels, P ≥ 3, such that filling it draws the mask.
 
-    What draws is a function like OpenCV's `fillPoly`, which fills the inside and draws the outline.
-    A hole is joined to the outline by a line that is walked to and fro within the mask. Parts that
-    touch at a corner or not at all are joined by such a line, too, the shortest between their
-    corners: its pixels are the only ones that are not of the mask.
+    Filling means what OpenCV's `fillPoly` does: it fills the inside and draws the outline. A hole
+    is joined to the outline by a line within the mask, which the polygon follows there and back.
+    Parts that touch at a corner or not at all are joined in the same way, by the shortest line
+    between their corners. Only the pixels of such a line may lie outside the mask.
 
     Raises:
         ValueError: the mask has no pixel.
     """
     if not window.bitmap.any():
-        raise ValueError("a mask without a pixel has no outline")
+        raise ValueError("an empty mask has no outline")
     inside = np.pad(window.bitmap, 1)
     rings, tops = _rings(inside)
     holes: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -54,9 +54,9 @@ def outline(window: Window) -> NDArray[np.int64]:
 
 
 def _rings(inside: NDArray[np.bool_]) -> tuple[list[_Ring], dict[int, tuple[int, int]]]:
-    """All rings, and of each pixel below an edge its ring and its place there.
+    """Return all rings, and for each pixel below an edge its ring and its index there.
 
-    Pixels are numbered row by row. Pixels that touch at a corner are not joined.
+    Pixels are numbered row by row. Pixels that only touch at a corner are not joined.
     """
     flat, width = inside.tobytes(), inside.shape[1]
     steps = (1, width, -1, -width)
@@ -92,7 +92,7 @@ def _rings(inside: NDArray[np.bool_]) -> tuple[list[_Ring], dict[int, tuple[int,
 def _over(
     hole: _Ring, inside: NDArray[np.bool_], tops: dict[int, tuple[int, int]]
 ) -> tuple[int, int]:
-    """The ring, and the place there, that a walk up from a hole comes to."""
+    """Return the ring, and the index there, that lies above a hole."""
     pixel, width = hole.pixels[hole.above], inside.shape[1]
     while pixel not in tops:
         pixel -= width
@@ -102,7 +102,7 @@ def _over(
 def _with_holes(
     index: int, rings: list[_Ring], holes: dict[tuple[int, int], list[int]], start: int = 0
 ) -> list[int]:
-    """The pixels of a ring from `start` on, with a walk to each hole that hangs on it and back."""
+    """Return the pixels of a ring from `start` on, with a detour to each hole joined to it."""
     pixels, walk = rings[index].pixels, []
     for place in (*range(start, len(pixels)), *range(start)):
         walk.append(pixels[place])
@@ -112,7 +112,7 @@ def _with_holes(
 
 
 def _corners(walk: list[int], width: int) -> NDArray[np.int64]:
-    """The points (x, y) of a closed walk at which it turns."""
+    """Return the points (x, y) at which a closed walk turns."""
     rows, columns = np.divmod(np.array(walk), width)
     points = np.stack([columns, rows], axis=1)
     kept = np.ones(len(points), dtype=bool)
@@ -130,7 +130,7 @@ def _corners(walk: list[int], width: int) -> NDArray[np.int64]:
 
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """One closed walk along all parts; each starts and ends at one point."""
+    """Join closed walks along the parts to a single closed walk."""
     whole = parts[0]
     for part in parts[1:]:
         distances, nearest = KDTree(whole).query(part)

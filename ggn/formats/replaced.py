@@ -9,7 +9,7 @@ from typing import IO
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[str]]:
-    """Open a text under a temporary name; it is renamed if the body succeeds."""
+    """Open a text file under a temporary name; it is renamed if the body succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -21,6 +21,6 @@ def replaced(path: Path) -> Iterator[IO[str]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all; folders are created."""
+    """Write a text file, whole or not at all; folders are created."""
     with replaced(path) as file:
         file.write(text)

@@ -18,14 +18,14 @@ FORMATS: Final[dict[str, Callable[[Iterable[Labelled], Path], list[Path]]]] = {
     "cvat": write_cvat,
     "label-studio": write_label_studio,
 }
-"""Each writes into a folder and returns what it wrote there: files, or folders of files."""
+"""Each writes into a folder and returns the files, or folders of files, that it wrote."""
 
 
 _NAMED_AFTER_IMAGES = ("yolo", "labelme")
 
 
 def refuse_shared_files(name: str, file_names: Iterable[str]) -> None:
-    """Raise ValueError unless there is such a format, and it has a file of its own for each image.
+    """Raise ValueError unless the format exists and gives each image a file of its own.
 
     The tools find an image's labels by its name without suffix.
     """
@@ -35,7 +35,7 @@ def refuse_shared_files(name: str, file_names: Iterable[str]) -> None:
     for file_name in file_names if name in _NAMED_AFTER_IMAGES else ():
         other = first.setdefault(Path(file_name).with_suffix(""), file_name)
         if other != file_name:
-            raise ValueError(f"{name}: {other} and {file_name} would share one file of labels")
+            raise ValueError(f"{name}: {other} and {file_name} would share a label file")
 
 
 def write_format(name: str, images: Iterable[Labelled], folder: Path) -> list[Path]:

@@ -12,15 +12,15 @@ from ggn.formats.outlines import outline
 from ggn.formats.replaced import write_text
 
 _WITHIN_PIXEL: Final = 0.25
-"""Some readers round coordinates to pixels, others cut them off: from here both find the pixel."""
+"""Offset within a pixel; readers that round and readers that truncate then find the same pixel."""
 
 
 def write_yolo(images: Iterable[Labelled], folder: Path) -> list[Path]:
     """Write labels/NAME.txt for each image, and data.yaml with the name of the one class.
 
     A line is `0 x y x y …`: the class and the outline of a mask (see `outlines.outline`). The
-    format has no place for scores: lines stand best first. An image without objects has an empty
-    file. Labels belong into a folder `labels` beside the folder `images`.
+    format does not store scores, but lines are best first. An image without objects has an empty
+    file. Labels belong in a folder `labels` beside the folder `images`.
     """
     for image in images:
         height, width = image.instances.image_size_hw

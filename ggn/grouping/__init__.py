@@ -1,4 +1,4 @@
-"""Affinity map to ranked segments: watershed, tree of regions, scores, suppression."""
+"""Turns affinity maps into ranked segments: watershed, tree of regions, scores, suppression."""
 
 import lazy_loader
 

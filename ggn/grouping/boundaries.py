@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from ggn.grouping import _kernels, kernel_build  # noqa: F401 (refuses a stale kernel)
 
 UNIT = _kernels.UNIT
-"""Affinities are kept as integers in units of 1 / UNIT, so that sums are exact in any order."""
+"""Affinities are integers in units of 1 / UNIT, so that sums are exact in any order."""
 MOST_PIXELS = 2**31 - 1
-"""Pixels are numbered by 32-bit integers, those of a frame around the image included."""
+"""Pixels, including those of a frame around the image, are numbered by 32-bit integers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arcs:
-    """The region adjacency graph: all cracks (pixel sides) between two regions make an arc."""
+    """The region adjacency graph: the cracks (pixel sides) between two regions form an arc."""
 
     ends: NDArray[np.int32]
     """(E, 2) region numbers, the smaller first, sorted."""
@@ -32,7 +32,7 @@ def fixed_affinity(affinity: ArrayLike) -> NDArray[np.int16]:
     """Return the map (H, W) of floats in [0, 1] as integers 0..UNIT.
 
     Raises:
-        ValueError: if it is not two-dimensional, empty, of another type, or has a value that is
+        ValueError: it is not two-dimensional, is empty, has another type, or has a value that is
             not finite or outside [0, 1]; the message names the first such pixel.
     """
     given: NDArray[Any] = np.asarray(affinity)
@@ -57,8 +57,8 @@ def find_arcs(affinity: NDArray[np.int16], labels: NDArray[np.int32]) -> Arcs:
     """Return the arcs between the regions of `labels` (H, W) with their oriented strength.
 
     A crack's strength is the larger (1 - affinity) of its two pixels times the |cos| of the angle
-    between the arc there and the ridge of the boundary map: a watershed line that merely crosses
-    a boundary does not borrow its strength (oriented watershed, gPb-OWT-UCM; GGN, section 3.2).
+    between the arc and the ridge of the boundary map there: a watershed line that merely crosses a
+    boundary does not get its strength (oriented watershed, gPb-OWT-UCM; GGN, section 3.2).
     """
     smooth = _kernels.smooth_triangle(affinity)
     ends, length, strength, sides = _kernels.find_arcs(affinity, labels, smooth)

@@ -1,7 +1,8 @@
-"""Beyond the nodes of the tree: unions of two to four adjacent ones (MCG, Pont-Tuset et al. 2017).
+"""Unions of two to four adjacent nodes of the tree (MCG, Pont-Tuset et al. 2017).
 
-An object whose parts the tree joins with other things first is no node of it, but often the union
-of a few. Looked at are the partitions before each of the last merges, where there are few regions.
+If the tree first merges the parts of an object with other things, the object is not a node, but
+often the union of a few nodes. Unions are sought in the partitions before each of the last merges,
+which have few regions.
 """
 
 import itertools
@@ -16,11 +17,11 @@ from ggn.grouping.score import Sums
 
 LAST_MERGES = 50
 MOST_OF_A_SIZE = 500
-"""Unions of two nodes, of three and of four, each."""
+"""Most unions of two nodes; likewise of three, and of four."""
 MOST_PARTS = 4
 UNION_IOU = 0.8
-"""A union that overlaps a node or a better union by more than this is dropped. A pair always
-overlaps its larger part by half or more, so that what is right for nodes would leave hardly any."""
+"""A union that overlaps a node or a better union by more than this IoU is dropped. A pair overlaps
+its larger part by at least half, so the node threshold would discard almost every union."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,42 +30,44 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Crown:
-    """The last merges of a tree of N nodes: the T nodes that they merge.
+    """The crown of a tree of N nodes: the T nodes that its last merges join.
 
-    The B least of these make up all others. They are numbered so that every node holds a range.
+    The B smallest of them, the least nodes, make up all others. They are numbered such that every
+    node consists of a range of them.
     """
 
     nodes: Ints
     """(T,) ascending; the root is not among them."""
     begin: Ints
-    """(N,) the first least node that a node of the tree holds, or lies in."""
+    """(N,) the first least node in each node of the tree, or the one that contains it."""
     end: Ints
     """(N,) one beyond the last."""
     areas: Floats
     """(B,) pixels of the least nodes."""
     seams: Floats
-    """(3, T, T) of disjoint nodes: the cracks between them, the affinities of the pixels on both
-    sides of these, and their strength."""
+    """(3, T, T) for each two disjoint nodes: the cracks between them, the affinities of the pixels
+    on both sides of these cracks, and their strength."""
     together: Flags
     """(T, T) whether two different nodes are regions of one partition."""
     lasts: Ints
-    """(T,) the node of the merge that ends each."""
+    """(T,) the node into which each is merged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Unions:
-    """Unions of nodes: pairs, triples, quadruples; of each those first that last the longest."""
+    """Unions of nodes: pairs, then triples, then quadruples, each of them longest-lived first."""
 
     parts: NDArray[np.int32]
     """(C, 4) nodes, ascending, then -1."""
     sums: Sums
-    """As of nodes, but for the rim, which is that of the parts: a seam is no interior."""
+    """As for nodes, but the rim is that of the parts, so seams between them don't count as
+    interior."""
     held: Flags
-    """(C, B) the least nodes of the crown in each."""
+    """(C, B) the least nodes of the crown in each union."""
 
 
 def combine(tree: Hierarchy, sums: Sums) -> tuple[Crown, Unions]:
-    """Return the last merges of a tree, and the unions of what these merge."""
+    """Return the crown of a tree, and the unions of its nodes."""
     crown = find_crown(tree, sums.area)
     rows = adjacent_rows(crown)
     parts = np.append(crown.nodes, -1)[rows].astype(np.int32)
@@ -74,14 +77,14 @@ def combine(tree: Hierarchy, sums: Sums) -> tuple[Crown, Unions]:
 
 
 def find_crown(tree: Hierarchy, areas: Floats) -> Crown:
-    """Return what the last merges of a tree merge; `areas` are those of its nodes."""
+    """Return the crown of a tree, given the areas of all its nodes."""
     parents = tree.parents.astype(np.int64)
     root, regions = len(parents) - 1, (len(parents) + 1) // 2
     first = max(root + 1 - LAST_MERGES, regions)
     nodes = np.flatnonzero(parents[:root] >= first)
     least = nodes[nodes < first]
 
-    # Every node hands the range that it holds on to its two children.
+    # Every node divides its range among its two children.
     held = np.zeros(root + 1, np.int64)
     held[least] = 1
     for node in nodes:
@@ -90,7 +93,7 @@ def find_crown(tree: Hierarchy, areas: Floats) -> Crown:
     for node in nodes[::-1]:
         begin[node] = free[node] = free[parents[node]]
         free[parents[node]] += held[node]
-    # What lies below takes the place of the least node above it, found by doubling the steps.
+    # Nodes below the crown take the range of the least node above them, found by doubling steps.
     above = np.where(parents < first, parents, np.arange(root + 1))
     while not np.array_equal(above, further := above[above]):
         above = further
@@ -117,7 +120,7 @@ def find_crown(tree: Hierarchy, areas: Floats) -> Crown:
 
 
 def adjacent_rows(crown: Crown) -> Ints:
-    """Return the unions as rows (C, 4) of places in `crown.nodes`, -1 beyond the last part."""
+    """Return the unions as rows (C, 4) of indices in `crown.nodes`, -1 beyond the last part."""
     touching = crown.together & (crown.seams[0] > 0)
     found = [longest_lasting(np.argwhere(np.triu(touching)), crown)]
     while found[-1].shape[1] < MOST_PARTS:
@@ -132,10 +135,10 @@ def adjacent_rows(crown: Crown) -> Ints:
 
 
 def longest_lasting(rows: Ints, crown: Crown) -> Ints:
-    """Return the different unions among rows, those first whose first part to go goes last.
+    """Return the different unions, longest-lived first: a union lives until a part is merged.
 
-    Left out are those whose first two parts to go merge with each other: with these as one they are
-    there already, as a node or as a union of fewer.
+    If the first two parts to be merged are merged with each other, the union is left out: with them
+    as one part, it is already a node or a smaller union.
     """
     keys = rows @ len(crown.nodes) ** np.arange(rows.shape[1])[::-1]
     unique = rows[np.unique(keys, return_index=True)[1]]
@@ -146,7 +149,7 @@ def longest_lasting(rows: Ints, crown: Crown) -> Ints:
 
 
 def sum_unions(crown: Crown, rows: Ints, sums: Sums) -> Sums:
-    """Return the sums of unions: those of their parts, less what lies between these."""
+    """Return the sums of unions: those of their parts, minus what lies between the parts."""
     total = {
         name: np.append(values[crown.nodes], 0.0)[rows].sum(axis=1)
         for name, values in vars(sums).items()
@@ -171,7 +174,7 @@ def suppress_unions(
 ) -> NDArray[np.int32]:
     """Return the unions to keep, at most `limit`, in the given order of their numbers.
 
-    Dropped are those whose IoU with one of `nodes`, or with a union kept before, exceeds `iou`;
+    A union is dropped if its IoU with one of `nodes`, or with a union already kept, exceeds `iou`.
     `areas` are those of all nodes of the tree.
     """
     held, of_union = unions.held[order].astype(np.float64), unions.sums.area[order]
@@ -189,7 +192,7 @@ def suppress_unions(
 
 
 def ranges(crown: Crown, nodes: NDArray[np.integer]) -> Flags:
-    """Return which least nodes each node of the tree holds, or lies in, (S, B)."""
+    """Return the least nodes that are in each node of the tree, or contain it, (S, B)."""
     least = np.arange(len(crown.areas))
     held: Flags = (crown.begin[nodes, None] <= least) & (least < crown.end[nodes, None])
     return held

@@ -1,4 +1,4 @@
-"""The hierarchy as a picture: every boundary as strong as the merge that removes it."""
+"""Draws the hierarchy: every boundary is as strong as the merge that removes it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ from ggn.grouping.merge import Hierarchy
 def contour_map(hierarchy: Hierarchy) -> NDArray[np.float32]:
     """Return the ultrametric contour map, float32 (H, W) in [0, 1], 0 inside regions.
 
-    A pixel beside another region has the altitude at which both regions are one: cutting the map at
-    any value leaves closed contours, those of the tree cut there (Arbeláez et al. 2011).
+    A pixel beside another region has the altitude at which the two regions are merged. Thresholding
+    the map at any value gives closed contours, those of the tree cut there (Arbeláez et al. 2011).
     """
     labels = hierarchy.labels.astype(np.int64)
     ends = hierarchy.arcs.ends.astype(np.int64)

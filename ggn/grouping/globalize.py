@@ -15,7 +15,7 @@ SIGMA = 0.12
 MODES = 15
 """Eigenvectors used; with the constant one, the 16 of the reference."""
 DENSE_BELOW = 64
-"""Up to this number of regions the dense eigensolver is the faster one."""
+"""Up to this number of regions the dense eigensolver is faster."""
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def slowest_modes(ends: NDArray[np.int32], links: Floats, mass: Floats) -> tuple
         start = np.random.default_rng(0).standard_normal(regions)
         values, vectors = sparse_linalg.eigsh(operator, count, sigma=-1e-6, v0=start)
     order = np.argsort(values, kind="stable")[1:]
-    # Rounding could leave 0 where two parts of the image are all but disconnected.
+    # Rounding could give 0 if two parts of the image are almost disconnected.
     return np.maximum(values[order], 1e-12), scale @ vectors[:, order]
 
 
@@ -89,8 +89,8 @@ def global_strength(
     The squared diffusion distance between two regions, the sum of (v_i - v_j)^2 / λ, depends
     neither on the sign of a mode nor on the basis chosen for equal λ. Without boundaries it is
     about MODES d / (2 area) for regions d pixels wide, hardly ever above twice that. The strength
-    is SIGMA times the logarithm of the ratio to the latter, the inverse of exp(-b / SIGMA): a
-    blank image has none, and nothing is divided by the image's own maximum.
+    is SIGMA times the logarithm of the ratio to the latter, the inverse of exp(-b / SIGMA). A blank
+    image therefore has none, because nothing is divided by the image's own maximum.
     """
     first, second = ends[:, 0], ends[:, 1]
     distance = ((vectors[first] - vectors[second]) ** 2 / values).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Whether the compiled kernel is that of the sources beside it; asked when it is imported."""
+"""Checks on import that the compiled kernel was built from the sources beside it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The tree of segments: regions merged across the weakest arc until one is left."""
+"""Builds the tree of segments: merges regions across the weakest arc until one is left."""
 
 from dataclasses import dataclass
 
@@ -25,11 +25,11 @@ class Hierarchy:
     """(2n - 1,) parent of each node; the root, the last one, is its own."""
     altitudes: NDArray[np.float64]
     """(2n - 1,) boundary strength in [0, 1] across which a node's children merged; 0 for regions.
-    Never falls from child to parent."""
+    It never decreases from child to parent."""
     arcs: Arcs
     """The region adjacency graph that was merged."""
     merged_at: NDArray[np.int32]
-    """(E,) the node in which the two regions of an arc became one."""
+    """(E,) the node in which the two regions of an arc are first united."""
 
 
 def merge_regions(
@@ -37,8 +37,8 @@ def merge_regions(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int32]]:
     """Return parents, altitudes and `merged_at` of the tree over `regions` (see Hierarchy).
 
-    Always the arc with the smallest mean strength is merged; the mean is weighted by length, so a
-    contact of 3 pixels does not weigh as much as one of 300. Ties: the arc with the oldest part.
+    The arc with the smallest mean strength is merged first. The mean is weighted by length, so a
+    contact of 3 pixels counts less than one of 300. Ties: the arc with the oldest part.
     """
     parents, altitudes, merged_at = _kernels.merge(regions, arcs.ends, arcs.strength, arcs.length)
     return parents, altitudes / UNIT, merged_at
@@ -49,10 +49,10 @@ def build_hierarchy(affinity: ArrayLike, params: GroupingParams | None = None) -
 
     Args:
         affinity: (H, W) floats in [0, 1]; 1 = inside an object, 0 = on a boundary.
-        params: the reference's recipe if not given.
+        params: by default the reference's recipe.
 
     Raises:
-        ValueError: if the map is malformed (see `fixed_affinity`).
+        ValueError: the map is malformed (see `fixed_affinity`).
     """
     return grow_hierarchy(fixed_affinity(affinity), params or GroupingParams())
 

@@ -1,4 +1,4 @@
-"""The numbers of the grouping that somebody may tune."""
+"""Params of the grouping."""
 
 from typing import Literal
 
@@ -21,31 +21,30 @@ class GroupingParams(BaseModel):
     )
 
     seed_spacing: float = Field(0.015, gt=0, le=0.5)
-    """Least distance between seeds as a share of the square root of the image's area, so that
-    the finest partition has as many regions at any resolution."""
+    """Least distance between seeds as a share of the square root of the image's area, so that the
+    number of regions in the finest partition does not depend on the resolution."""
     min_seed_spacing: int = Field(4, ge=2)
     """Least distance between seeds in pixels, for small images."""
     globalization_weight: float = Field(0.0, ge=0, le=1)
     """Share of the spectral (global) boundary in an arc's strength; 0 skips the eigenproblem."""
     score: ScoreName = "outline_minus_interior"
-    """What ranks the segments (see score.py)."""
+    """The score that ranks the segments (see docs/scores.md)."""
     min_area: int = Field(1, ge=1)
     """Least number of pixels of a candidate."""
     border_fraction: float = Field(0.9, ge=0, le=1)
     """A segment whose contact with the image frame exceeds this share of its outline is dropped."""
     nms_iou: float = Field(0.5, ge=0, le=1)
-    """A segment that overlaps a better one by more than this is dropped. The reference's 0.2 is
-    that of `pseudo_gt`, after the final ranking: here, good segments would lose to worse ones."""
+    """A segment with a larger IoU with a better one is dropped. The reference's 0.2 applies later,
+    in `pseudo_gt`, after the final ranking: here it would drop good segments for worse ones."""
     max_candidates: int = Field(100, ge=1)
-    """Most candidates to return, best first."""
+    """Largest number of candidates per image, best first."""
     union_share: float = Field(0.2, ge=0, le=1)
-    """Share of these, the last ones, that unions of two to four adjacent segments may take."""
+    """Share of the candidates, at the end of the list, for unions of two to four segments."""
     longest_side: int | None = Field(None, ge=32)
     """Larger images are shrunk to this longest side before extraction, for speed; the masks are
-    brought back to the original size. Areas, as in `min_area`, count pixels of the shrunk image.
-    `null` extracts at the original size."""
+    enlarged to the original size. Areas, as in `min_area`, count pixels of the shrunk image. `null`
+    extracts at the original size."""
     candidates_from: str | None = Field(None, pattern=r"^[^\s./\\][^\s/\\]*(/[^\s./\\][^\s/\\]*)*$")
-    """Group nothing, and take the masks of a file or folder as candidates, whoever has found them:
-    a path below the project, such as `data/raw/mine/sam.json` or `releases/ROW/pseudo_gt`
-    (`inherited` in params.yaml must bring it). See docs/sources.md. `pseudo_gt` chooses among them
-    as usual."""
+    """Take the masks of a file or folder as candidates instead of grouping: a path in the project,
+    such as `data/raw/mine/sam.json` or `releases/ROW/pseudo_gt` (`inherited` in params.yaml must
+    list it). `pseudo_gt` selects among them as usual. See docs/sources.md."""

@@ -17,7 +17,7 @@ from ggn.grouping.score import SCORES, Sums, interior_mean, mean, outline_mean
 FEATURE_NAMES = (
     "area_fraction",  # of the image
     "outline_affinity_mean",
-    "outline_strength_mean",  # oriented, globalized: what the tree was merged by
+    "outline_strength_mean",  # oriented, globalized: by which the tree was merged
     "interior_affinity_mean",
     "contrast",  # interior mean - outline mean
     "border_contact",  # share of the outline that lies on the image frame
@@ -32,13 +32,13 @@ FEATURE_NAMES = (
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Segments of an image, best first, with what a learned ranking may look at."""
+    """Segments of an image, best first, with features for a learned ranking."""
 
     instances: Instances
     features: NDArray[np.float32]
     """(N, len(FEATURE_NAMES)), finite."""
     parts: NDArray[np.int32]
-    """(N, 4) the nodes in the tree of `build_hierarchy` that each is the union of, then -1."""
+    """(N, 4) the nodes in the tree of `build_hierarchy` whose union each is, then -1."""
 
 
 def candidates(affinity: ArrayLike, params: GroupingParams | None = None) -> Candidates:
@@ -59,9 +59,9 @@ def candidates(affinity: ArrayLike, params: GroupingParams | None = None) -> Can
 def rank_nodes(fixed: NDArray[np.int16], tree: Hierarchy, params: GroupingParams) -> Candidates:
     """Return the ranked segments of a tree over a map that `fixed_affinity` has checked.
 
-    First come nodes by their score, then unions of nodes by theirs (see combine.py): there are so
-    many unions that the best scored are no better than the best nodes. The score of a union is
-    therefore at most that of the last node.
+    Nodes come first, by score, then unions of nodes, by score (see combine.py). There are so many
+    unions that a high score says less about them; the score of a union is therefore limited to that
+    of the last node.
     """
     sums, score = sum_nodes(fixed, tree), SCORES[params.score]
     nodes = choose(sums, score(sums), tree.parents, params)
@@ -80,14 +80,14 @@ def rank_nodes(fixed: NDArray[np.int16], tree: Hierarchy, params: GroupingParams
 
 
 def group(affinity: ArrayLike, params: GroupingParams | None = None) -> Instances:
-    """Return the ranked segments of an affinity map, best first; as `candidates`, but alone."""
+    """Return the ranked segments of an affinity map, best first, without their features."""
     return candidates(affinity, params).instances
 
 
 def sum_nodes(affinity: NDArray[np.int16], tree: Hierarchy) -> Sums:
-    """Return the sums of every node of the tree, made additively: no look at any node's pixels.
+    """Return the sums of every node of the tree, added up from its parts rather than its pixels.
 
-    A node has the cracks of its two parts but for those between them, which count twice there.
+    A node has the cracks of its two parts, minus twice those between them.
     """
     nodes, arcs = len(tree.parents), tree.arcs
     regions = (nodes + 1) // 2
@@ -107,17 +107,17 @@ def sum_nodes(affinity: NDArray[np.int16], tree: Hierarchy) -> Sums:
 def choose(
     sums: Sums, scores: NDArray[np.float64], parents: NDArray[np.int32], params: GroupingParams
 ) -> NDArray[np.int32]:
-    """Return the nodes to keep, best first: of those allowed, what no better one overlaps."""
+    """Return the nodes to keep, best first: those allowed that no better one overlaps."""
     areas = sums.area.astype(np.int64)
     order = ranked(sums, scores, params)
     return _kernels.suppress(order, parents, areas, params.nms_iou, params.max_candidates)
 
 
 def ranked(sums: Sums, scores: NDArray[np.float64], params: GroupingParams) -> NDArray[np.int32]:
-    """Return the allowed segments, best first; equal scores: the one that comes first.
+    """Return the allowed segments, best first; equal scores keep their order.
 
-    Not allowed are small segments, those that lie on the image frame with too much of their outline
-    (all four sides together against the whole outline, frame included), and the whole image.
+    Small segments are not allowed; nor are those with too much of their outline on the image frame
+    (all four sides together, relative to the whole outline), and the whole image.
     """
     allowed = (sums.area >= params.min_area) & (sums.outline > 0)
     allowed &= sums.frame <= params.border_fraction * (sums.frame + sums.outline)

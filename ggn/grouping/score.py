@@ -1,4 +1,4 @@
-"""What is summed up per segment, and the five scores made of it; higher is better."""
+"""The sums per segment, and the five scores computed from them; higher is better."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,16 +27,16 @@ class Sums:
     outline: Floats
     """Cracks: pixel sides between the segment and the rest of the image."""
     outline_affinity: Floats
-    """Over the pixels on both sides of each crack, so of 2 * outline pixels."""
+    """Over the pixels on both sides of each crack, so over 2 * outline pixels."""
     outline_strength: Floats
-    """Boundary strength over the cracks, as the arcs have it."""
+    """Boundary strength over the cracks, as in the arcs."""
 
     def __getitem__(self, segments: NDArray[np.integer] | slice) -> "Sums":
         """Return the sums of the given segments."""
         return Sums(**{name: values[segments] for name, values in vars(self).items()})
 
     def __add__(self, others: "Sums") -> "Sums":
-        """Return the sums of these segments and of others after them."""
+        """Return the sums of these segments, followed by those of others."""
         return Sums(**{k: np.concatenate([v, getattr(others, k)]) for k, v in vars(self).items()})
 
 
@@ -51,7 +51,7 @@ def outline_mean(sums: Sums) -> Floats:
 
 
 def interior_mean(sums: Sums) -> Floats:
-    """Return the mean affinity of the segment without its rim, or with it if there is no more."""
+    """Return the mean affinity of the segment without its rim; of all pixels if all are rim."""
     inside = mean(sums.affinity - sums.rim_affinity, sums.area - sums.rim)
     return np.where(sums.area > sums.rim, inside, mean(sums.affinity, sums.area))
 

@@ -1,6 +1,6 @@
-"""The bridge to OpenMMLab: checkpoints in mmdetection 2.x names, the reference's models, configs.
+"""Compatibility with OpenMMLab: mmdetection 2.x checkpoints and configs, the reference's models.
 
-Nothing here needs mmcv-full; it is what the tests compare ours with.
+Nothing here needs mmcv-full; only the tests compare ours with it.
 """
 
 import lazy_loader

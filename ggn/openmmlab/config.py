@@ -1,8 +1,8 @@
-"""Configs of OpenMMLab (Python files that inherit through `_base_`), read without running them.
+"""Reads configs of OpenMMLab (Python files that inherit through `_base_`) without running them.
 
-`mmcv.Config.fromfile` imports such a file, that is runs whatever stands in it. Here its syntax tree
-is read instead: assignments of values, which is all that a config needs. On such files the result
-is that of mmcv, its rules of inheritance included.
+`mmcv.Config.fromfile` imports such a file, which runs all code in it. Here its syntax tree is read
+instead: assignments of values, which is all that a config needs. For such files the result is the
+same as mmcv's, including inheritance.
 """
 
 import ast
@@ -23,7 +23,7 @@ _NUMBERS = (int, float)
 
 
 class ConfigError(ValueError):
-    """A config that is missing, malformed, runs code, or describes what we don't have."""
+    """A config is missing, malformed, would run code, or describes an unsupported model."""
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -34,8 +34,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     elements, f-strings of them, arithmetic, and mmcv's `{{ fileDirname }}`.
 
     Raises:
-        ConfigError: naming file and line: an absent or circular `_base_`, a syntax error, anything
-            that would have to be run.
+        ConfigError: a `_base_` is missing or circular, there is a syntax error, or something would
+            have to be run; naming file and line.
     """
     return _read(Path(path), ())
 
@@ -67,7 +67,7 @@ def _merged(base: dict[str, Any], own: dict[str, Any], path: Path, place: str) -
             if not isinstance(inherited, dict):
                 raise ConfigError(
                     f"{path}: {place}{key} is a dict, but inherits {inherited!r}; "
-                    "_delete_=True would replace it"
+                    "use _delete_=True to replace it"
                 )
             merged[key] = _merged(inherited, content, path, f"{place}{key}.")
         else:
@@ -99,7 +99,7 @@ def _assignments(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
                 pass  # a docstring
             case _:
                 raise ConfigError(
-                    f"{path}, line {statement.lineno}: not an assignment of a value to a name; "
+                    f"{path}, line {statement.lineno}: is not an assignment of a value to a name; "
                     "configs are read, not run"
                 )
     return {name: value for name, value in values.items() if not name.startswith("__")}
@@ -156,14 +156,14 @@ def _container(node: ast.expr, names: dict[str, Any]) -> Any:
 
 
 def _range(bounds: list[Any], node: ast.expr) -> range:
-    """Mmcv writes the devices of a training as a range; it takes no memory, however long."""
+    """Return a range, as mmcv writes the devices of a training; any length takes no memory."""
     if not 1 <= len(bounds) <= 3 or not all(type(b) is int for b in bounds) or 0 in bounds[2:]:
         raise _NotAValueError(f"`{ast.unparse(node)[:60]}` needs one to three integers")
     return range(*bounds)
 
 
 def _text(part: ast.expr, names: dict[str, Any]) -> str:
-    """A part of an f-string: text, or a text or number without a format of its own."""
+    """Return a part of an f-string: a constant, or a string or number without a format spec."""
     inner = part.value if isinstance(part, ast.FormattedValue) else part
     plain = not isinstance(part, ast.FormattedValue) or (
         part.format_spec is None and part.conversion == -1
@@ -207,7 +207,7 @@ def _hashable(key: Any, node: ast.expr) -> Any:
 
 
 def _arithmetic(node: ast.UnaryOp | ast.BinOp, names: dict[str, Any]) -> Any:
-    """Sums of text and lists, and what numbers allow; a text times a number could fill memory."""
+    """Evaluate arithmetic of numbers, and sums of strings or lists, but not their multiples."""
     if isinstance(node, ast.UnaryOp):
         value = _value(node.operand, names)
         if isinstance(node.op, ast.USub) and isinstance(value, _NUMBERS):

@@ -1,4 +1,4 @@
-"""A config and a checkpoint of OpenMMLab to a folder of our weights and a split of params.yaml."""
+"""Converts a config and a checkpoint of OpenMMLab to our weights and a split of params.yaml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,16 +37,16 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 @dataclass
 class Conversion:
-    """What became of a config: a split for params.yaml, and what there is to say about it."""
+    """The result of a conversion: a split for params.yaml, and remarks about it."""
 
     kind: str
     """`detector` or `affinity`, the kind of the weights."""
     split: dict[str, dict[str, Any]]
     """Values that differ from our defaults, by section."""
     unsupported: list[str] = field(default_factory=list)
-    """A line for each setting that we don't have."""
+    """A line for each setting without a counterpart."""
     warnings: list[str] = field(default_factory=list)
-    """What makes the config's own results doubtful."""
+    """Reasons why the config's own results are doubtful."""
     notes: list[str] = field(default_factory=list)
     """What is left to do by hand."""
 
@@ -57,9 +57,9 @@ def convert_model(config: str | Path, weights: str | Path, out: str | Path) -> C
     Nothing of the two files is executed.
 
     Raises:
-        ConfigError: a config that cannot be read, is of a model that we don't have, or of another
-            one than the weights.
-        WeightsError: a checkpoint that cannot be read or has other layers than the config.
+        ConfigError: the config cannot be read, or describes an unsupported model or another one
+            than the weights.
+        WeightsError: the checkpoint cannot be read, or has other layers than the config.
     """
     values = read_config(config)
     model = model_of_config(values, config)
@@ -99,7 +99,7 @@ def _has_masks(model: Mapping[str, Any]) -> bool:
 
 
 def _affinity_head(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The sizes of the affinity network's head and the norm of its pooling, read off its weights.
+    """Read the sizes of the affinity network's head and the norm of its pooling off its weights.
 
     Its config states neither.
     """

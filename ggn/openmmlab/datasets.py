@@ -1,4 +1,4 @@
-"""The datasets of a config: which folders and files, which classes are seen, which pseudo masks."""
+"""The datasets of a config: folders, files, seen classes and pseudo masks."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,13 +6,13 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 READ_HERE = ("ann_file", "img_prefix", "data_root", "train_class", "eval_class")
-"""Keys of a dataset that this module gives another form."""
+"""Keys of a dataset that this module translates."""
 
 _SEEN_BESIDE = {"nonvoc": "voc", "voc": "nonvoc", "nonperson": "person", "noncoco": "coco"}
 
 
 class Setting(NamedTuple):
-    """A value of a config: where it stands, and the name that the tables know it by."""
+    """A value of a config: its path, and its name in the tables."""
 
     path: str
     name: str
@@ -20,7 +20,7 @@ class Setting(NamedTuple):
 
 
 def dataset_settings(config: Mapping[str, Any]) -> Iterator[Setting]:
-    """Settings of the section `data`: folders, files relative to them, classes."""
+    """Yield settings of the section `data`: folders, files relative to them, classes."""
     root = _clean(config.get("data_root"))
     train_root, train = _files(_dataset(config, "train"), root)
     val_root, val = _files(_validation(config), root)
@@ -35,7 +35,7 @@ def dataset_settings(config: Mapping[str, Any]) -> Iterator[Setting]:
 
 
 def dataset_faults(config: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each file of the datasets that is not one path."""
+    """Yield a line for each file of the datasets that is not a single path."""
     for part in ("train", "val"):
         for key in ("ann_file", "img_prefix"):
             value = _dataset(config, part).get(key)
@@ -46,7 +46,7 @@ def dataset_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def dataset_warnings(config: Mapping[str, Any]) -> Iterator[str]:
-    """A loud sentence if a training sees the classes that the evaluation counts as unseen."""
+    """Yield a warning if a training sees classes that the evaluation counts as unseen."""
     if _dataset(config, "train").get("train_class") != "all":
         return
     for part in ("train", "val"):
@@ -63,7 +63,7 @@ def dataset_warnings(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def dataset_notes(config: Mapping[str, Any]) -> Iterator[str]:
-    """How the pseudo masks that a config names are brought here."""
+    """Yield how to import the pseudo masks that a config names."""
     train = _dataset(config, "train")
     for key in ("additional_ann_file", "ann_dir"):
         if train.get(key) is not None:
@@ -85,7 +85,7 @@ def _validation(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _files(dataset: Mapping[str, Any], root: str | None) -> tuple[str | None, dict[str, str]]:
-    """The folder of a dataset, and its annotations and images relative to it."""
+    """Return the folder of a dataset, and its annotations and images relative to it."""
     own = dataset.get("data_root")
     paths = {
         key: _clean(os.path.join(own, dataset[key]) if isinstance(own, str) else dataset[key])  # noqa: PTH118
@@ -104,7 +104,7 @@ def _files(dataset: Mapping[str, Any], root: str | None) -> tuple[str | None, di
 
 
 def _common(paths: Mapping[str, str]) -> str:
-    """The folder that has both the annotations and the images."""
+    """Return the folder that contains both the annotations and the images."""
     folders = [
         str(PurePosixPath(path).parent) if key == "ann_file" else path
         for key, path in paths.items()
@@ -119,12 +119,12 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _clean(path: Any) -> str | None:
-    """Without a slash at the end, `./` or `//`; None of what is no path."""
+    """Return a path without a final slash, `./` or `//`; None if it is not a path."""
     return str(PurePosixPath(path)) if isinstance(path, str) else None
 
 
 def _classes(config: Mapping[str, Any]) -> Iterator[Setting]:
-    """The validation says what is evaluated; what isn't unseen needs no word of ours."""
+    """Yield the classes; the validation says which are evaluated, and seen ones need no setting."""
     train, validation = _dataset(config, "train"), _validation(config)
     seen = _listed(train.get("train_class"))
     if seen is not None:

@@ -1,4 +1,4 @@
-"""What each setting of a detector's heads is called in params.yaml: tables, nothing else."""
+"""Tables of the settings of a detector's heads and their names in params.yaml."""
 
 from ggn.openmmlab.rules import Rule, anything, half, nested, one_of, only, single, to
 
@@ -143,7 +143,7 @@ DETECTOR: dict[str, Rule] = {
     **nested("model.train_cfg.rcnn", _TRAIN_BOXES),
     **nested("model.test_cfg.rcnn", _TEST_BOXES),
 }
-"""Of the class-agnostic Mask R-CNN."""
+"""Rules of the class-agnostic Mask R-CNN."""
 
 _OLN_RPN_HEAD = {
     "type": only("OlnRPNHead"),
@@ -181,10 +181,10 @@ OLN: dict[str, Rule] = {
     "model.roi_head.type": only("OlnRoIHead"),
     **nested("model.roi_head.bbox_head", _OLN_BOX_HEAD),
     **nested("model.train_cfg.rpn", _OLN_TRAIN_RPN),
-    # Its proposals go on without suppression, in training (C_losses of tests/golden) and testing.
+    # Its proposals are not suppressed, in training (C_losses of tests/golden) and in testing.
     "model.train_cfg.rpn_proposal.nms_thr": anything,
     "model.train_cfg.rpn_proposal.nms.iou_threshold": anything,
     "model.test_cfg.rpn.nms_thr": only(0),
     "model.test_cfg.rpn.nms.iou_threshold": only(0),
 }
-"""Where OLN's heads differ from those of Mask R-CNN."""
+"""Rules in which OLN's heads differ from those of Mask R-CNN."""

@@ -1,4 +1,4 @@
-"""Which network a config describes, and which one a checkpoint holds: both must say the same."""
+"""Checks that a config and a checkpoint are of the same network."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,21 +35,21 @@ _NORMS = {"BN": "BatchNorm", "SyncBN": "BatchNorm", "GN": "GroupNorm"}
 
 
 class Trait(NamedTuple):
-    """One thing that a network is, and where that is said."""
+    """A trait of a network, and where it is stated."""
 
     value: Any
     where: str
 
 
 def model_of_config(values: Mapping[str, Any], config: str | Path) -> dict[str, Any]:
-    """Return the part `model` of a config, whose type is one that we have.
+    """Return the part `model` of a config, which must have a supported type.
 
     Raises:
-        ConfigError: naming the types that there are.
+        ConfigError: it has another type; naming the supported ones.
     """
     model = values.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("type"), str):
-        raise ConfigError(f"{config}: needs model = dict(type=…)")
+        raise ConfigError(f"{config}: must have model = dict(type=…)")
     if model["type"] not in _KINDS:
         raise ConfigError(
             f"{config}: model.type must be one of {', '.join(_KINDS)}, got {model['type']!r}"
@@ -63,10 +63,10 @@ def kind_of_config(model: Mapping[str, Any]) -> str:
 
 
 def heads_of_config(model: Mapping[str, Any], config: str | Path) -> str:
-    """Return `mask_rcnn` or `oln`, which the parts of a detector must agree about.
+    """Return `mask_rcnn` or `oln`; all parts of a detector must agree.
 
     Raises:
-        ConfigError: naming the part, its type and the types that there are.
+        ConfigError: a part is not supported or disagrees; naming it and the supported types.
     """
     found: dict[str, str] = {}
     for part, types in _HEADS.items():
@@ -78,17 +78,17 @@ def heads_of_config(model: Mapping[str, Any], config: str | Path) -> str:
         if given is not None:
             found[f"model.{part}.type {given!r}"] = types[given]
     if len(set(found.values())) > 1:
-        raise ConfigError(f"{config}: {', '.join(found)} do not go together")
+        raise ConfigError(f"{config}: {', '.join(found)} can't be combined")
     return next(iter(found.values()), "mask_rcnn")
 
 
 def refuse_contradictions(
     model: Mapping[str, Any], state: Mapping[str, Tensor], config: str | Path, weights: str | Path
 ) -> None:
-    """Compare what the two files say the network is; what only one says is no contradiction.
+    """Compare the traits of the network in both files; a trait stated in only one is fine.
 
     Raises:
-        ConfigError: naming both files, and both values of whatever differs.
+        ConfigError: traits differ; naming both files and both values of each.
     """
     theirs = _traits_of_weights(state, weights)
     ours = _traits_of_config(model, config)

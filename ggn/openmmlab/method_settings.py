@@ -1,4 +1,4 @@
-"""What the settings around the networks are called in params.yaml: datasets, pseudo masks."""
+"""Tables of the settings of datasets and pseudo masks, and their names in params.yaml."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def _ranker(value: Any) -> Pairs:
 
 
 def _suppression(value: Any) -> Pairs:
-    """Ours is after the final ranking; the one of the extraction must not drop more than it."""
+    """Set the suppression after the final ranking; extraction must not drop more than that."""
     pairs = [("pseudo_gt.nms_iou", _number(value))]
     return pairs + ([("grouping.nms_iou", value)] if value > 0.5 else [])
 
@@ -81,7 +81,7 @@ _TRAIN = {
     "score_thresh": to("pseudo_gt.min_score", _limit),
     "top_k": to("pseudo_gt.top_k", _number),
     "random_sample_masks": only(False),
-    "additional_ann_file": anything,  # a note says how to bring it
+    "additional_ann_file": anything,  # a note says how to import it
     "ann_dir": to("pseudo_gt.per_image", lambda _: True),
 }
 _OF_EVERY_DATASET = {"type": only(*DATASETS), "is_class_agnostic": only(True)}

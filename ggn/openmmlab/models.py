@@ -14,7 +14,7 @@ from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.predict import Detector
 
-# What differs from the defaults of our params, which are the reference's recipe.
+# Differences from the defaults of our params, which are the reference's recipe.
 _AFFINITY: dict[str, Any] = {"pool_norm": "batch"}
 _DETECTORS: dict[str, dict[str, Any]] = {
     "maskrcnn": {},

@@ -1,4 +1,4 @@
-"""Names of weights: which key of an mmdetection 2.x checkpoint holds which of our tensors."""
+"""Maps the keys of mmdetection 2.x checkpoints to our tensors."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from ggn.affinity.model import AffinityNet
 from ggn.detector.mask_rcnn import MaskRCNN
 
 Rule = tuple[str, str]
-"""A pattern for the beginning of our key and what stands in its place in theirs."""
+"""A pattern for the beginning of our key, and its replacement in their key."""
 
 _AFFINITY: tuple[Rule, ...] = (
     (r"head\.pooled\.", "classifier.ppm_conv."),
@@ -42,16 +42,16 @@ _HEADS: dict[str, tuple[Rule, ...]] = {
 
 
 def reference_names(model: nn.Module) -> dict[str, str]:
-    """Key in an mmdetection 2.x checkpoint by key of `model.state_dict()`; no two are the same.
+    """Return the unique key in an mmdetection 2.x checkpoint for each of `model.state_dict()`.
 
-    Raises TypeError if the model is none of ours.
+    Raises TypeError if the model is not one of ours.
     """
     rules = list(_rules(model))
     return {key: _renamed(key, rules) for key in model.state_dict()}
 
 
 def reference_leftovers(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Shapes by key of what a reference checkpoint holds although it neither trains nor asks it.
+    """Return shapes by key of tensors that a reference checkpoint has but never trains or uses.
 
     OLN keeps the classifiers of Mask R-CNN.
     """
@@ -66,7 +66,7 @@ def reference_leftovers(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def _rules(model: nn.Module) -> Iterator[Rule]:
-    """The first rule that fits a key renames it; without one the key is the same (backbones)."""
+    """Yield rules; the first that fits renames a key. Without one, keys are equal (backbones)."""
     if isinstance(model, AffinityNet):
         yield from _AFFINITY
     elif isinstance(model, MaskRCNN):
@@ -79,12 +79,12 @@ def _rules(model: nn.Module) -> Iterator[Rule]:
             f"no names of weights are known for a {type(model).__name__}, only for AffinityNet "
             "and MaskRCNN"
         )
-    if isinstance(model.backbone.bn1, nn.GroupNorm):  # they name a normalisation after its kind
+    if isinstance(model.backbone.bn1, nn.GroupNorm):  # their names depend on the normalisation
         yield r"(backbone\..*)bn(\d)\.", r"\1gn\2."
 
 
 def _mask_convolutions(layers: nn.Sequential) -> Iterator[Rule]:
-    """Ours are one sequence, theirs are groups of `conv`, `gn` and an activation."""
+    """Yield rules for our single sequence; theirs has groups of `conv`, `gn` and an activation."""
     number = -1
     for place, layer in enumerate(layers):
         number += isinstance(layer, nn.Conv2d)

@@ -1,4 +1,4 @@
-"""What each setting of a network and its training is called in params.yaml: tables, nothing else.
+"""Tables of the settings of a network and its training, and their names in params.yaml.
 
 A setting is named by its path in an mmdetection 2.x config, as `translate` in recipe.py writes it.
 """
@@ -113,7 +113,7 @@ TRAINING: dict[str, Rule] = {
     "pipeline.Pad.size_divisor": only(32),
     "test_pipeline.Pad.size_divisor": only(32),
 }
-"""Of both networks: the backbone, its training, the steps that prepare an image."""
+"""Rules for both networks: the backbone, its training, the steps that prepare an image."""
 
 AFFINITY: dict[str, Rule] = {
     "model.classifier.type": only("PairwiseAffinityHeadUperNet"),
@@ -127,7 +127,7 @@ AFFINITY: dict[str, Rule] = {
     "model.affinity_reduction": only("mean"),
     "model.filter_bg": anything,  # the same pixels count
 }
-"""Of the affinity network."""
+"""Rules for the affinity network."""
 
 
 def _scale(value: Any) -> Any:
@@ -146,7 +146,7 @@ SIZE: dict[str, Rule] = {
     "test_pipeline.Resize.img_scale": to("max_size", _scale),
     "test_pipeline.MultiScaleFlipAug.img_scale": to("max_size", _scale),
 }
-"""Of the section `detector` in every config."""
+"""Rules for the section `detector` of every config."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "model.backbone": {"frozen_stages": -1, "norm_cfg.type": "BN"},
@@ -157,13 +157,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "lr_config": {"warmup": None},
     "pipeline": {"RandomFlip.flip_ratio": None},
 }
-"""What OpenMMLab takes where a part of a config is silent, if that is not what ours takes."""
+"""OpenMMLab's defaults for keys that a config leaves out, where they differ from ours."""
 
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.0, "weight_decay": 0.0},
     "AdamW": {"betas": [0.9, 0.999], "weight_decay": 0.01},
 }
-"""Likewise of `optimizer`, by its type."""
+"""Likewise for `optimizer`, by its type."""
 
 EFFECTIVE = (
     "model",
@@ -183,7 +183,7 @@ EFFECTIVE = (
 
 _LOADING = "LoadImageFromFile|LoadAnnotations|DefaultFormatBundle|ImageToTensor|Collect"
 WITHOUT_EFFECT = (
-    r"model\.type",  # looked at before
+    r"model\.type",  # handled before
     r"model\..*in_channels",  # follows from the other layers
     r".*\.debug",
     r".*\.gpu_assign_thr",
@@ -194,4 +194,4 @@ WITHOUT_EFFECT = (
     r"test_pipeline\.RandomFlip\..*",  # MultiScaleFlipAug says whether it flips
     r"custom_hooks\.(NumClassCheckHook|CheckInvalidLossHook)\..*",
 )
-"""Patterns of settings that decide nothing here."""
+"""Patterns of settings that have no effect here."""

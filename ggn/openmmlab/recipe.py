@@ -1,4 +1,4 @@
-"""From the settings of an mmdetection 2.x config to the sections of a split in params.yaml."""
+"""Translates the settings of an mmdetection 2.x config to the sections of a split."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ _SHOWN = 80
 
 @dataclass
 class Recipe:
-    """Values by key of params.yaml (`detector.rpn.samples`), and what there is to say of others."""
+    """Values by key of params.yaml (`detector.rpn.samples`), and remarks on other settings."""
 
     values: dict[str, Any] = field(default_factory=dict)
     unsupported: list[str] = field(default_factory=list)
@@ -61,12 +61,12 @@ class Recipe:
 def translate(config: Mapping[str, Any], section: str, oln: bool = False) -> Recipe:
     """Translate every setting of a config that changes the result, or report it.
 
-    A setting is named by its path: `model.neck.out_channels`. Of a list of dicts, each is named by
-    its `type`; the steps of all images that are not trained on are one: `test_pipeline.Pad.type`.
+    A setting is named by its path: `model.neck.out_channels`. Each dict in a list is named by its
+    `type`. The validation and test pipelines count as one: `test_pipeline.Pad.type`.
 
     Args:
-        config: of `read_config`.
-        section: what the config is of, `detector` or `affinity`.
+        config: as `read_config` returns it.
+        section: the kind of network, `detector` or `affinity`.
         oln: whether the detector has OLN's heads.
     """
     rules = _rules(section, oln)
@@ -144,7 +144,7 @@ def _devices(config: Mapping[str, Any]) -> int:
 
 
 def _joined(given: Iterable[Setting], devices: int) -> Iterator[Setting]:
-    """Settings that mean something together become one."""
+    """Join settings that have a meaning only together."""
     given = list(given)
     values = {setting.name: setting.value for setting in given}
     norm_eval = values.get("model.backbone.norm_eval", True)
@@ -165,7 +165,7 @@ def _joined(given: Iterable[Setting], devices: int) -> Iterator[Setting]:
 
 
 def _every(step: int, epochs: Any) -> list[int]:
-    """A single step of mmcv's is the number of epochs between two drops."""
+    """Return the milestones of a single step, which mmcv takes as the epochs between two drops."""
     return list(range(step, epochs, step)) if isinstance(epochs, int) and step > 0 else [step]
 
 
@@ -176,7 +176,7 @@ def _apply(setting: Setting, rules: Mapping[str, Rule], recipe: Recipe) -> None:
     if setting.name not in rules:
         without_effect = any(re.fullmatch(pattern, setting.name) for pattern in WITHOUT_EFFECT)
         if setting.value not in (None, []) and not without_effect:
-            recipe.unsupported.append(f"{said}: nothing of ours corresponds")
+            recipe.unsupported.append(f"{said}: has no counterpart")
         return
     try:
         pairs = rules[setting.name](setting.value)
@@ -186,11 +186,11 @@ def _apply(setting: Setting, rules: Mapping[str, Rule], recipe: Recipe) -> None:
     for key, value in pairs:
         settled = recipe.values.setdefault(key, value)
         if settled != value:
-            recipe.unsupported.append(f"{said}: {key} is {settled!r} already")
+            recipe.unsupported.append(f"{said}: {key} is already {settled!r}")
 
 
 def _complete(recipe: Recipe, section: str) -> None:
-    """Fill in what params.yaml cannot do without, and what goes together."""
+    """Fill in what params.yaml requires, and make related settings consistent."""
     values = recipe.values
     if f"{section}.batch_size" in values:
         values[f"{section}.lr_batch_size"] = values[f"{section}.batch_size"]

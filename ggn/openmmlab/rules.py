@@ -1,24 +1,24 @@
-"""Rules: what the value of one setting of a config means in params.yaml."""
+"""Rules that translate the value of a config's setting to params.yaml."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Pairs = list[tuple[str, Any]]
 Rule = Callable[[Any], Pairs]
-"""A setting's value to keys of a section of params.yaml; raises UnsupportedError."""
+"""Maps a setting's value to keys of a section of params.yaml; raises UnsupportedError."""
 
 
 class UnsupportedError(Exception):
-    """A value that we have no counterpart for; the message says which there are."""
+    """A value has no counterpart; the message lists the values that do."""
 
 
 def to(key: str, change: Callable[[Any], Any] = lambda value: value) -> Rule:
-    """The setting is our `key`, its value changed."""
+    """Return a rule: the setting is our `key`, with a changed value."""
     return lambda value: [(key, change(value))]
 
 
 def only(*values: Any) -> Rule:
-    """We do what these values mean, and nothing else."""
+    """Return a rule: our fixed behaviour is that of these values."""
 
     def rule(value: Any) -> Pairs:
         if value not in values:
@@ -29,7 +29,7 @@ def only(*values: Any) -> Rule:
 
 
 def one_of(key: str, values: Mapping[Any, Any]) -> Rule:
-    """Our `key` has another word for each of these values."""
+    """Return a rule: our `key` has another word for each of these values."""
 
     def rule(value: Any) -> Pairs:
         if isinstance(value, list | dict) or value not in values:
@@ -40,7 +40,7 @@ def one_of(key: str, values: Mapping[Any, Any]) -> Rule:
 
 
 def at_most(limit: float, why: str) -> Rule:
-    """A number from 0 to `limit` makes no difference."""
+    """Return a rule: a number from 0 to `limit` makes no difference."""
 
     def rule(value: Any) -> Pairs:
         if not isinstance(value, int | float) or not 0 <= value <= limit:
@@ -51,7 +51,7 @@ def at_most(limit: float, why: str) -> Rule:
 
 
 def anything(_: Any) -> Pairs:
-    """Every value means the same here."""
+    """Accept any value, because it has no effect here."""
     return []
 
 

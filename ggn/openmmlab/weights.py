@@ -1,4 +1,4 @@
-"""Checkpoints of mmdetection 2.x: read without executing anything, loaded and written by name."""
+"""Reads, loads and writes checkpoints of mmdetection 2.x by name, without executing anything."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from ggn.engine.weights import WeightsError
 from ggn.openmmlab.names import reference_leftovers, reference_names
 
 _SHOWN = 20
-"""Keys of one kind of fault that an error lists before it only counts them."""
+"""How many keys of one kind of fault an error lists before it only counts them."""
 
 _BUILDERS = {
     "scalar": np.float64(0).__reduce__()[0],
@@ -30,8 +30,8 @@ _ALLOWED: list[Any] = [
     *(np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefdFDU")),
     range,
 ]
-"""What a training leaves beside the weights: NumPy's numbers, arrays of numbers, the range of its
-devices. They are data, like a float. Arrays of objects stay refused."""
+"""What a training saves besides the weights: NumPy's numbers, arrays of numbers, the range of its
+devices. These are plain data, like a float. Arrays of objects are still refused."""
 
 
 def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
@@ -45,8 +45,8 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
             the prefix `module.` of a parallel training, and hold the averages of an EMA hook.
 
     Raises:
-        WeightsError: naming the file and what is wrong: not a checkpoint, damaged, code inside, a
-            list of missing, unexpected and mis-shaped keys, or values that are not finite.
+        WeightsError: the file is not a checkpoint, is damaged, contains code, has missing,
+            unexpected or mis-shaped keys, or values that are not finite; naming file and fault.
     """
     if isinstance(weights, str | Path):
         source, theirs = str(weights), read_state_dict(weights)
@@ -67,7 +67,7 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
 def save_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the network's weights on the CPU as an mmdetection 2.x state dict.
 
-    Layers that only the reference has, and has no use for, are zero.
+    Layers that only the reference has, and never uses, are zero.
     """
     names = reference_names(model)
     state = {
@@ -78,10 +78,10 @@ def save_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Return the state dict that a `.safetensors` file or a file of `torch.save` holds.
+    """Return the state dict in a `.safetensors` file or a file of `torch.save`.
 
-    Raises WeightsError, naming the file, if it is missing, damaged, of another kind or would have
-    to execute code.
+    Raises WeightsError, naming the file, if it is missing, damaged, of another kind, or would
+    execute code.
     """
     return _state_dict(_read(Path(path)), str(path))
 
@@ -93,16 +93,16 @@ def _read(path: Path) -> Any:
         try:
             return safetensors.torch.load_file(path)
         except safetensors.SafetensorError as error:
-            raise WeightsError(f"{path}: damaged, or no safetensors file ({error})") from error
+            raise WeightsError(f"{path}: damaged, or not a safetensors file ({error})") from error
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes the parser stumble over
+    except Exception as error:  # a damaged file can make the parser raise anything
         called = re.search(r"GLOBAL (\S+)|but got <class '(\S+)'>", str(error))
         reason = (
             f"refused: it would call {called[1] or called[2]}; nothing was executed"
             if called
-            else "damaged, or no checkpoint of torch.save"
+            else "damaged, or not a checkpoint of torch.save"
         )
         raise WeightsError(f"{path}: {reason}") from error
 
@@ -111,21 +111,21 @@ def _state_dict(given: Any, source: str) -> dict[str, Tensor]:
     if isinstance(given, Mapping) and "state_dict" in given:
         given = given["state_dict"]
     if not isinstance(given, Mapping):
-        raise WeightsError(f"{source}: must hold a state dict, got {type(given).__name__}")
+        raise WeightsError(f"{source}: must be a state dict, got {type(given).__name__}")
     for key, value in given.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided:
             raise WeightsError(
-                f"{source}: not a state dict: {key!r} must be a dense tensor, "
+                f"{source}: is not a state dict: {key!r} must be a dense tensor, "
                 f"got {type(value).__name__}"
             )
     return _of_the_network(dict(given))
 
 
 def _of_the_network(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what a training wraps around: the prefix of a parallel module, moving averages.
+    """Remove what a training adds: the prefix of a parallel module, and moving averages.
 
-    A hook that averages weights stores them as `ema_` and the name with `_` for each dot; the
-    average is what the names themselves hold once an epoch has ended.
+    A hook that averages weights stores them as `ema_` and the name with `_` for each dot. When an
+    epoch has ended, the plain names hold the averages.
     """
     if state and all(str(key).startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}

@@ -1,12 +1,12 @@
-"""Masks that somebody else has found, in any of the usual files, as the candidates of images.
+"""Reads masks of other programs, in any of the usual formats, as the candidates of images.
 
-A source is one of these; masks are ranked by their score, equal ones as they come:
+A source is one of these. Masks are ranked by score; those with equal scores keep their order.
 
 - a JSON list of COCO results (`image_id`, `segmentation`, `score`), from any detector;
-- a COCO dataset with masks as annotations, whose `score` is 1 where there is none;
+- a COCO dataset with masks as annotations; a missing `score` is 1;
 - the reference's list with a list per image, whose masks may be smaller than `orig_shape`;
-- a folder with such a list per image, `{image_id}.json` or named after the image's file, also of
-  the records of SAM's automatic mask generator, whose score is `predicted_iou`;
+- a folder with one such list per image, `{image_id}.json` or named after the image's file; its
+  records may be those of SAM's automatic mask generator, whose score is `predicted_iou`;
 - a store of pseudo ground truth, of candidates or of predictions.
 """
 
@@ -33,14 +33,14 @@ from ggn.store.rows import ImageInstances
 from ggn.store.work import Find
 
 FEATURE_NAMES = ("score", "area", "width", "height", "fill", "frame_sides")
-"""What is known of any mask: its score, its area, the width and height of its box (shares of the
-image), the share of its box that it fills, and how many sides of the image it touches."""
+"""Features of any mask: its score; its area and the width and height of its box, as shares of the
+image; the share of its box that it fills; the number of image sides that it touches."""
 
 SizeHW = tuple[int, int]
 Records = Sequence[tuple[str, Any]]
-"""Where each record stands, and the record."""
+"""The position of each record in its file, and the record."""
 Read = Callable[[int, SizeHW], Instances | None]
-"""The masks of an image, given its id and size; None if the source doesn't have it."""
+"""Returns the masks of an image, given its id and size; None if the source lacks the image."""
 
 _SCORES = ("score", "predicted_iou")
 
@@ -48,16 +48,17 @@ logger = logging.getLogger(__name__)
 
 
 def from_source(source: Path, images: Sequence[Mapping[str, Any]]) -> Find:
-    """Return what finds the candidates of images in a source: best first, with `FEATURE_NAMES`.
+    """Return a function that yields the candidates of images, best first, with `FEATURE_NAMES`.
 
-    An image that the source doesn't have has none; masks of other images are left out.
+    An image that the source lacks has no candidates; masks of other images are ignored.
 
     Args:
         source: file or folder, see above.
         images: of a COCO-style dataset.
 
     Raises:
-        ValueError: the source has none of the images, masks of another size, or is no source.
+        ValueError: the source has none of the images, has masks of another size, or is not one of
+            the above.
         CocoError: naming the file, the record, the key and what is allowed.
         MaskStoreError, StoreError: a store is damaged.
         FileNotFoundError: there is no such file.
@@ -66,7 +67,9 @@ def from_source(source: Path, images: Sequence[Mapping[str, Any]]) -> Find:
     read, image_ids = _opened(source, images)
     there = len(set(image_ids) & sizes_hw.keys())
     if sizes_hw and not there:
-        raise ValueError(f"{source}: has none of the {len(sizes_hw)} images; is it another set's?")
+        raise ValueError(
+            f"{source}: has none of the {len(sizes_hw)} images; is it for another dataset?"
+        )
     logger.info("%s: has masks for %d of %d images", source, there, len(sizes_hw))
 
     def find(wanted: Iterable[int]) -> Iterator[ImageInstances]:
@@ -84,7 +87,7 @@ def from_source(source: Path, images: Sequence[Mapping[str, Any]]) -> Find:
 
 
 def _opened(source: Path, images: Sequence[Mapping[str, Any]]) -> tuple[Read, Iterable[int]]:
-    """What reads an image, and the ids of those that are there."""
+    """Return a function that reads the masks of an image, and the ids of images with masks."""
     if (source / INDEX).is_file():
         masks = MaskStore(source)
         return lambda image_id, _: masks.read(image_id), masks.image_ids.tolist()
@@ -102,7 +105,7 @@ def _opened(source: Path, images: Sequence[Mapping[str, Any]]) -> tuple[Read, It
 
 
 def _files(folder: Path, images: Sequence[Mapping[str, Any]]) -> dict[int, Path]:
-    """The JSON file of each image that has one."""
+    """Return the JSON file of each image that has one."""
     there = {path.stem: path for path in folder.glob("*.json")}
     if not there:
         raise ValueError(
@@ -136,7 +139,7 @@ def _of_file(
 
 
 def _by_image(file: Path) -> dict[int, Records]:
-    """The records of each image."""
+    """Return the records of each image."""
     content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         content = [
@@ -184,7 +187,7 @@ def _instances(file: str, records: Records, size_hw: SizeHW) -> Instances:
 
 
 def _mask_and_score(record: Any, size_hw: SizeHW) -> tuple[RLE, float]:
-    """What a record says, or a ValueError with the reason."""
+    """Return mask and score of a record, or raise ValueError with the reason."""
     if not isinstance(record, dict) or "segmentation" not in record:
         raise ValueError(f"must be an object with a segmentation, got {reprlib.repr(record)}")
     name = next((key for key in _SCORES if key in record), None)
@@ -205,7 +208,7 @@ def _mask_and_score(record: Any, size_hw: SizeHW) -> tuple[RLE, float]:
 
 
 def _features(masks: Instances) -> NDArray[np.float32]:
-    """The features of N masks, (N, len(FEATURE_NAMES))."""
+    """Return the features of N masks, (N, len(FEATURE_NAMES))."""
     height, width = masks.image_size_hw
     boxes = masks.boxes_xyxy.astype(np.float64).reshape(-1, 4)
     box_width, box_height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]

@@ -1,4 +1,4 @@
-"""How good a choice of pseudo ground truth is, before any detector is trained on it."""
+"""Judges pseudo ground truth before a detector is trained on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from ggn.pseudo_gt.select import Quality, select
 
 @dataclass
 class Judgement:
-    """Compares pseudo masks with the hidden objects, and the same choice with the seen ones.
+    """Compares the pseudo masks with hidden objects, and a repeated choice with the seen ones.
 
-    Every dataset has seen annotations. What is chosen beside them says nothing of them, so the
-    choice is made again as if they were not there. Whatever else it finds counts as wrong, also
-    objects that nobody annotated: the true precision is higher.
+    Pseudo masks avoid the seen annotations, so they can't be compared with them. Therefore the
+    choice is repeated as if nothing were annotated. Everything else that it finds counts as wrong,
+    even real objects that nobody annotated, so the true precision is higher.
     """
 
     params: PseudoGtParams
@@ -30,10 +30,10 @@ class Judgement:
         self.seen.add(select(ranked, [], self.params)[0], seen)
 
     def metrics(self) -> dict[str, float]:
-        """Return the counts and, of kinds of objects that there are, how well they are found.
+        """Return the counts, and how well hidden and seen objects are found, if there are any.
 
         Keys: `pseudo_masks`, `hidden_objects`, `seen_objects`; `precision`, `recall`, `f1` and
-        `mean_best_iou` of the hidden objects, and with `seen_` before it of the seen ones.
+        `mean_best_iou` for hidden objects, and the same with the prefix `seen_` for seen ones.
         """
         counts = {
             "pseudo_masks": self.hidden.pseudo,
@@ -47,7 +47,7 @@ class Judgement:
     def warning(self) -> str | None:
         """Return why not to train on this pseudo ground truth, or None.
 
-        The hidden objects decide nothing here: nobody has them in practice.
+        Hidden objects have no influence, because in practice nobody has them.
         """
         floor, seen = self.params.warn_below_f1, self.seen.metrics()
         if not self.seen.objects or seen["f1"] >= floor:
@@ -56,5 +56,5 @@ class Judgement:
             f"The pseudo ground truth is poor. Chosen the same way, {self.seen.pseudo} masks find "
             f"{self.seen.hits} of {self.seen.objects} annotated objects (precision "
             f"{seen['precision']:.3f}, recall {seen['recall']:.3f}); the F1 is {seen['f1']:.3f}, "
-            f"below pseudo_gt.warn_below_f1, {floor:g}. Most of what it teaches is wrong."
+            f"below pseudo_gt.warn_below_f1, {floor:g}. Most of these masks are wrong."
         )

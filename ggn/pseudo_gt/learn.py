@@ -1,4 +1,4 @@
-"""A ranking learned from the annotations: what the features of a candidate tell of its IoU."""
+"""A ranking learned from the annotations: predicts a candidate's IoU from its features."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -13,28 +13,28 @@ from ggn.core.masks import RLE, mask_iou
 from ggn.pseudo_gt.select import HIT_IOU, resized
 from ggn.store.rows import ImageInstances
 
-KNOWN_IOU = 0.1  # with an annotation, from which on a candidate is known to be of that object
-KNOWN_SHARE = 0.5  # of a candidate's area on annotated objects; the same
+KNOWN_IOU = 0.1  # from this IoU with an annotation on, a candidate belongs to that object
+KNOWN_SHARE = 0.5  # likewise from this share of its area on annotated objects on
 UNKNOWN_WEIGHT = 0.1
-"""Of candidates beside all annotations. They may be objects of unseen categories, so they are not
-negatives; most are background, so they are not nothing either. See benchmarks/rankers.py."""
+"""Weight of candidates away from all annotations. They may be objects of unseen categories, so they
+are not negatives, but most are background, so they get a small weight: benchmarks/rankers.py."""
 MIN_HITS = 20
-"""Fewer candidates on annotated objects than this teach nothing."""
+"""Fewest candidates on annotated objects to learn from."""
 MAX_EXAMPLES = 500_000
-"""Of more candidates, every second, third, ... is learned from: more only takes longer."""
+"""If there are more candidates, only every second, third, ... is used: more only takes longer."""
 FOLDS = 5
-"""Parts of the images, of which each is ranked by what the others teach."""
+"""Number of parts of the images; each part is ranked by trees fitted to the others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What the annotations say of N candidates, of one image or of all."""
+    """What the annotations say about N candidates, of one image or of all."""
 
     iou: NDArray[np.float64]
     """(N,) largest IoU with an annotated object, 0 without any."""
     known: NDArray[np.bool_]
-    """(N,) whether the candidate lies on annotated objects, so that its IoU is that with the object
-    it shows; of the others the annotations say nothing."""
+    """(N,) whether the candidate lies on annotated objects, so that its true IoU is known; about
+    the others the annotations say nothing."""
 
     def of(self, chosen: NDArray[np.bool_]) -> "Labels":
         """Return the labels of the chosen candidates, given as bool (N,)."""
@@ -42,12 +42,12 @@ class Labels:
 
 
 def label(masks: Sequence[RLE], annotated: Sequence[RLE]) -> Labels:
-    """Return what an image's annotated objects say of its candidates.
+    """Return what an image's annotated objects say about its candidates.
 
     Args:
-        masks: of the candidates.
-        annotated: masks of the objects, of the same size; may be empty. No crowds: the IoU with a
-            crowd is not that with an object.
+        masks: masks of the candidates.
+        annotated: masks of the objects, of the same size; may be empty. Crowds must be left out,
+            because the IoU with a crowd is not that with an object.
     """
     iou = mask_iou(masks, annotated).max(axis=1, initial=0)
     every_crowd = np.ones(len(annotated), dtype=bool)  # COCO divides by the candidate's area
@@ -58,13 +58,13 @@ def label(masks: Sequence[RLE], annotated: Sequence[RLE]) -> Labels:
 def learn_scores(
     labelled: Iterable[tuple[ImageInstances, Sequence[RLE]]],
 ) -> dict[int, NDArray[np.float32]]:
-    """Return the IoU with an object, (N,), that is expected of the candidates of each image.
+    """Return the expected IoU with an object, (N,), of the candidates of each image.
 
-    The annotations of an image have no part in the scores of its own candidates: see `predict_iou`.
+    The annotations of an image don't affect the scores of its own candidates: see `predict_iou`.
 
     Args:
-        labelled: every image's candidates and annotated objects (see `label`); read once, of which
-            only features and labels are kept.
+        labelled: every image's candidates and annotated objects (see `label`); read once, and only
+            features and labels are kept.
 
     Raises:
         ValueError: the candidates have no features, or as `predict_iou`.
@@ -109,31 +109,30 @@ def _examples(
     )
     stacked = np.concatenate(features) if features else np.zeros((0, 0), dtype=np.float32)
     if len(stacked) and not stacked.shape[1]:
-        raise ValueError("pseudo_gt.rank: learned needs features, which fetched masks lack")
+        raise ValueError("pseudo_gt.rank: learned needs features, which fetched masks don't have")
     return ids, [len(rows) for rows in features], stacked, everything
 
 
 def predict_iou(
     features: NDArray[np.float32], labels: Labels, images: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Fit gradient-boosted trees to the labels; return the IoU they expect of every candidate.
+    """Fit gradient-boosted trees to the labels; return their predicted IoU for every candidate.
 
-    Cross-fitted: of `FOLDS` parts of the images, each is rated by trees that were fitted to the
-    others, so that its precision and recall on the annotations tell how well the ranking works.
-    The same numbers on every run and number of cores: nothing is drawn, and one thread adds up.
-    Nothing of the model is kept, as fitting takes seconds.
+    Cross-fitted: each of `FOLDS` parts of the images is rated by trees fitted to the others, so
+    precision and recall on the annotations show how well the ranking works. Deterministic: no
+    randomness, single-threaded sums. The model is not kept, because fitting takes seconds.
 
     Args:
-        features: (N, F) of the candidates of all images.
-        labels: theirs.
-        images: (N,) the number of each one's image, 0, 1, ...; every fifth image is of one part.
+        features: (N, F) features of the candidates of all images.
+        labels: labels of the candidates.
+        images: (N,) the number of each candidate's image, 0, 1, ...; every fifth is in one part.
 
     Returns:
         (N,) in [0, 1].
 
     Raises:
-        ValueError: fewer than `MIN_HITS` candidates, in all or outside a part, reach an IoU of 0.5
-            with an annotated object.
+        ValueError: fewer than `MIN_HITS` candidates, in total or outside a part, reach an IoU of
+            0.5 with an annotated object.
     """
     parts, predicted = images % FOLDS, np.zeros(len(features), dtype=np.float32)
     hit = labels.iou >= HIT_IOU

@@ -39,9 +39,9 @@ def records(
 
 
 def pseudo_category(dataset: Mapping[str, Any]) -> Record:
-    """Return a category of its own for pseudo masks, with id and name that the dataset has not.
+    """Return a category for pseudo masks, with an id and a name that are new to the dataset.
 
-    So no partition of the annotated categories can ever drop them.
+    This way, no partition of the annotated categories can drop them.
     """
     names = {category["name"] for category in dataset["categories"]}
     name = next(n for n in _numbered(PSEUDO_CATEGORY) if n not in names)
@@ -58,11 +58,11 @@ def merge(
 ) -> dict[str, Any]:
     """Return the dataset with pseudo masks as further annotations.
 
-    Annotations keep their ids and get `"source": "annotation"`; pseudo masks get fresh ids after
+    Annotations keep their ids and get `"source": "annotation"`. Pseudo masks get new ids after
     them and `"source": "pseudo"`, and keep `score`, `rank` and `gt_iou`.
 
     Raises:
-        ValueError: a pseudo mask is of an image that the dataset lacks, or not of its size.
+        ValueError: the dataset lacks the image of a pseudo mask, or the mask has another size.
     """
     sizes = {image["id"]: [image["height"], image["width"]] for image in dataset["images"]}
     annotations = [{**record, "source": "annotation"} for record in dataset["annotations"]]
@@ -84,10 +84,10 @@ def merge(
 
 
 def from_interchange(lists: Any, file: str) -> Iterator[tuple[int, Instances]]:
-    """Yield (image id, masks best first) of an interchange file made elsewhere.
+    """Yield (image id, masks best first) of an interchange file made by another program.
 
-    Masks extracted at a reduced size are scaled to `orig_shape` (nearest). Images whose list is
-    empty cannot be told by name and are not yielded: they have no pseudo ground truth.
+    Masks extracted at a reduced size are scaled to `orig_shape` (nearest). Empty lists don't say
+    which image they belong to, so these images are not yielded; they have no pseudo ground truth.
 
     Args:
         lists: what the JSON file holds: a list per image, of objects with at least `segmentation`,
@@ -109,7 +109,7 @@ def from_interchange(lists: Any, file: str) -> Iterator[tuple[int, Instances]]:
             raise CocoError(faults)
         image_id = entry[0]["image_id"]
         if image_id in places:
-            reason = f"image {image_id} has a list already, [{places[image_id]}]"
+            reason = f"image {image_id} already has a list, [{places[image_id]}]"
             raise CocoError([Fault(file, f"[{index}]", reason)])
         places[image_id] = index
         yield image_id, _instances(entry, file, index)
@@ -121,7 +121,7 @@ def _record_faults(entry: list[Any]) -> Iterator[tuple[int, str]]:
         if not isinstance(record, dict):
             yield place, f"must be an object, got {reprlib.repr(record)}"
         elif missing := [name for name in _INTERCHANGE_KEYS if name not in record]:
-            yield place, f"misses {', '.join(missing)}"
+            yield place, f"lacks {', '.join(missing)}"
         else:
             for name, value, allowed, holds in (
                 ("image_id", record["image_id"], "an integer", _is_integer),
@@ -134,7 +134,7 @@ def _record_faults(entry: list[Any]) -> Iterator[tuple[int, str]]:
 
 
 def _differences(entry: list[Any]) -> Iterator[tuple[int, str]]:
-    """Yield the place and fault of each well-formed object of another image than the first."""
+    """Yield position and fault of each well-formed object that belongs to another image."""
     first = entry[0]
     for place, record in enumerate(entry):
         for name in ("image_id", "orig_shape"):

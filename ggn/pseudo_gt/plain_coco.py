@@ -1,4 +1,4 @@
-"""Annotations plus pseudo masks as a plain COCO file, which other detectors train from."""
+"""Exports annotations plus pseudo masks as a plain COCO file, for training other detectors."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ Record = dict[str, Any]
 
 
 def export_coco(training_file: Path, out: Path, *, class_agnostic: bool = False) -> tuple[int, int]:
-    """Write images, categories and annotations with nothing but COCO's own keys.
+    """Write images, categories and annotations with only COCO's own keys.
 
-    Masks are polygons, which draw the same pixels; crowds are run lengths, as in COCO's own files.
-    Annotation ids count from 1, since pycocotools takes 0 for no match. Images without a mask stay.
+    Masks are polygons that cover the same pixels; crowds are run lengths, as in COCO's own files.
+    Annotation ids start at 1, because pycocotools takes 0 for no match. Images without masks stay.
 
     Args:
-        training_file: `data/SPLIT/training/ggn.json`, whether it holds the pseudo masks or names
-            the store that does.
-        out: the file.
-        class_agnostic: give all the category `OBJECT`; otherwise pseudo masks have one of their
-            own, `pseudo`, beside those of the annotations.
+        training_file: `data/SPLIT/training/ggn.json`; it has the pseudo masks, or names the store
+            that has them.
+        out: path of the file.
+        class_agnostic: give everything the category `OBJECT`; otherwise pseudo masks have their own
+            category, `pseudo`, beside those of the annotations.
 
     Returns:
         The number of annotations, and how many of them are pseudo masks.
 
     Raises:
         CocoError: the training file is faulty.
-        MaskStoreError: the store is not the one that the file names, or damaged.
+        MaskStoreError: the store is damaged, or has changed since the file was written.
         FileNotFoundError: no such file.
     """
     dataset = _whole(read_coco(training_file))
@@ -68,7 +68,7 @@ def export_coco(training_file: Path, out: Path, *, class_agnostic: bool = False)
 
 
 def _whole(dataset: Record) -> Record:
-    """The dataset with the pseudo masks of the store that it names."""
+    """Return the dataset with the pseudo masks of the store that it names."""
     store = store_of(dataset)
     if store is None:
         return dataset
@@ -96,7 +96,7 @@ def _plain(record: Mapping[str, Any], size_hw: tuple[int, int]) -> Record:
 
 
 def _polygons(record: Mapping[str, Any], mask: Any) -> Iterator[list[float]]:
-    """Those of the record, if it has any; otherwise those that draw its mask."""
+    """Yield the polygons of the record, or if it has none, polygons that draw its mask."""
     given = record["segmentation"]
     if isinstance(given, list):
         yield from given

@@ -1,4 +1,4 @@
-"""Selected pseudo masks as files: JSON for any tool, or a store for any number of them."""
+"""Writes selected pseudo masks: as JSON for any tool, or as a store of any size."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def write_as_json(
 def write_as_store(
     dataset: dict[str, Any], selected: Selected, folder: Path, training_file: Path
 ) -> None:
-    """Write a store to `folder`, and a training file of the annotations alone that names it.
+    """Write a store to `folder`, and a training file with only the annotations that names it.
 
-    The name comes with the store's checksum: the file changes whenever a pseudo mask does.
+    The training file has the store's checksum, so it changes whenever a pseudo mask does.
     """
     with MaskStoreWriter(folder) as writer:
         for image_id, chosen, overlap in selected:
@@ -47,15 +47,15 @@ def write_as_store(
 def import_interchange(source: Path, folder: Path) -> int:
     """Write a store from a file, or from a folder with `{image_id}.json` per image.
 
-    A file holds lists in the interchange format, or COCO results, whose masks are of their images'
-    size and come best first.
+    A file has lists in the interchange format, or COCO results, whose masks have the size of their
+    images.
 
     Returns:
         The number of images.
 
     Raises:
         CocoError: naming the file and the fault.
-        ValueError: there is no file, or one is not named after its image.
+        ValueError: there is no file, or a file is not named after its image.
     """
     images = _listed(source) if source.is_file() else _single_files(source)
     with MaskStoreWriter(folder) as writer:
@@ -74,10 +74,10 @@ def _listed(file: Path) -> Iterator[tuple[int, Instances, list[float]]]:
 
 
 def _by_image(results: list[Any], file: str | Path) -> list[list[dict[str, Any]]]:
-    """Return COCO results as lists in the interchange format, of each image best first.
+    """Return COCO results as lists in the interchange format, one per image, best first.
 
     Raises:
-        CocoError: naming a record without image id, mask or score.
+        CocoError: a record lacks image id, mask or score; it is named.
     """
     lists: dict[int, list[dict[str, Any]]] = {}
     for index, record in enumerate(results):
@@ -93,15 +93,15 @@ def _by_image(results: list[Any], file: str | Path) -> list[list[dict[str, Any]]
 
 
 def _single_files(folder: Path) -> Iterator[tuple[int, Instances, list[float]]]:
-    """Yield the images of a folder; memory holds the names of its files and one image."""
+    """Yield the images of a folder; memory holds only the file names and one image."""
     files = {int(path.stem): path for path in folder.glob("*.json") if path.stem.isdecimal()}
     if not files:
-        raise ValueError(f"{folder}: no file that is named after an image id, such as 139.json")
+        raise ValueError(f"{folder}: has no file named after an image id, such as 139.json")
     for image_id, path in sorted(files.items()):
         entry = read_json(path)
         for found_id, masks in from_interchange([entry], str(path)):
             if found_id != image_id:
-                raise ValueError(f"{path}: holds image {found_id}, not the one it is named after")
+                raise ValueError(f"{path}: is of image {found_id}, not the one it is named after")
             yield image_id, masks, _overlap(entry)
 
 
@@ -110,7 +110,7 @@ def _overlap(entry: list[dict[str, Any]]) -> list[float]:
 
 
 def export_interchange(store: MaskStore, out: Path, category_id: int) -> None:
-    """Write a store as one interchange file, if `out` ends in .json, or as a file per image."""
+    """Write a store as one interchange file if `out` ends in .json, else as one file per image."""
     images = (
         (image_id, records(image_id, masks, np.array(overlap), category_id))
         for image_id, masks, overlap in store

@@ -1,4 +1,4 @@
-"""The order of an image's candidates, on which the choice of the first K rests."""
+"""Ranks an image's candidates; the first K are then chosen."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,17 +20,17 @@ def rank_candidates(
     rank: RankName,
     given: Mapping[int, Scores] | None = None,
 ) -> Instances:
-    """Return the candidates best first, their scores being those that ranked them.
+    """Return the candidates best first, with the scores that ranked them.
 
     Args:
         item: one image's candidates.
-        names: of its feature columns.
+        names: names of the feature columns.
         rank: `extracted`; a score of the grouping, stored as the feature `score_<rank>`; or
             `learned` or `oln`.
         given: the scores (N,) by image id, from `learn_scores` or `oln_scores`; for these two.
 
     Raises:
-        ValueError: the scores to rank by are not there.
+        ValueError: the scores to rank by are missing.
     """
     if rank == "extracted":
         return item.instances
@@ -54,14 +54,14 @@ def stored_scores(item: ImageInstances, names: Sequence[str], rank: RankName) ->
 
 
 def oln_scores(item: ImageInstances, iou: Scores, centerness: Scores) -> Scores:
-    """Return the scores (N,) that rank by affinity and by an OLN (GGN, section 3.3).
+    """Return scores (N,) that combine affinity and an OLN (GGN, section 3.3).
 
     Half the score of extraction + s + s·c.
 
     Args:
         item: one image's candidates.
-        iou: s (N,), the square root of the IoU that the OLN expects of each candidate's box.
-        centerness: c (N,), at the anchor that overlaps it most.
+        iou: s (N,), the square root of the IoU that the OLN predicts for each candidate's box.
+        centerness: c (N,), at the anchor that overlaps the box most.
     """
     return item.instances.scores / 2 + iou + iou * centerness
 

@@ -1,4 +1,4 @@
-"""Which of an image's candidates become pseudo ground truth, and how good they are."""
+"""Selects the candidates that become pseudo ground truth, and measures their quality."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ HIT_IOU = 0.5
 def select(
     candidates: Instances, annotated: Sequence[RLE], params: PseudoGtParams
 ) -> tuple[Instances, NDArray[np.float64]]:
-    """Drop what is annotated already, small, badly scored or chosen already; keep `top_k`.
+    """Drop candidates that are annotated, too small, poorly scored or duplicates; keep `top_k`.
 
     Args:
-        candidates: best first; masks of another size than the annotations are scaled to theirs.
+        candidates: best first; masks of another size are scaled to that of the annotations.
         annotated: masks of the image's annotations; may be empty.
         params: the limits.
 
     Returns:
-        The chosen candidates and for each its largest IoU with an annotation (0 without any).
+        The chosen candidates, and for each its largest IoU with an annotation (0 if there is none).
     """
     if annotated:
         height, width = annotated[0]["size"]
@@ -46,7 +46,7 @@ def select(
 
 
 def resized(instances: Instances, size_hw: tuple[int, int]) -> Instances:
-    """Scale the masks to an image of (height, width); the nearest pixel decides."""
+    """Scale the masks to an image of (height, width), nearest neighbour."""
     if instances.image_size_hw == size_hw:
         return instances
     masks = [resize(mask, size_hw) for mask in instances.masks]
@@ -56,7 +56,7 @@ def resized(instances: Instances, size_hw: tuple[int, int]) -> Instances:
 def objects(
     records: Sequence[Mapping[str, Any]], size_hw: tuple[int, int], *, crowds: bool = False
 ) -> list[RLE]:
-    """Return the masks of an image's annotations, with or without those that are crowds."""
+    """Return the masks of an image's annotations, with or without crowds."""
     kept = [record for record in records if crowds or not record.get("iscrowd", 0)]
     return [from_segmentation(record["segmentation"], size_hw) for record in kept]
 

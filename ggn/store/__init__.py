@@ -1,1 +1,1 @@
-"""Stores of instances, a row per image: written by any number of workers, read image by image."""
+"""Stores of instances, one row per image: written by any number of workers, read image by image."""

@@ -1,8 +1,8 @@
-"""Work on a Ray cluster: actors predict, on a GPU each where there are any; tasks finish.
+"""Work on a Ray cluster: actors predict, one per GPU if there are any; tasks do the rest.
 
 Ray sends functions and results between its processes with cloudpickle: whoever reaches the ports of
 a cluster can run code there. Keep them inside a network that you trust. Nothing else of GGN reads
-pickles, and the shards that it writes hold none.
+pickles, and its shards contain none.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ggn.store.work import Find, Finish, Load
 
 CPUS_PER_PREDICTOR = 4  # where the cluster has no GPU
 RETRIES = 3
-"""How often an image is done again whose worker was lost, before it is held to be the reason."""
+"""How often an image is done again after its worker was lost, before the run stops and names it."""
 
 logger = logging.getLogger(__name__)
 
 
 def on_ray(load: Load, finish: Finish, files: Mapping[int, Path]) -> Find:
-    """Return what finds instances on the cluster of RAY_ADDRESS, or on this machine's cores.
+    """Return a function that finds instances on the cluster of RAY_ADDRESS, or on this machine.
 
-    Images are read by the workers, from `files`, on a disk that all machines have. Work that is
-    lost with a worker or a machine is done again.
+    The workers read the images from `files`, on a disk that all machines share. If a worker or a
+    machine is lost, its work is done again.
 
     Raises:
         ValueError: Ray is not installed.
@@ -64,7 +64,7 @@ def on_ray(load: Load, finish: Finish, files: Mapping[int, Path]) -> Find:
                 if not isinstance(cause, ray.exceptions.RayError) or losses[image_id] > RETRIES:
                     reason = f"image {image_id} ({files[image_id]}): {cause}"
                     raise RuntimeError(reason) from error
-                logger.warning("image %d: lost with its worker, done again", image_id)
+                logger.warning("image %d: its worker was lost; it is done again", image_id)
                 flying[submit(losses[image_id], image_id)] = image_id
 
     return find
@@ -75,7 +75,7 @@ def _connect() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ValueError("runner ray: it is not installed; see docs/scale.md") from error
+        raise ValueError("runner ray: Ray is not installed; run `make ray`") from error
     if os.environ.get("RAY_ADDRESS"):
         ray.init(ignore_reinit_error=True)
     else:  # a cluster of this machine alone, that no other machine can reach
@@ -84,7 +84,7 @@ def _connect() -> Any:
 
 
 def _predictors(ray: Any, load: Load, gpus: int, cpus: int) -> list[Any]:
-    """Start an actor per GPU, or some on the CPU; they reserve no core: finishing needs one."""
+    """Start one actor per GPU, or some on the CPU. They reserve no core, because tasks need one."""
 
     class Predictor:
         def __init__(self) -> None:

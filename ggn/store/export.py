@@ -1,4 +1,4 @@
-"""A store for everybody else's tools: a COCO results file."""
+"""Exports a store as a COCO results file, for other tools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ggn.store.rows import ImageInstances
 
 
 def export_coco_results(items: Iterable[ImageInstances], path: Path, category_id: int = 1) -> int:
-    """Write instances as a COCO results file, of which memory holds one image; return their number.
+    """Write instances as a COCO results file, image by image; return their number.
 
     A record has `image_id`, `category_id`, `segmentation` (compressed run lengths), `bbox` ([x, y,
     width, height] of the mask), `area` (pixels of the mask) and `score`; features are left out.

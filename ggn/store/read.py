@@ -20,12 +20,12 @@ _SHARD_NAME = re.compile(r"shard-\d{5,}-of-(\d{5,})\.parquet")
 
 
 class Store:
-    """A folder of shards, all of them there and of one plan, their images by ascending id.
+    """A folder with all shards of one plan, their images by ascending id.
 
-    Memory holds one row group, whatever is read.
+    Memory never holds more than one row group.
 
     Raises:
-        StoreError: a shard is missing, damaged or foreign, or shards differ in their features.
+        StoreError: a shard is missing, damaged or of another plan, or shards differ in features.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +33,7 @@ class Store:
         self._shards = _shards(folder)
         heads = {path: _head(path) for path in self._shards}
         self.images = sum(rows for rows, _ in heads.values())
-        """How many there are."""
+        """Number of images."""
         self.feature_names: list[str] = heads[self._shards[0]][1]
         """Names of the feature columns."""
         for path, (_, own) in heads.items():
@@ -45,7 +45,7 @@ class Store:
         """Yield every image.
 
         Raises:
-            StoreError: a shard is damaged, or an id does not come after the one before.
+            StoreError: a shard is damaged, or ids do not ascend.
         """
         last = None
         for path in self._shards:
@@ -72,7 +72,7 @@ class Store:
             yield item
         if wanted:
             missing = sorted(wanted)[:5]
-            raise StoreError(f"{self.folder}: {len(wanted)} images missing, such as {missing}")
+            raise StoreError(f"{self.folder}: {len(wanted)} images are missing, first {missing}")
 
     def read(self, image_id: int) -> ImageInstances:
         """Return one image.
@@ -96,7 +96,7 @@ class Store:
 
     @cached_property
     def _index(self) -> list[tuple[int, Path, int]]:
-        """The first image of each row group, the file that it is in, and its place there."""
+        """The first image id of each row group, its file, and the index of the group there."""
         files = ((path, _open(path)) for path in self._shards)
         return [
             (_rows(path, file, group, ["image_id"])[0]["image_id"], path, group)
@@ -120,7 +120,7 @@ def _shards(folder: Path) -> list[Path]:
     found = sorted(folder.glob("shard-*"))
     counts = [int(name[1]) for path in found if (name := _SHARD_NAME.fullmatch(path.name))]
     if not counts:
-        raise StoreError(f"{folder}: no shards, so that it is no store")
+        raise StoreError(f"{folder}: has no shards, so it is not a store")
     expected = [shard_path(folder, index, counts[0]) for index in range(counts[0])]
     missing = [path.name for path in expected if path not in found]
     foreign = [path.name for path in found if path not in expected]
@@ -135,7 +135,7 @@ def _open(path: Path) -> pq.ParquetFile:
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path}: damaged: {error}") from error
     if not file.schema_arrow.equals(SCHEMA):
-        raise StoreError(f"{path}: not a shard of instances: its columns differ")
+        raise StoreError(f"{path}: is not a shard of instances: it has other columns")
     return file
 
 
@@ -144,11 +144,11 @@ def _head(path: Path) -> tuple[int, list[str]]:
     file = _open(path)
     metadata = file.schema_arrow.metadata or {}
     if b"feature_names" not in metadata:
-        raise StoreError(f"{path}: not a shard of instances: it does not name its features")
+        raise StoreError(f"{path}: is not a shard of instances: it does not name its features")
     try:
         names = json.loads(metadata[b"feature_names"])
     except ValueError as error:
-        raise StoreError(f"{path}: damaged: its features' names: {error}") from error
+        raise StoreError(f"{path}: damaged: the names of its features: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise StoreError(f"{path}: damaged: its features' names are {names!r}")
+        raise StoreError(f"{path}: damaged: the names of its features are {names!r}")
     return file.metadata.num_rows, names

@@ -1,4 +1,4 @@
-"""What a store holds of each image."""
+"""The rows of a store, one per image."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class ImageInstances:
     image_id: int
     instances: Instances
     features: NDArray[np.float32]
-    """(N, F), finite; a column for each feature name of the store, of which there may be none."""
+    """(N, F), finite; one column per feature name of the store. F may be 0."""
 
     @classmethod
     def without_features(cls, image_id: int, instances: Instances) -> ImageInstances:
-        """Return the row of a store that has no feature columns."""
+        """Return the instances of an image for a store without feature columns."""
         return cls(image_id, instances, np.empty((len(instances), 0), dtype=np.float32))
 
 
 def to_row(item: ImageInstances, names: Sequence[str]) -> dict[str, Any]:
-    """Return the row of an image: numbers, the list of counts, scores and features float32.
+    """Return the row of an image: integers, the list of counts, float32 scores and features.
 
     Raises:
         ValueError: the features are not (N, number of names), or not finite.
@@ -96,7 +96,7 @@ def schema_of(names: Sequence[str]) -> pa.Schema:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pa.Table:
-    """Return the table of one row or more of `to_row`."""
+    """Return one or more rows of `to_row` as a table."""
     starts = np.cumsum([0, *(len(row["counts"]) for row in rows)], dtype=np.int32)
     within = np.arange(starts[-1] + 1, dtype=np.int32) * len(names)
     features = np.concatenate([row["features"].ravel() for row in rows])

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ggn.store.rows import ImageInstances, StoreError, schema_of, to_row, to_table
 
 ROWS_PER_GROUP = 64
-"""What a writer and a reader hold in memory at a time; a reader of one image decodes as many."""
+"""Rows that writer and reader hold in memory at a time; reading one image decodes as many."""
 
 _FLOATS = ("scores", "features")  # which a log holds as base64 of float32, little-endian
 
@@ -83,18 +83,20 @@ class ShardWriter:
 
     @property
     def finished(self) -> KeysView[int]:
-        """Ids of the images that need not be done again."""
+        """Ids of the images that are already done."""
         return self._places.keys()
 
     def append(self, item: ImageInstances) -> None:
-        """Add one image; once this returns, no kill can lose it.
+        """Add one image; once this returns, a kill cannot lose it.
 
         Raises:
-            StoreError: the image is not of this shard, or is there already.
+            StoreError: the image does not belong to this shard, or is already in it.
             ValueError: the features are not (N, number of names), or not finite.
         """
         if item.image_id not in self._wanted or item.image_id in self.finished:
-            raise StoreError(f"{self._path}: image {item.image_id} is not wanted here, or twice")
+            raise StoreError(
+                f"{self._path}: image {item.image_id} is of another shard, or already in this one"
+            )
         line = _log_line(item, self._names)
         self._file.seek(0, os.SEEK_END)
         start = self._file.tell()
@@ -104,14 +106,14 @@ class ShardWriter:
         self.instances += len(item.instances)
 
     def close(self) -> None:
-        """Leave the shard unfinished; a later writer goes on."""
+        """Leave the shard unfinished; a later writer continues."""
         self._file.close()
 
     def finish(self) -> None:
         """Write the Parquet file from the log; memory holds one row group.
 
         Raises:
-            StoreError: images are still missing; the first are named.
+            StoreError: images are still missing; naming the first.
         """
         missing = sorted(self._wanted - self.finished)
         if missing:
@@ -158,7 +160,7 @@ def _unpacked(body: bytes) -> dict[str, Any]:
 
 
 def _log_rows(log: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Yield each whole row with the bytes its line spans, up to the first torn line."""
+    """Yield each complete row with the byte range of its line, up to the first damaged line."""
     if not log.exists():
         return
     start = 0

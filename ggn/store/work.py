@@ -1,4 +1,4 @@
-"""Work on every image of a dataset: shards, done by any number of processes, then assembled."""
+"""Work on all images of a dataset: any number of processes make shards, which are assembled."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from ggn.store.shards import ShardWriter, plan_shards, shard_path
 
 IMAGES_PER_SHARD = 2000
 LEAST_SHARDS = 64
-"""So that datasets of less than 64 × 2000 images, too, can be shared out among many workers."""
+"""So that datasets of less than 64 × 2000 images can also be divided among many workers."""
 LEAST_IMAGES_PER_SHARD = 64
-"""Where there are fewer, the shards' own heads would take more room than what they hold."""
+"""With fewer images, the headers of the shards would take more space than their content."""
 
 Find = Callable[[Iterable[int]], Iterator[ImageInstances]]
 """Finds the instances of some images, in any order."""
 Load = Callable[[], Callable[[Path], Any]]
-"""Loads the network, to predict something of an image file; called once in a process."""
+"""Loads the network and returns its prediction for an image file; called once per process."""
 Finish = Callable[[int, Any], ImageInstances]
-"""Makes the instances of an image, given its id, of what was predicted."""
+"""Makes the instances of an image from its id and the prediction."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be found in every image, in a scratch folder that all its processes see.
+    """The work on all images, in a scratch folder that all its processes share.
 
-    The shards follow from the image ids alone, so the number of processes changes no byte of them.
-    A process locks a shard while it works on it; the lock goes when the process ends, however that
-    is (`flock`, which a network disk must support).
+    The shards depend on the image ids alone, so the number of processes does not change a byte.
+    A process locks a shard while it works on it. The lock is released whenever the process ends
+    (`flock`, which a network disk must support).
     """
 
     folder: Path
     plan: list[list[int]]
     """The image ids of each shard."""
     names: Sequence[str]
-    """Of the feature columns."""
+    """Names of the feature columns."""
 
     @classmethod
     def of(cls, folder: Path, image_ids: Sequence[int], names: Sequence[str]) -> Work:
@@ -70,10 +70,10 @@ class Work:
         return sum(len(self.plan[index]) for index in shards)
 
     def run(self, shards: Iterable[int], find: Find, advance: Callable[[int], object]) -> Counts:
-        """Make every one of `shards` whole: those that others work on are waited for.
+        """Complete all of `shards`, waiting for those that other processes work on.
 
-        A shard whose checksum holds is left as it is. One that was whole and is now damaged or
-        missing is named in the log and made again. `advance` is told how many images are done.
+        A shard with a correct checksum stays as it is. If a complete shard is now damaged or
+        missing, it is named in the log and made again. `advance` gets the number of images done.
         """
         counts, waiting = Counts(), list(shards)
         for wait in (False, True):
@@ -82,16 +82,16 @@ class Work:
                 with _locked(self.folder / f"{self._path(index).stem}.lock", wait) as mine:
                     if not mine:
                         left.append(index)
-                    elif self.folder.exists():  # otherwise somebody has assembled all of them
+                    elif self.folder.exists():  # otherwise another process has assembled them all
                         self._make_whole(index, find, advance, counts)
             waiting = left
         return counts
 
     def assemble(self, out: Path) -> None:
-        """Put the shards, all of them whole, into `out` instead of what is there.
+        """Replace the shards in `out` by these, which must all be complete.
 
-        They stay here, too: whoever loses `out` (DVC deletes a stage's outputs before it runs
-        again) needs not repeat them.
+        They also stay here: DVC deletes the outputs of a stage before it runs again, and then they
+        need not be made again.
         """
         out.mkdir(parents=True, exist_ok=True)
         for path in out.glob("shard-*"):
@@ -116,9 +116,9 @@ class Work:
                 counts.resumed_images += len(ids)
                 advance(len(ids))
                 return
-            logger.warning("%s: damaged, its checksum is wrong; it is made again", path)
+            logger.warning("%s: damaged, its checksum is wrong; making it again", path)
         elif seal.exists():
-            logger.warning("%s: missing; it is made again", path)
+            logger.warning("%s: missing; making it again", path)
         writer = ShardWriter(log, path, ids, self.names)
         try:
             counts.resumed_images += len(writer.finished)
@@ -131,7 +131,7 @@ class Work:
             writer.close()
         counts.instances += writer.instances
         write_json(seal, {"sha256": _sha256(path), "instances": writer.instances})
-        log.unlink()  # which is several times as large
+        log.unlink()  # it is several times as large as the shard
 
     def _path(self, index: int) -> Path:
         return shard_path(self.folder / "shards", index, len(self.plan))
@@ -144,7 +144,7 @@ def _sha256(path: Path) -> str:
 
 @dataclass
 class Counts:
-    """What the shards of one process hold, and how many of their images were there before it."""
+    """The instances in the shards of one process, and the images that were done before it."""
 
     instances: int = 0
     resumed_images: int = 0
@@ -152,7 +152,7 @@ class Counts:
 
 @contextmanager
 def _locked(path: Path, wait: bool) -> Iterator[bool]:
-    """Hold a lock between processes; yields whether it is held, which it is after a wait."""
+    """Take a lock between processes; yields whether it is taken, which `wait` guarantees."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,6 +160,6 @@ def _locked(path: Path, wait: bool) -> Iterator[bool]:
             if not wait:
                 yield False
                 return
-            logger.info("%s: another process is at work on this shard, waiting", path.stem)
+            logger.info("%s: waiting for another process that works on this shard", path.stem)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield True

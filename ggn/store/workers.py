@@ -1,4 +1,4 @@
-"""Who does the work: threads of this process, and other processes on this machine."""
+"""Distributes work over the threads of this process and over other processes of this machine."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Workers:
-    """How work is shared out: what one call of a command is told of it."""
+    """How work is divided, as given to one call of a command."""
 
     module: str
-    """That a worker runs: `python -m MODULE ARGUMENTS --runner RUNNER --shards N --shard K`."""
+    """A worker runs `python -m MODULE ARGUMENTS --runner RUNNER --shards N --shard K`."""
     arguments: Sequence[str]
     runner: str
     """`local` (threads of each process) or `ray`."""
     shards: int | None
-    """How many workers there are; None: one for each GPU, if there are any and no cluster."""
+    """Number of workers; None: one per GPU, unless there is a cluster or no GPU."""
     shard: int | None
-    """Which of them this process is; None: the one that starts them and does what they left."""
+    """Number of this worker; None: this process starts the workers and does what they left."""
     gpus: int
-    """How many this process sees."""
+    """Number of GPUs that this process sees."""
 
     @property
     def count(self) -> int:
-        """How many workers there are."""
+        """Number of workers."""
         return self.shards or (self.gpus if self.runner == "local" else 0) or 1
 
     def find(self, load: Load, finish: Finish, files: Mapping[int, Path]) -> Find:
-        """Return what finds the instances of images, given their files by id."""
+        """Return a function that finds the instances of images, given their files by id."""
         if self.runner == "ray":
             return on_ray(load, finish, files)
         return on_threads(load, finish, files, predicting=2 if self.gpus else None)
 
     def carry_out(self, work: Work, find: Find, console: Console) -> Counts:
-        """Do this process's share; once the one that is no worker returns, all shards are whole.
+        """Do this process's share. If it is not a worker, all shards are complete on return.
 
         Raises:
             ValueError: there is no such worker.
-            RuntimeError: workers failed, or an image, which is named.
+            RuntimeError: workers failed, or an image did, which is named.
         """
         mine = work.share(*((0, 1) if self.shard is None else (self.shard, self.count)))
         if self.shard is None and self.count > 1:
@@ -67,20 +67,20 @@ class Workers:
             task = bar.add_task(self.module.rpartition(".")[2], total=work.images(mine))
             counts = work.run(mine, find, partial(bar.advance, task))
         if counts.resumed_images:
-            logger.info("%d images were there already", counts.resumed_images)
+            logger.info("%d images were already done", counts.resumed_images)
         return counts
 
 
 def on_threads(
     load: Load, finish: Finish, files: Mapping[int, Path], predicting: int | None = None
 ) -> Find:
-    """Return what finds the instances on this machine, on a thread for each core.
+    """Return a function that finds the instances on this machine, with one thread per core.
 
     Args:
         load: called when the first image is asked for.
         finish: called on the same thread as the prediction.
-        files: of the images, by id.
-        predicting: how many threads may predict at a time, where they share a GPU.
+        files: image files by id.
+        predicting: how many threads may predict at a time, if they share a GPU.
     """
     cores = len(os.sched_getaffinity(0))
     threads = cores if predicting is None else cores + 1
@@ -111,10 +111,10 @@ def on_threads(
 
 
 def run_workers(module: str, arguments: Sequence[str], shards: int, gpus: int) -> None:
-    """Run `python -m MODULE ARGUMENTS --shards N --shard K` for all K at once; GPUs are dealt out.
+    """Run `python -m MODULE ARGUMENTS --shards N --shard K` for all K at once, one GPU for each.
 
     Raises:
-        RuntimeError: naming the workers that failed; the others went on to their end.
+        RuntimeError: workers failed, which are named; the others ran to their end.
     """
     workers = []
     for shard in range(shards):
@@ -130,4 +130,4 @@ def run_workers(module: str, arguments: Sequence[str], shards: int, gpus: int) -
         )
     failed = [shard for shard, worker in enumerate(workers) if worker.wait() != 0]
     if failed:
-        raise RuntimeError(f"{module}: of {shards} workers these failed: {failed}")
+        raise RuntimeError(f"{module}: {len(failed)} of {shards} workers failed: {failed}")

@@ -1,4 +1,4 @@
-"""Images too large to be looked at whole: overlapping tiles, at full and at reduced sizes."""
+"""Images too large to process whole: overlapping tiles, at full and at reduced sizes."""
 
 import lazy_loader
 

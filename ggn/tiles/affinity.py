@@ -11,7 +11,7 @@ from ggn.core.allocation import Allocate
 from ggn.tiles.plan import Tile
 
 STRIDE = 32
-"""Of the network's coarsest features: tiles that begin at its multiples see the same grid."""
+"""Stride of the network's coarsest features; tiles that begin at its multiples share one grid."""
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -26,10 +26,10 @@ def affinity_in_tiles(
 ) -> NDArray[np.float32]:
     """Return the affinity (H, W), float32 in [0, 1], of an image uint8 (H, W, 3).
 
-    Each tile is predicted with `halo` pixels around it, which are then cut off. Where the network
-    sees no farther than the halo, the map is that of the whole image, filled up to multiples of 32
-    by its last row and column; what it takes from the whole image (pyramid pooling, group
-    normalisation) it takes from the tile.
+    Each tile is predicted with `halo` pixels around it, which are then cut off. If the network's
+    receptive field does not exceed the halo, the map equals that of the whole image, padded to
+    multiples of 32 with its last row and column. Layers that use the whole image (pyramid pooling,
+    group normalisation) use the tile instead.
 
     Args:
         image: RGB.
@@ -60,7 +60,7 @@ def affinity_in_tiles(
 
 
 def _filled_up(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels, their last row and column repeated up to a multiple of the stride."""
+    """Pad pixels to a multiple of the stride by repeating their last row and column."""
     below, right = (-side % STRIDE for side in pixels.shape[:2])
     return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge")
 

@@ -1,4 +1,4 @@
-"""The instances of a large image: tiles at every level, put together."""
+"""Finds the instances of a large image in tiles at every level, and joins them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ggn.tiles.plan import Tile, plan_tiles
 from ggn.tiles.stitch import SAME_IOU, stitch
 
 NEAR_BOX = 0.25
-"""Share of an object's box that another's box must hold before their masks are compared."""
+"""Share of an object's box that another's box must cover before their masks are compared."""
 COVERED = 0.5
-"""Share of a cut-off piece from which on it is part of the larger object that covers it."""
+"""From this share on, a cut-off piece counts as part of the larger object that covers it."""
 
 THIN = 4
-"""Objects of less pixels across, at their level, are the same at half the overlap."""
+"""Objects fewer pixels wide, at their level, need only half of `SAME_IOU` to be the same."""
 
 Find = Callable[[Sequence[NDArray[Any]]], Sequence[Instances]]
 """Finds the instances of some tiles, each (h, w, …), at their own size."""
@@ -37,11 +37,11 @@ def find_in_tiles(
     together: int = 1,
     advance: Callable[[int], object] = lambda _: None,
 ) -> Instances:
-    """Return the instances of an image, best first, its masks whole across the seams of tiles.
+    """Return the instances of an image, best first, with masks joined across the seams of tiles.
 
-    An object that is no longer than `overlap` lies whole in a tile. A longer one is put together of
-    its pieces, or found whole at a level where it is small enough; pieces of it that are cut off
-    are then left out. The result holds more than one tile's `max_detections`.
+    An object that is no longer than `overlap` lies whole in some tile. A longer one is joined from
+    its pieces, or found whole at a level where it is small enough; its cut-off pieces are then left
+    out. The result may have more instances than one tile's `max_detections`.
 
     Args:
         levels: the image or a map of it (H, W, …) at full, half, quarter, … size (see `pyramid`).
@@ -70,7 +70,7 @@ def find_in_tiles(
 
 
 def count_tiles(size_hw: tuple[int, int], side: int, overlap: int) -> int:
-    """Return how many tiles `find_in_tiles` looks at, of all levels of a pyramid."""
+    """Return how many tiles `find_in_tiles` processes, over all levels of a pyramid."""
     count = len(plan_tiles(size_hw, side, overlap))
     while max(size_hw) > side:
         size_hw = ((size_hw[0] + 1) // 2, (size_hw[1] + 1) // 2)
@@ -101,7 +101,7 @@ def _pieces(
 def _without(
     objects: Sequence[Whole], others: Sequence[Whole], holds: Callable[[Whole, Whole], bool]
 ) -> list[Whole]:
-    """Return the objects for which something does not hold with any of the others near them."""
+    """Return the objects for which the condition holds with none of the others near them."""
     if not others:
         return list(objects)
     left, top, right, bottom = np.array([other.box for other in others]).T
@@ -117,11 +117,11 @@ def _without(
 
 
 def _repeats(it: Whole, finer: Whole) -> bool:
-    """Whether an object is the same as one of a finer level, whose outline is sharper."""
+    """Whether an object is the same as one of a finer level, which has a sharper outline."""
     if finer.box.area * 4 < it.box.area:
         return False
     shared, united = _overlap(it, finer)
-    thin = _window(it).bitmap.sum() < THIN * (it.length >> it.level)  # its outline is half a guess
+    thin = _window(it).bitmap.sum() < THIN * (it.length >> it.level)  # mostly outline, imprecise
     return shared >= (SAME_IOU / 2 if thin else SAME_IOU) * united
 
 
@@ -137,7 +137,7 @@ def _covers(it: Whole, larger: Whole) -> bool:
 
 
 def _overlap(coarse: Whole, fine: Whole) -> tuple[int, int]:
-    """Pixels of the coarser level in both masks, and in either."""
+    """Return the pixels in both masks, and in either, at the coarser level."""
     windows = _window(coarse), fine.at_level(coarse.level)
     boxes = [
         Tile(left, top, left + bitmap.shape[1], top + bitmap.shape[0])
@@ -152,5 +152,5 @@ def _overlap(coarse: Whole, fine: Whole) -> tuple[int, int]:
 
 @lru_cache(maxsize=16)
 def _window(it: Whole) -> Window:
-    """The mask of an object that is compared with several, one after the other."""
+    """Return an object's mask; cached, because it is compared with several others in turn."""
     return it.window

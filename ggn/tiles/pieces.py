@@ -1,4 +1,4 @@
-"""What one tile shows of an object, and what the tiles of a level show of it together."""
+"""The piece of an object in one tile, and the object that the pieces of a level form."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Piece:
     tile: int
     """Index of the tile."""
     corner_xy: tuple[int, int]
-    """Of the tile."""
+    """Corner of the tile."""
     mask: RLE
-    """Of the tile's size."""
+    """It has the tile's size."""
     score: float
     box: Tile
     """Tight box in the level."""
@@ -38,22 +38,22 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """An object put together of the pieces of one level."""
+    """An object joined from the pieces of one level."""
 
     level: int
     """0 is full size; a pixel of level k is 2^k pixels wide."""
     corner_xy: tuple[int, int]
-    """Of its window, in pixels of its level."""
+    """Corner of its window, in pixels of its level."""
     window_mask: RLE
-    """Of the window's size: a run-length mask takes a hundredth of a bitmap's memory."""
+    """It has the window's size. Run lengths take a hundredth of a bitmap's memory."""
     score: float
-    """The best of its pieces'."""
+    """The best score of its pieces."""
     is_cut: bool
-    """Whether it goes on beyond a tile, where no other tile shows it."""
+    """Whether it is cut off at the border of a tile, and no other tile shows the rest."""
 
     @classmethod
     def of(cls, level: int, window: Window, score: float, is_cut: bool) -> Self:
-        """Return an object of a mask in pixels of its level."""
+        """Return an object from a mask in pixels of its level."""
         (mask,) = encode(window.bitmap[None])
         return cls(level, (window.left, window.top), mask, score, is_cut)
 
@@ -76,7 +76,7 @@ class Whole:
         return max(self.box.right - self.box.left, self.box.bottom - self.box.top)
 
     def at_level(self, level: int) -> Window:
-        """Return the mask at a coarser level: of each of its pixels, the one in the middle."""
+        """Return the mask at a coarser level: each of its pixels takes the one in its middle."""
         factor = 1 << (level - self.level)
         left, top, bitmap = self.window
         columns = _middles(left, bitmap.shape[1], factor)
@@ -87,13 +87,13 @@ class Whole:
         return Window(int(columns[0]) // factor, int(rows[0]) // factor, chosen)
 
     def mask(self, size_hw: tuple[int, int]) -> RLE:
-        """Return the mask of an image of (height, width)."""
+        """Return the mask in an image of (height, width)."""
         counts = enlarged_run_lengths(self.window, 1 << self.level, size_hw)
         return from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
 
 
 def _middles(start: int, length: int, factor: int) -> NDArray[np.int64]:
-    """Of each run of `factor` pixels the one in the middle, if it lies in start, start + length."""
+    """Return the middle of each run of `factor` pixels, if it is in [start, start + length)."""
     middles = np.arange(start // factor, (start + length) // factor + 1) * factor + factor // 2
     return middles[(middles >= start) & (middles < start + length)]
 
@@ -101,7 +101,7 @@ def _middles(start: int, length: int, factor: int) -> NDArray[np.int64]:
 def enlarged_run_lengths(window: Window, factor: int, size_hw: tuple[int, int]) -> list[int]:
     """Return COCO's run lengths of a window whose pixels are `factor` wide and high.
 
-    What lies beyond the image is cut off. Memory goes with the number of runs.
+    What lies beyond the image is cut off. Memory depends on the number of runs.
     """
     height, width = size_hw
     columns = np.zeros((window.bitmap.shape[1], window.bitmap.shape[0] + 2), np.int8)
@@ -114,7 +114,7 @@ def enlarged_run_lengths(window: Window, factor: int, size_hw: tuple[int, int]) 
     first, last, inside = first.ravel(), last.ravel(), (each < width).ravel()
     order = np.argsort(first[inside], kind="stable")
     first, last = first[inside][order], last[inside][order]
-    apart = first[1:] != last[:-1]  # a run that ends with its column may go on in the next
+    apart = first[1:] != last[:-1]  # a run that ends with its column may continue in the next
     bounds = np.stack([first[np.r_[True, apart]], last[np.r_[apart, True]]], axis=1).ravel()
     counts: list[int] = np.diff([0, *bounds.tolist(), height * width]).tolist()
     return counts if counts[-1] else counts[:-1]
@@ -134,7 +134,7 @@ def drawn(window: Window, area: Tile) -> NDArray[np.bool_]:
 
 
 def bounds(boxes: Sequence[Tile]) -> Tile:
-    """Return the smallest rectangle that holds all of some."""
+    """Return the smallest rectangle that contains all boxes."""
     return Tile(
         min(box.left for box in boxes),
         min(box.top for box in boxes),

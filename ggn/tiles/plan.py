@@ -1,4 +1,4 @@
-"""Where tiles lie, and the sizes at which an image is looked at."""
+"""The positions of tiles, and the sizes at which an image is processed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ggn.core.allocation import Allocate
 
 
 class Tile(NamedTuple):
-    """A rectangle of whole pixels; right and bottom are beyond its last ones."""
+    """A rectangle of whole pixels; right and bottom are exclusive."""
 
     left: int
     top: int
@@ -25,7 +25,7 @@ class Tile(NamedTuple):
         return image[self.top : self.bottom, self.left : self.right]
 
     def shared(self, other: Tile) -> Tile:
-        """Return the rectangle that lies in both; without a pixel if `is_empty`."""
+        """Return the intersection; it may be empty (`is_empty`)."""
         return Tile(
             max(self.left, other.left),
             max(self.top, other.top),
@@ -39,17 +39,17 @@ class Tile(NamedTuple):
 
     @property
     def area(self) -> int:
-        """Number of pixels of a rectangle that is not inverted."""
+        """Number of pixels, if the rectangle is not empty."""
         return (self.right - self.left) * (self.bottom - self.top)
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no pixel."""
+        """Whether it has no pixels."""
         return self.right <= self.left or self.bottom <= self.top
 
 
 def plan_tiles(size_hw: tuple[int, int], side: int, overlap: int) -> list[Tile]:
-    """Return tiles, row by row, that cover an image; neighbours share `overlap` pixels at least.
+    """Return tiles, row by row, that cover an image; neighbours share at least `overlap` pixels.
 
     Tiles are squares of `side`, or as wide or high as the image where that is less; the last of a
     row or column ends at the frame.

@@ -1,7 +1,7 @@
-"""What MLflow knows of our runs: tracking looks on, and never decides a result.
+"""Runs and models in MLflow. Tracking only observes; it never affects results.
 
-A run is written to a journal on disk first (`journal`), and brought to the MLflow store by another
-process (`delivery`), so that neither a slow server nor a dead one holds up or loses anything.
+A run is first written to a journal on disk (`journal`). Another process delivers it to the MLflow
+store (`delivery`), so a slow or dead server neither delays nor loses anything.
 """
 
 import lazy_loader

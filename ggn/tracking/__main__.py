@@ -1,4 +1,4 @@
-"""`python -m ggn.tracking FOLDER`: deliver the journal of a run, and later ones, while written."""
+"""`python -m ggn.tracking FOLDER`: delivers the journal of a run, and later ones, as they grow."""
 
 import signal
 import sys
@@ -8,7 +8,7 @@ from ggn.tracking.delivery import follow
 from ggn.tracking.store import TrackingError, tracking_uri
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, whose end is to be told
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run; its end must be delivered
     try:
         follow(Path(sys.argv[1]), tracking_uri())
     except TrackingError as error:

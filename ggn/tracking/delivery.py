@@ -1,8 +1,8 @@
-"""Bring journals to the MLflow store: all of it, once, however often it is interrupted.
+"""Delivers journals to the MLflow store: everything, exactly once, despite interruptions.
 
-Every step can be repeated: a run is found again by its identity, parameters and metrics (with
-their time) that the store has already are the same ones, an artifact replaces itself. A journal is
-deleted when the store has said that the run is ended.
+Every step can be repeated. A run is found again by its identity; parameters and metrics (with their
+time) that are sent again are the same; an artifact replaces itself. A journal is deleted when the
+store has confirmed that the run has ended.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from ggn.tracking.store import (
 )
 
 IDENTITY_TAG = "ggn.identity"
-_BATCH = {"metrics": 1000, "params": 100}  # the most that MLflow takes in one request
-_LONGEST_VALUE = 6000  # characters of a parameter, MLflow's bound
+_BATCH = {"metrics": 1000, "params": 100}  # MLflow's limits per request
+_LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
 _POLL_SECONDS = 0.2
-_LINGER_SECONDS = 20.0  # for the next stage of a `dvc repro`
+_LINGER_SECONDS = 20.0  # waits for the next stage of a `dvc repro`
 _CREDENTIALS = ("USERNAME", "PASSWORD", "TOKEN")
-_PUSH_SECONDS = 5.0  # between two deliveries of a run that goes on
+_PUSH_SECONDS = 5.0  # between two deliveries of a live run
 _LAST_TRIES = 3
 _LAST_PAUSE_SECONDS = 1.0
 
 
 class Delivery:
-    """What one process has brought of one journal to one store so far."""
+    """What one process has delivered of one journal to one store so far."""
 
     def __init__(self, folder: Path, uri: str) -> None:
         self._folder, self._uri, self._client = folder, uri, connect(uri)
@@ -61,10 +61,10 @@ class Delivery:
         self._status = "KILLED"  # until the journal says otherwise
 
     def push(self, *, ended: bool) -> None:
-        """Bring what is new; if the run has `ended`, how, and delete the journal.
+        """Deliver what is new; if the run has `ended`, also its status, and delete the journal.
 
         Raises:
-            TrackingError: the store did not take it; nothing is lost, and it can be repeated.
+            TrackingError: the store did not accept it; nothing is lost, and it can be repeated.
         """
         try:
             run_id = self._find_or_make()
@@ -78,7 +78,7 @@ class Delivery:
             shutil.rmtree(self._folder)
 
     def _find_or_make(self) -> str | None:
-        """Return the run's id, or None if the store has the whole run already."""
+        """Return the run's id, or None if the store already has the whole run."""
         if self._run_id is not None:
             return self._run_id
         header = self._header
@@ -136,13 +136,13 @@ class Followed:
     _failures: int = 0
 
     def push(self) -> None:
-        """Bring what is new, if the run has ended or it is time.
+        """Deliver what is new, if the run has ended or enough time has passed.
 
         Raises:
-            TrackingError: the run has ended and could not be delivered, tried several times.
+            TrackingError: the run has ended, and several attempts to deliver it failed.
         """
         with claimed(self.folder) as mine:
-            ended = mine and not is_live(self.folder)  # asked before reading: nothing comes after
+            ended = mine and not is_live(self.folder)  # before reading, so that nothing is missed
             if not mine or not (ended or time.monotonic() - self._pushed >= _PUSH_SECONDS):
                 return
             try:
@@ -157,11 +157,11 @@ class Followed:
 
 
 def follow(folder: Path, uri: str) -> None:
-    """Deliver a run, and those that begin later, while they are written; then all that were kept.
+    """Deliver a run and later ones while they are written, then all that were kept.
 
-    One process does so for all runs of a store; it ends when none has been there for a while, and
-    at once where it is not the only one. A stage is followed by the next within seconds, and
-    MLflow takes seconds to load.
+    One process does this for all runs of a store, because MLflow takes seconds to load and stages
+    follow each other within seconds. It ends when there has been no run for a while, or at once if
+    another process already does the work.
 
     Raises:
         TrackingError: a run has ended and could not be delivered.
@@ -191,7 +191,7 @@ def _sync_kept(pending: Path, uri: str) -> None:
 
 @contextmanager
 def sole_deliverer(pending: Path, uri: str) -> Iterator[bool]:
-    """Hold the lock of those who follow the runs of one store; yields whether it is held."""
+    """Take the lock for following the runs of one store; yields whether it is taken."""
     path = deliverer_file(pending, uri, "lock")
     with path.open("w") as file:
         try:
@@ -205,7 +205,7 @@ def sole_deliverer(pending: Path, uri: str) -> Iterator[bool]:
 def deliverer_file(pending: Path, uri: str, suffix: str) -> Path:
     """Return the lock or the log of the process that follows the runs of a store.
 
-    It is another process where a user (of this machine, too) or a password is another.
+    Each user of the machine, user name and password of the store has its own process.
     """
     secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}") for name in _CREDENTIALS]
     key = hashlib.sha256(repr((uri, secrets)).encode()).hexdigest()[:12]
@@ -214,7 +214,7 @@ def deliverer_file(pending: Path, uri: str, suffix: str) -> Path:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one journal in a `sync`."""
+    """The outcome of a `sync` for one journal."""
 
     folder: Path
     name: str
@@ -225,7 +225,7 @@ class Outcome:
 
 
 def sync(pending: Path, uri: str, *, only_meant_for: str | None = None) -> Iterator[Outcome]:
-    """Deliver all journals, oldest first; once the store does not answer, the rest is kept.
+    """Deliver all journals, oldest first; if the store stops answering, keep the rest.
 
     Args:
         pending: folder of journals.
@@ -235,7 +235,7 @@ def sync(pending: Path, uri: str, *, only_meant_for: str | None = None) -> Itera
     silent: UnreachableError | None = None
     for folder in journals(pending):
         if not is_ours(folder):
-            reason = f"only user {folder.stat().st_uid} may write to {folder}, and delivers it"
+            reason = f"only user {folder.stat().st_uid} may write to {folder} and deliver it"
             yield Outcome(folder, folder.name, "kept", TrackingError(reason))
             continue
         with claimed(folder) as mine:

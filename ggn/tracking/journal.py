@@ -1,8 +1,8 @@
-"""The journal of one run: everything it says, on disk before anybody else hears of it.
+"""The journal of one run: everything it logs, on disk before it is delivered.
 
-A journal is a folder with `events.jsonl`, one JSON object a line, and the artifacts as files. Its
-writer keeps `events.jsonl` locked for as long as it lives; the system drops the lock with the
-process, so that a killed run can be told from a running one.
+A journal is a folder with `events.jsonl`, one JSON object per line, and the artifacts as files. The
+writer keeps `events.jsonl` locked. The system releases the lock with the process, so a killed run
+can be told from a running one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Header:
-    """What a run is: the first line of its journal."""
+    """The description of a run, the first line of its journal."""
 
     experiment: str
     name: str
@@ -38,10 +38,10 @@ class Header:
 
 
 class Journal:
-    """The writing side. It never raises: what disturbs it ends the tracking, not the run."""
+    """Writes a journal. It never raises: an error ends the tracking, not the run."""
 
     def __init__(self, folder: Path, header: Header) -> None:
-        """Make the folder; under a temporary name until its first line is written and locked."""
+        """Create the folder, under a temporary name until its first line is written and locked."""
         self.folder, self.identity = folder, header.identity
         self._file: TextIO | None = None
         hidden = folder.with_name(f".{folder.name}")
@@ -51,7 +51,7 @@ class Journal:
             self._file = (hidden / "events.jsonl").open("a", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self._append({"run": asdict(header)})
-            if folder.exists():  # the same run, ended and not delivered: this one takes its place
+            if folder.exists():  # the same run, ended but not delivered: replace it
                 shutil.rmtree(folder)
             hidden.replace(folder)
         except OSError as error:
@@ -74,15 +74,15 @@ class Journal:
         header = Header(experiment, name, identity, destination, now, dict(tags))
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now / 1000))
         label = "".join(c if c.isalnum() or c in "._-" else "-" for c in f"{experiment}-{name}")
-        known = sorted(pending.glob(f"*-{identity[:12]}"))  # keeps its name: one folder a run
+        known = sorted(pending.glob(f"*-{identity[:12]}"))  # keep its name: one folder per run
         return cls(known[0] if known else pending / f"{stamp}-{label}-{identity[:12]}", header)
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Note parameters; a key keeps its first value."""
+        """Log parameters; a key keeps its first value."""
         self._append({"params": {key: str(value) for key, value in values.items()}})
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Note metrics of a step, as of now."""
+        """Log metrics of a step, with the current time."""
         numbers = {key: float(value) for key, value in values.items()}
         self._append({"metrics": numbers, "step": step, "time": _now_ms()})
 
@@ -91,11 +91,11 @@ class Journal:
         self._keep(path.name, lambda copy: shutil.copyfile(path, copy))
 
     def write_artifact(self, name: str, content: bytes) -> None:
-        """Keep a file of this name and content."""
+        """Keep a file with this name and content."""
         self._keep(name, lambda copy: copy.write_bytes(content))
 
     def end(self, status: str) -> None:
-        """Note how the run ended: FINISHED, FAILED or KILLED; nothing may follow."""
+        """Log how the run ended: FINISHED, FAILED or KILLED. Nothing may follow."""
         self._append({"end": status, "time": _now_ms()})
         if self._file is not None:
             self._file.close()
@@ -122,7 +122,7 @@ class Journal:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        _log.warning("this run is tracked no further: %s: %s", self.folder, error)
+        _log.warning("tracking stopped for this run: %s: %s", self.folder, error)
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -135,7 +135,7 @@ def _now_ms() -> int:
 
 @dataclass(frozen=True)
 class Events:
-    """A stretch of a journal."""
+    """A part of a journal."""
 
     lines: list[dict[str, Any]]
     offset: int
@@ -143,20 +143,20 @@ class Events:
 
 
 def read_events(folder: Path, offset: int = 0) -> Events:
-    """Read whole lines from `offset` on; a line that a kill cut off is left out."""
+    """Read whole lines from `offset` on, without a line truncated by a kill."""
     with (folder / "events.jsonl").open("rb") as file:
         file.seek(offset)
         content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
     lines = []
     for line in whole.splitlines():
-        with suppress(ValueError):  # an append that a full disk cut off, and others went on after
+        with suppress(ValueError):  # a line truncated by a full disk, with others after it
             lines.append(json.loads(line))
     return Events(lines, offset + len(whole))
 
 
 def read_header(folder: Path) -> Header:
-    """Return what the run of a journal is.
+    """Return the description of a journal's run.
 
     Raises:
         ValueError: the folder's events.jsonl does not begin like a journal.
@@ -165,7 +165,7 @@ def read_header(folder: Path) -> Header:
     try:
         return Header(**lines[0]["run"])
     except (IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'events.jsonl'}: is no journal of a run") from error
+        raise ValueError(f"{folder / 'events.jsonl'}: is not the journal of a run") from error
 
 
 def journals(pending: Path) -> list[Path]:
@@ -174,12 +174,12 @@ def journals(pending: Path) -> list[Path]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Tell whether this user may deliver a journal: write to its folder, and so delete it."""
+    """Tell whether this user may deliver a journal, which needs write access to its folder."""
     return os.access(folder, os.W_OK | os.X_OK) and os.access(folder.parent, os.W_OK)
 
 
 def is_live(folder: Path) -> bool:
-    """Tell whether the process that writes the journal is alive and not done."""
+    """Tell whether the process that writes the journal is still running."""
     with (folder / "events.jsonl").open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -189,7 +189,7 @@ def is_live(folder: Path) -> bool:
 
 
 def _open_lock(path: Path) -> int:
-    """Open a lock file for a lock, also one that another user has made, with their umask."""
+    """Open a lock file, even one that another user created with another umask."""
     try:
         return os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     except PermissionError:
@@ -198,10 +198,10 @@ def _open_lock(path: Path) -> int:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Claim the delivery of a journal; yields False where another process has done so."""
+    """Claim the delivery of a journal; yields False if another process has claimed it."""
     try:
         file = _open_lock(folder / "delivery.lock")
-    except FileNotFoundError:  # delivered, and gone, since it was listed
+    except FileNotFoundError:  # delivered and deleted since it was listed
         yield False
         return
     try:

@@ -1,4 +1,4 @@
-"""The local store of a checkout that was moved or copied: it names the place of its artifacts."""
+"""Corrects the artifact addresses in the local store of a checkout that was moved or copied."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PLACES = (
 
 
 def mend_places(mlruns: Path) -> None:
-    """Have the database of a folder `mlruns` name that folder, wherever the checkout was before.
+    """Make the database of a folder `mlruns` point to that folder after a move or copy.
 
-    MLflow keeps the addresses of artifacts as absolute ones, so that after a move new artifacts
-    would go to the old place, and old ones be found at none.
+    MLflow stores absolute addresses. Without this, new artifacts would go to the old place after a
+    move, and old ones would not be found.
 
     Args:
-        mlruns: absolute, with `mlflow.db` and `artifacts`; without a database nothing is done.
+        mlruns: absolute path, with `mlflow.db` and `artifacts`; without a database nothing is done.
     """
     file = mlruns / "mlflow.db"
     if not file.is_file():
@@ -33,7 +33,7 @@ def mend_places(mlruns: Path) -> None:
                 "SELECT DISTINCT artifact_location FROM experiments "
                 "WHERE artifact_location LIKE 'file://%/mlruns/artifacts'"
             ).fetchall()
-        except sqlite3.Error:  # no store yet, or a damaged one: MLflow says so in its own words
+        except sqlite3.Error:  # no store yet, or a damaged one, which MLflow will report
             return
         here = f"{mlruns.as_uri()}/"
         for (location,) in rows:

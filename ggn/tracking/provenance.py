@@ -1,4 +1,4 @@
-"""Where a run came from: the tags by which its code and its data are found again."""
+"""The origin of a run: tags by which its code and its data can be found again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published numbers as runs beside ours, so that MLflow's pages compare them."""
+"""Imports published numbers as runs, so that MLflow's pages compare them with ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ggn.tracking.store import (
 
 
 class Number(Protocol):
-    """What a source reports for a method on a row of the zoo."""
+    """A number that a source reports for a method on a row of the zoo."""
 
     @property
     def split(self) -> str:
@@ -29,23 +29,23 @@ class Number(Protocol):
 
     @property
     def method(self) -> str:
-        """As its source calls it."""
+        """The method, as its source calls it."""
 
     @property
     def metric(self) -> str:
-        """By the name of our reports, such as `unseen/mask_AR_100`."""
+        """The metric, named as in our reports, such as `unseen/mask_AR_100`."""
 
     @property
     def value(self) -> float:
-        """In 0..1; the highest where a source has several."""
+        """In 0..1; the highest if the source has several."""
 
     @property
     def lowest(self) -> float | None:
-        """In 0..1; the lowest where a source has several."""
+        """In 0..1; the lowest if the source has several."""
 
     @property
     def protocol(self) -> str:
-        """How it was measured."""
+        """The evaluation protocol."""
 
     @property
     def source(self) -> str:
@@ -57,20 +57,20 @@ class Number(Protocol):
 
     @property
     def note(self) -> str:
-        """What a reader should know; may be empty."""
+        """A remark for the reader; may be empty."""
 
 
 def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
-    """Make the published runs of the model zoo those of `numbers`: one a row, method and source.
+    """Make the published runs of the model zoo those of `numbers`: one per row, method and source.
 
-    Those that are there already stay as they are; published runs of other numbers, which were
-    corrected or withdrawn since, are deleted (MLflow can restore them).
+    Existing runs stay as they are. Published runs with other numbers, which have been corrected or
+    withdrawn, are deleted (MLflow can restore them).
 
     Returns:
-        the number of published runs, of deleted ones, and the address of the page that compares.
+        the number of published runs, the number of deleted ones, and the address of the table.
 
     Raises:
-        TrackingError: the store did not take all; importing again goes on.
+        TrackingError: the store did not accept everything; importing again continues.
     """
     groups: defaultdict[tuple[str, ...], list[Number]] = defaultdict(list)
     for number in numbers:
@@ -79,13 +79,13 @@ def import_published(numbers: Iterable[Number]) -> tuple[int, int, str]:
 
 
 def settle(source: str, current: Set[str]) -> tuple[int, int, str]:
-    """Deliver what is kept, and delete the zoo's runs of a source but those of these identities.
+    """Deliver what is kept, and delete the zoo's runs of a source except those of these identities.
 
     Returns:
-        the number of runs of the source, of deleted ones, and the address of the zoo's page.
+        the number of runs of the source, the number of deleted ones, and the address of the table.
 
     Raises:
-        TrackingError: the store did not take all; the same call goes on.
+        TrackingError: the store did not accept everything; the same call continues.
     """
     uri = tracking_uri()
     deliver(uri)

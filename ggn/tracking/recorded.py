@@ -1,4 +1,4 @@
-"""The tables of `reports/`, which git carries, as runs of the model zoo: no training is needed."""
+"""Imports the tables of `reports/`, which are in git, as runs of the model zoo."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PICTURE = "gallery.png"
 def import_recorded(reports: Path) -> tuple[int, int, str]:
     """Make the recorded runs of the model zoo those of the tables in a folder of reports.
 
-    A table that a run of this checkout has is left to that run. What was recorded before and is
-    no more in the reports is deleted (MLflow can restore it).
+    If a run of this checkout has a table, it is not recorded again. Recorded runs that are no
+    longer in the reports are deleted (MLflow can restore them).
 
     Args:
-        reports: with `SPLIT/comparison.json`, as the stage `compare` writes it.
+        reports: folder with `SPLIT/comparison.json`, as the stage `compare` writes it.
 
     Returns:
-        the number of recorded runs, of deleted ones, and the address of the page that compares.
+        the number of recorded runs, the number of deleted ones, and the address of the table.
 
     Raises:
-        TrackingError: the store did not take all; importing again goes on.
+        TrackingError: the store did not accept everything; importing again continues.
     """
     own = _own_tables()
     current = {
@@ -52,7 +52,7 @@ def _tables(reports: Path) -> Iterator[tuple[Path, str, str, dict[str, float]]]:
 
 
 def _own_tables() -> list[tuple[tuple[str, str], dict[str, float]]]:
-    """Return the row with its recipe, and the metrics, of each run that a checkout has made."""
+    """Return row and recipe, and the metrics, of each run that a checkout has made."""
     uri = tracking_uri()
     deliver(uri)
     try:

@@ -1,7 +1,7 @@
-"""Trained detectors in MLflow's model registry: put there to be served, fetched to predict.
+"""Trained detectors in MLflow's model registry: registered for serving, fetched for prediction.
 
-A registered model is a row of the zoo; its aliases `baseline` and `ggn` name the newest version of
-either recipe: `models:/shapes@ggn`.
+A registered model is a row of the zoo. Its aliases `baseline` and `ggn` point to the newest version
+of each recipe: `models:/shapes@ggn`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 PACKAGES = ("core", "data", "engine", "detector")
-"""Packages of ggn that a detector needs; they travel with the model."""
+"""Packages of ggn that a detector needs; the model includes them."""
 REQUIREMENTS = (
     "lazy-loader",
     "lightning",
@@ -49,13 +49,13 @@ REQUIREMENTS = (
 
 
 def register(split: str, recipe: str, weights: Path, *, example: Path) -> str:
-    """Log a detector as an MLflow model, register it as `split`, let alias `recipe` point to it.
+    """Log a detector as an MLflow model, register it as `split`, and set the alias `recipe`.
 
-    It belongs to the row's newest run, where there is one. The same weights are registered once.
+    It belongs to the row's newest run, if there is one. The same weights are registered once.
 
     Args:
-        split: the row, which is the registered model's name.
-        recipe: baseline or ggn, which is the alias.
+        split: the row, the name of the registered model.
+        recipe: the alias, baseline or ggn.
         weights: folder of a detector.
         example: a photograph (PNG or JPEG), the input example.
 
@@ -63,8 +63,8 @@ def register(split: str, recipe: str, weights: Path, *, example: Path) -> str:
         the address of this version, such as `models:/shapes/3`.
 
     Raises:
-        TrackingError: the store did not take it.
-        ValueError: the folder holds no detector.
+        TrackingError: the store did not accept it.
+        ValueError: the folder is not a detector.
     """
     from ggn.engine.weights import load_weights
 
@@ -113,7 +113,7 @@ def _log(
             await_registration_for=60,
             tags=tags,
         )
-    client.set_terminated(run.info.run_id, "FINISHED", run.info.end_time)  # as it was before
+    client.set_terminated(run.info.run_id, "FINISHED", run.info.end_time)  # restore its end
     number = str(logged.registered_model_version)
     for key, value in tags.items():
         client.set_model_version_tag(split, number, key, value)
@@ -121,7 +121,7 @@ def _log(
 
 
 def _row_run(client: MlflowClient, split: str, recipe: str, tags: Mapping[str, str]) -> Run:
-    """Return the newest run of the row and recipe, or else a new one that has the model only."""
+    """Return the newest run of the row and recipe, or else a new one for the model alone."""
     experiment = experiment_id(client, ZOO)
     query = f"tags.split = '{split}' and tags.recipe = '{recipe}' and tags.source = 'ours'"
     known = client.search_runs([experiment], query, order_by=["start_time DESC"], max_results=1)
@@ -172,7 +172,7 @@ def _signature() -> ModelSignature:
 
 
 def _instances() -> Any:
-    """The type of an image's instances: COCO results."""
+    """Return the type of an image's instances: COCO results."""
     from mlflow.types import DataType
     from mlflow.types.schema import Array, Object, Property
 
@@ -195,15 +195,15 @@ def _example(image: Path) -> Any:
 
 
 def is_registered(address: str) -> bool:
-    """Tell whether this is the address of a model in the registry, not a folder."""
+    """Tell whether this is the address of a model in the registry rather than a folder."""
     return address.startswith("models:")
 
 
 @contextmanager
 def fetched_weights(address: str) -> Iterator[Path]:
-    """Fetch a registered detector's weights and card, nothing else, into a folder for the body.
+    """Fetch a registered detector's weights and card into a temporary folder, and nothing else.
 
-    A model may hold code, which loading it by MLflow would run: these two files are data.
+    Loading a model with MLflow would run the code in it; these two files are only data.
 
     Args:
         address: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.

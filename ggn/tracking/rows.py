@@ -1,4 +1,4 @@
-"""One run a row and recipe of the zoo: its table, its curves, its pictures, where it came from."""
+"""One run per row and recipe of the zoo: its table, curves, pictures and origin."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def record_row(
     params: Mapping[str, Any],
     pictures: Sequence[Path],
 ) -> None:
-    """Keep the run of a row, to be delivered with the open run; without MLflow, do nothing.
+    """Record the run of a row, to be delivered with the open run; without MLflow, do nothing.
 
-    The same results of the same params and data are the same run, however often they are recorded.
+    The same results of the same params and data are one run, however often they are recorded.
 
     Args:
         split: the row.
         recipe: baseline or ggn.
         metrics: the row's table, such as `unseen/mask_AR_100`; undefined ones are left out.
-        protocol: how it was measured.
+        protocol: the evaluation protocol.
         tags: provenance; those that begin with `input.` are hashes of the data.
         params: all sections.
         pictures: files to keep beside the table.
@@ -60,7 +60,7 @@ def record_row(
 
 
 def log_table(journal: Journal, metrics: Mapping[str, float], title: str) -> None:
-    """Note a row's table, but for undefined metrics, and its recall curves, also as a picture."""
+    """Log a row's table without undefined metrics, and its recall curves, also as a picture."""
     journal.metrics({key: value for key, value in metrics.items() if value != UNDEFINED})
     curves = recall_curves(metrics)
     for name, points in curves.items():
@@ -71,7 +71,7 @@ def log_table(journal: Journal, metrics: Mapping[str, float], title: str) -> Non
 
 
 def row_journal(name: str, content: Sequence[Any], tags: Mapping[str, str]) -> Journal:
-    """Start the journal of a run of the zoo: the same content is the same run."""
+    """Start the journal of a run of the zoo; the same content gives the same run."""
     text = json.dumps(content, sort_keys=True, default=str)
     return Journal.create(
         pending(),
@@ -84,12 +84,12 @@ def row_journal(name: str, content: Sequence[Any], tags: Mapping[str, str]) -> J
 
 
 def draw_curves(curves: Curves, title: str) -> bytes:
-    """Return a PNG of average recall against the number k of detections an image."""
+    """Return a PNG of average recall against the number k of detections per image."""
     figure = Figure(figsize=(6.4, 4.0), dpi=110, layout="constrained")
     axes = figure.subplots()
     for name, points in curves.items():
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
-    axes.set(xscale="log", xlabel="detections an image, k", ylabel="AR at k", ylim=(0, None))
+    axes.set(xscale="log", xlabel="detections per image, k", ylabel="AR at k", ylim=(0, None))
     axes.set_title(title)
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize="small")

@@ -1,4 +1,4 @@
-"""Runs as the pipeline sees them: opened, written to, closed."""
+"""Opens, writes and closes runs for the pipeline."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ggn.tracking.store import destination, home, pending, tracking_uri
 
 _log = logging.getLogger(__name__)
 _SERVER_SECONDS = 20.0
-"""How long an ended run waits for a server: twice what one unanswered request takes."""
+"""How long an ended run waits for a server: twice the timeout of a request."""
 _POLL_SECONDS = 0.05
-_LOCAL_SECONDS = 300.0  # for a database, whose tables may have to be made first
+_LOCAL_SECONDS = 300.0  # for a database, whose tables may have to be created first
 
 _started: list[subprocess.Popen[bytes]] = []
 
 
 @atexit.register
 def _let_go() -> None:
-    """Deliveries may outlive this process; Python would warn of children that still run."""
+    """Forget running deliveries, which may outlive this process, so that Python does not warn."""
     for process in _started:
         process.returncode = process.poll() or 0
 
@@ -44,8 +44,8 @@ def open_run(
 ) -> Iterator[Journal | None]:
     """Track the body as one MLflow run; without MLflow installed, yield None.
 
-    An exception of the body ends the run as FAILED (KILLED if it is no error, such as Ctrl-C).
-    Nothing of this module's is raised: what the store does not take is kept, and a warning says so.
+    An exception of the body ends the run as FAILED (KILLED if it is not an error, such as Ctrl-C).
+    Tracking itself never raises: what the store does not accept is kept, with a warning.
     """
     if not is_tracking():
         yield None
@@ -69,7 +69,7 @@ def open_run(
 
 
 def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with keys such as `detector.rpn.samples`."""
+    """Return nested mappings as a flat one, with keys such as `detector.rpn.samples`."""
     values: dict[str, Any] = {}
     for key, value in params.items():
         nested = isinstance(value, Mapping)
@@ -78,7 +78,7 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _start_delivery(folder: Path) -> subprocess.Popen[bytes] | None:
-    """Start a process that delivers this journal and later ones, unless there is one already."""
+    """Start a process that delivers this journal and later ones, unless one is running."""
     try:
         with deliverer_file(folder.parent, tracking_uri(), "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 (fixed arguments)
@@ -91,12 +91,12 @@ def _start_delivery(folder: Path) -> subprocess.Popen[bytes] | None:
         _started[:] = [earlier for earlier in _started if earlier.poll() is None] + [process]
         return process
     except OSError as error:
-        _log.warning("this run is kept, not delivered: %s", error)
+        _log.warning("kept, not delivered: %s", error)
         return None
 
 
 def _await(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Give the delivery of an ended run its time; say so where it is left."""
+    """Wait for the delivery of an ended run; if it takes too long, warn and leave it."""
     uri = tracking_uri()
     seconds = _SERVER_SECONDS if uri.startswith("http") else _LOCAL_SECONDS
     deadline = time.monotonic() + seconds
@@ -104,7 +104,7 @@ def _await(process: subprocess.Popen[bytes], folder: Path) -> None:
         if process.poll() is not None and not _is_delivering(uri):
             if process.returncode != 0 or (again := _start_delivery(folder)) is None:
                 break
-            process = again  # the one that was there before has just ended
+            process = again  # the previous one has just ended
         time.sleep(_POLL_SECONDS)
     if not folder.exists():
         return

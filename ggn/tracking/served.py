@@ -1,4 +1,4 @@
-"""The model that `mlflow models serve` runs: a posted image in, masks out.
+"""The model that `mlflow models serve` runs: takes a posted image, returns masks.
 
 MLflow copies this file beside the weights and runs the copy ("models from code"); nothing is
 pickled. A request is `{"dataframe_records": [{"image": "<base64 of a PNG or JPEG>"}, …]}`.
@@ -22,7 +22,7 @@ from PIL import Image
 
 from ggn.detector import load_detector
 
-LARGEST_PIXELS = 40_000_000  # of an image: a photograph of 40 megapixels, 120 MB unpacked
+LARGEST_PIXELS = 40_000_000  # per image: a photograph of 40 megapixels is 120 MB decoded
 LARGEST_BATCH = 16
 
 
@@ -39,8 +39,8 @@ class ServedDetector(PythonModel):
         """Return the objects of each image, best first.
 
         Args:
-            model_input: a table with a column `image` of base64 text, a row an image.
-            params: `max_instances`, of each image, and `min_score`.
+            model_input: a table with a column `image` of base64 strings, one row per image.
+            params: `max_instances` per image, and `min_score`.
 
         Returns:
             for each image `height`, `width` and `instances`: COCO's `bbox`, `score` and
@@ -48,7 +48,9 @@ class ServedDetector(PythonModel):
         """
         wanted = {"max_instances": 100, "min_score": 0.0, **(params or {})}
         if not 1 <= len(model_input) <= LARGEST_BATCH:
-            raise _refused(f"1 to {LARGEST_BATCH} images a request, got {len(model_input)}")
+            raise _refused(
+                f"a request must have 1 to {LARGEST_BATCH} images, got {len(model_input)}"
+            )
         if wanted["max_instances"] < 1:
             raise _refused(f"max_instances must be at least 1, got {wanted['max_instances']}")
         images = [_decoded(place, text) for place, text in enumerate(model_input["image"])]
@@ -69,7 +71,7 @@ def _decoded(place: int, text: Any) -> NDArray[np.uint8]:
     try:
         content = base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        raise _refused(f"image {place} is not base64 text") from None
+        raise _refused(f"image {place} is not a base64 string") from None
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             width, height = image.size
@@ -81,7 +83,7 @@ def _decoded(place: int, text: Any) -> NDArray[np.uint8]:
     except MlflowException:
         raise
     except Exception:  # a decoder's errors have no common type
-        raise _refused(f"image {place} is no whole PNG or JPEG") from None
+        raise _refused(f"image {place} is not a complete PNG or JPEG") from None
 
 
 def _refused(sentence: str) -> MlflowException:

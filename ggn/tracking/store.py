@@ -1,4 +1,4 @@
-"""The MLflow store: which one it is, how long it may take, what its failures are called."""
+"""The MLflow store: its address, its timeouts, and messages for its failures."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PENDING = Path("mlruns/pending")
 """The journals of runs that are not in the store yet, in the checkout."""
 
 EXPERIMENTS = ".dvc/tmp/exps"
-"""Where DVC lays out the folders of `dvc exp run --temp` and `--queue`, which it deletes."""
+"""Where DVC creates the folders of `dvc exp run --temp` and `--queue`, and deletes them later."""
 
 ZOO = "model zoo"
-"""The experiment with one run a row and recipe, and the published numbers beside them."""
+"""The experiment with one run per row and recipe, and with the published numbers."""
 
 VIEW = "recall"
 """Key of the zoo's shared view in MLflow's UI: the columns that compare runs, grouped by row."""
@@ -47,15 +47,15 @@ _SETTINGS = {
 
 
 class TrackingError(OSError):
-    """The MLflow store did not do what it was asked; the message says where and why."""
+    """A request to the MLflow store failed; the message says where and why."""
 
 
 class UnreachableError(TrackingError):
-    """The store did not answer: the next request would not be answered either."""
+    """The store did not answer, so further requests would be in vain."""
 
 
 def home() -> Path:
-    """Return the folder of `mlruns`: this one, or the checkout that it is an experiment of."""
+    """Return the folder with `mlruns`: this one, or the checkout of which it is an experiment."""
     here = Path.cwd()
     found = [f for f in here.parents if (f / EXPERIMENTS) in (here, *here.parents)]
     return found[-1] if found else Path()
@@ -72,7 +72,7 @@ def tracking_uri() -> str:
 
 
 def destination(uri: str) -> str:
-    """Return a store's address without user name and password, to be shown and written down."""
+    """Return a store's address without user name and password, safe to print and to store."""
     parts = urlsplit(uri)
     if not parts.hostname:
         return uri
@@ -80,9 +80,9 @@ def destination(uri: str) -> str:
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client whose every request ends within seconds, answered or not.
+    """Return a client whose requests all end within seconds, answered or not.
 
-    Raises TrackingError without MLflow, and where the store is a database that cannot be opened.
+    Raises TrackingError if MLflow is missing, or the store is a database that cannot be opened.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -100,7 +100,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """Return the id of an experiment, which is made if there is none."""
+    """Return the id of an experiment, which is created if necessary."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -109,7 +109,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         location = Path("mlruns/artifacts").resolve().as_uri() if local else None
         try:
             return str(client.create_experiment(name, location, _EXPERIMENT_TAGS))
-        except MlflowException:  # made by another process since we asked?
+        except MlflowException:  # another process may have created it meanwhile
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -117,10 +117,10 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 
 def zoo_page(client: MlflowClient) -> str:
-    """Return the page of the zoo's table, with its view of the columns that compare runs.
+    """Return the address of the zoo's table, with the columns that matter.
 
-    Runs are grouped by row, so that only numbers of the same data stand together. The page is on
-    the tracking server, or for a database where `make ui` shows it.
+    Runs are grouped by row, so that only numbers on the same data stand together. The page is on
+    the tracking server; for a database it is where `make ui` shows it.
     """
     identity = experiment_id(client, ZOO)
     state = {
@@ -161,8 +161,8 @@ def failure(uri: str, error: Exception) -> TrackingError:
     if "ProxyError" in text or "Unable to connect to proxy" in text:
         host = urlsplit(uri).hostname
         return UnreachableError(
-            f"{where}: the proxy that http_proxy or https_proxy names does not bring us there; "
-            f"set no_proxy={host} if it needs none"
+            f"{where}: cannot be reached through the proxy in http_proxy or https_proxy; "
+            f"set no_proxy={host} if it needs no proxy"
         )
     if "timed out" in text.lower():
         seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
@@ -195,7 +195,7 @@ def _without_credentials(text: str) -> str:
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """Return what a request to a store may raise for reasons outside of this program."""
+    """Return the exceptions of a request to a store whose causes lie outside this program."""
     import requests
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException

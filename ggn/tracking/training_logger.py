@@ -1,4 +1,4 @@
-"""Lightning's door to a journal: what a training logs is metrics of its steps."""
+"""A Lightning logger that writes the metrics of a training to a journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ggn.tracking.journal import Journal
 
 
 class JournalLogger(Logger):
-    """Writes into the journal of the run that trains; the run's end is not Lightning's to tell."""
+    """Writes to the journal of the training's run; it does not end the run."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class JournalLogger(Logger):
 
     @property
     def name(self) -> str:
-        """Name of the folder that Lightning would make; nothing is written to it."""
+        """Name of the folder that Lightning would create; nothing is written to it."""
         return "journal"
 
     @property
@@ -30,12 +30,12 @@ class JournalLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Note metrics of a step."""
+        """Log metrics of a step."""
         self._journal.metrics(metrics, step or 0)
 
     @rank_zero_only
-    def log_hyperparams(  # type: ignore[override]  # ours are no Namespace
+    def log_hyperparams(  # type: ignore[override]  # ours are not a Namespace
         self, params: dict[str, Any], *_: Any, **__: Any
     ) -> None:
-        """Note what the training chose by itself, such as the scaled learning rate."""
+        """Log what the training computed itself, such as the scaled learning rate."""
         self._journal.params(params)

@@ -1,1 +1,1 @@
-"""The model zoo: rows, published numbers, what is released, and how it is brought or made."""
+"""The model zoo: rows, published numbers, releases, and how they are fetched or made."""

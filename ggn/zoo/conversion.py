@@ -1,4 +1,4 @@
-"""What the reference's released files hold, in our form."""
+"""Converts the reference's released files to our formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ggn.core.coco import CocoError, Fault, drop_faulty, read_json, write_json
 from ggn.zoo.rows import LICENCE, LICENCE_TEXT, ReferenceFile
 
 WEIGHTS = ("affinity", "detector")
-"""Kinds of files that hold weights."""
+"""Kinds of files with weights."""
 
 
 def converted_name(file: ReferenceFile) -> str:
@@ -23,17 +23,17 @@ def converted_name(file: ReferenceFile) -> str:
 def convert(
     file: ReferenceFile, brought: Path, scratch: Path, target: Path, origin: Mapping[str, object]
 ) -> None:
-    """Write a released file in our form.
+    """Convert a released file to our format.
 
-    Weights become a folder that `load_detector` or `load_affinity` reads, pseudo ground truth the
-    folder of a store (`ggn.data.mask_store`), annotations a COCO-style file.
+    Weights become a folder that `load_detector` or `load_affinity` reads, pseudo ground truth a
+    store (`ggn.data.mask_store`), annotations a COCO-style file.
 
     Args:
-        file: what it should be.
+        file: what the file should be.
         brought: the file; pseudo ground truth and annotations may be in a zip or tar archive.
-        scratch: folder for what is unpacked.
-        target: does not exist yet.
-        origin: where it came from, for the card of weights.
+        scratch: folder for unpacked files.
+        target: output path, which does not exist yet.
+        origin: where the file came from, for the card of weights.
 
     Raises:
         WeightsError, CocoError, ValueError: the file is not what it should be.
@@ -49,7 +49,7 @@ def convert(
     elif source.is_file():
         write_json(target, _dataset(source))
     else:
-        raise ValueError(f"{brought}: must hold one JSON file of annotations")
+        raise ValueError(f"{brought}: must contain one JSON file of annotations")
 
 
 def _convert_weights(
@@ -72,7 +72,7 @@ def _convert_weights(
 
 
 def _unpacked(brought: Path, folder: Path) -> Path:
-    """Return a JSON file as it is, or that of an archive, or the folder of its JSON files."""
+    """Return a JSON file as it is; of an archive, its JSON file or the folder of several."""
     if zipfile.is_zipfile(brought):
         with zipfile.ZipFile(brought) as archive:
             archive.extractall(folder)  # noqa: S202 (zipfile keeps names inside the folder)
@@ -92,10 +92,10 @@ def _unpacked(brought: Path, folder: Path) -> Path:
 
 
 def _dataset(path: Path) -> dict[str, Any]:
-    """Return annotations of COCO's or LVIS's form, faulty ones left out and counted in `info`."""
+    """Read annotations of COCO or LVIS; faulty ones are left out and counted in `info`."""
     document = read_json(path)
     if not isinstance(document, dict):
-        raise CocoError([Fault(str(path), "file", "must be an object, as COCO's files are")])
+        raise CocoError([Fault(str(path), "file", "must be a JSON object, like COCO's files")])
     for image in _records(document, "images"):
         if "file_name" not in image and isinstance(image.get("coco_url"), str):
             image["file_name"] = "/".join(image["coco_url"].split("/")[-2:])  # as LVIS v1 names it

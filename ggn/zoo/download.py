@@ -1,4 +1,4 @@
-"""One file over HTTP or from Google Drive: goes on where it broke off, says what went wrong."""
+"""Downloads one file over HTTP or from Google Drive, resumably, with clear errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT = 60.0
 _BLOCK = 1 << 20
 
 Progress = Callable[[int, int | None], None]
-"""Is told the bytes that are there, and how many there will be if that is known."""
+"""Gets the number of bytes downloaded so far, and the total if it is known."""
 
 
 class DownloadError(ValueError):
@@ -27,16 +27,17 @@ class DownloadError(ValueError):
 
 
 def silent(_done: int, _total: int | None) -> None:
-    """Tell nobody."""
+    """Show no progress."""
 
 
 def download(url: str, folder: Path, progress: Progress = silent) -> Path:
     """Download to `folder/download` and return that path.
 
-    A part left by an earlier call is continued, if the server says that its file is the same.
+    A part left by an earlier call is continued, if the server says that its file is unchanged.
 
     Raises:
-        DownloadError: naming the address: unreachable, refused, broken off, or the disk is full.
+        DownloadError: the address is unreachable, the server refused, the connection broke, or the
+            disk is full; naming the address.
     """
     parts = urlsplit(url)
     path = folder / "download"
@@ -56,7 +57,7 @@ def download(url: str, folder: Path, progress: Progress = silent) -> Path:
         if error.code == 416:  # the part is as long as the file, or longer
             (folder / "download.part").unlink(missing_ok=True)
             raise DownloadError(
-                f"{url}: another file by now; the same command starts anew"
+                f"{url}: the file has changed; the same command starts again"
             ) from None
         raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
@@ -74,11 +75,11 @@ def download(url: str, folder: Path, progress: Progress = silent) -> Path:
         raise _broken(url, repr(error)) from error
 
 
-_ELSEWHERE = " A file brought from elsewhere can be given instead: --url FILE"
+_ELSEWHERE = " If you have the file from elsewhere, give it with --url FILE"
 
 
 def _broken(url: str, reason: str) -> DownloadError:
-    return DownloadError(f"{url}: broke off ({reason}); the same command continues")
+    return DownloadError(f"{url}: interrupted ({reason}); the same command continues")
 
 
 def _from_server(url: str, path: Path, progress: Progress) -> None:
@@ -99,13 +100,13 @@ def _from_server(url: str, path: Path, progress: Progress) -> None:
             shutil.copyfileobj(answer, _Told(file, total, progress), _BLOCK)
             got = file.tell() - start
     if expected is not None and got != int(expected):
-        raise _broken(url, f"{got} of {expected} bytes came")
+        raise _broken(url, f"received {got} of {expected} bytes")
     part.replace(path)
     mark.unlink(missing_ok=True)
 
 
 class _Told:
-    """A file whose length is told after every block."""
+    """A file that reports its length after every block."""
 
     def __init__(self, file: BinaryIO, total: int | None, progress: Progress) -> None:
         self._file, self._total, self._progress = file, total, progress
@@ -117,11 +118,11 @@ class _Told:
 
 
 def _version(answer: HTTPResponse) -> str:
-    """What tells this version of the file from others: a strong ETag, or nothing."""
+    """Return an identifier of this version of the file: a strong ETag, or an empty string."""
     tag = answer.headers.get("ETag") or ""
     return "" if tag.startswith("W/") else tag
 
 
 def _start(answer: HTTPResponse) -> int:
-    """The first byte of `Content-Range: bytes 100-199/200`."""
+    """Return the first byte of `Content-Range: bytes 100-199/200`."""
     return int((answer.headers.get("Content-Range") or "bytes 0-").split()[1].split("-")[0])

@@ -1,4 +1,4 @@
-"""One file from Google Drive, by gdown, with its ways of not giving a file in one sentence each."""
+"""Downloads one file from Google Drive with gdown; each kind of failure has one sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOSTS = ("drive.google.com", "docs.google.com")
 
 
 class DriveError(ValueError):
-    """Why the Drive did not give a file; `kept` are the bytes that the next call continues from."""
+    """Why the Drive did not send a file; the next call continues after `kept` bytes."""
 
     def __init__(self, reason: str, kept: int = 0) -> None:
         self.kept = kept
@@ -24,11 +24,11 @@ class DriveError(ValueError):
 def from_drive(
     url: str, path: Path, timeout: float, progress: Callable[[int, int | None], None]
 ) -> None:
-    """Download to `path`; what an earlier call left beside it is continued.
+    """Download to `path`, continuing what an earlier call left beside it.
 
     Raises:
-        DriveError: saying what is the matter and what to do, without the address.
-        OSError: of the disk.
+        DriveError: saying what went wrong and what to do, without the address.
+        OSError: the disk failed.
     """
     before = _kept(path)
     try:
@@ -36,14 +36,14 @@ def from_drive(
             url,
             str(path),
             quiet=True,
-            use_cookies=False,  # they would be kept in the home folder
+            use_cookies=False,  # they would be stored in the home folder
             resume=True,
             progress=progress,
             timeout=timeout,
         )
     except FileURLRetrievalError as error:
         raise DriveError(
-            f"Google Drive gave a page instead of the file: {_said(error)}."
+            f"Google Drive sent a page instead of the file: {_said(error)}."
         ) from error
     except requests.HTTPError as error:
         raise DriveError(f"Google Drive answered: {error}.") from error
@@ -52,18 +52,18 @@ def from_drive(
 
 
 def _kept(path: Path) -> int:
-    """Bytes that an earlier call left."""
+    """Return the number of bytes that an earlier call left."""
     return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*.part"))
 
 
 def _interrupted(path: Path, before: int, error: Exception) -> DriveError:
-    """What became of a transfer that didn't end, told by what is kept of it."""
+    """Return the error of an incomplete transfer, depending on what is kept of it."""
     offline = any(
         isinstance(cause, requests.ConnectionError | requests.Timeout) for cause in _causes(error)
     )
     kept = _kept(path)
     if kept > before:
-        return DriveError(f"broke off after {kept} bytes.", kept)
+        return DriveError(f"interrupted after {kept} bytes.", kept)
     if offline:
         reason = f"Google Drive cannot be reached ({_reason(error)}). Is this machine online?"
         return DriveError(reason, kept)
@@ -71,13 +71,14 @@ def _interrupted(path: Path, before: int, error: Exception) -> DriveError:
         part.unlink()
     if kept:
         return DriveError(
-            "cannot be continued, perhaps another file by now; the same command starts anew."
+            "cannot be continued, perhaps because the file has changed; the same command starts "
+            "again."
         )
-    return DriveError(f"Google Drive did not give the file ({_reason(error)}).")
+    return DriveError(f"Google Drive did not send the file ({_reason(error)}).")
 
 
 def _reason(error: Exception) -> str:
-    """The innermost words of what requests and urllib3 wrap in each other."""
+    """Return the innermost message of the errors that requests and urllib3 nest."""
     found = re.search(r"([^()'\":>]+)['\")]*$", str(error))
     return found[1].strip() if found else type(error).__name__
 
@@ -89,11 +90,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said(error: FileURLRetrievalError) -> str:
-    """The Drive's own words, without what gdown says around them."""
+    """Return the Drive's own message, without gdown's text around it."""
     text = " ".join(str(error).split())
     if "Cannot retrieve the public link" in text:
-        return (
-            "there is no file any more, it is not shared with everybody, or too many asked for it"
-        )
+        return "the file is gone, or not public, or was downloaded too often"
     found = re.search(r"Failed to retrieve file url: (.*) You may still be able", text)
     return re.sub(r"<[^>]+>", "", found[1] if found else text).removesuffix(".")

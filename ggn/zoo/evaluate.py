@@ -1,4 +1,4 @@
-"""A released detector on the validation set of its row, beside what has been published there."""
+"""Evaluates a released detector on the validation set of its row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ggn.zoo.rows import ROWS
 
 Partitions = dict[str, tuple[int, ...] | None]
 Follow = Callable[[list[dict[str, Any]]], Iterable[dict[str, Any]]]
-"""Yields the images that it is given, and shows how far it is."""
+"""Yields the given images and shows its progress."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Validation:
     partitions: Partitions
     """Category ids, or None for all; `seen` and `unseen` where the file's names tell them."""
     facts: dict[str, Any]
-    """What a converted file says of itself: its dataset, set and number of videos."""
+    """Facts from the `info` of a converted file: its dataset, set and number of videos."""
     digest: str
-    """Of the annotation file and the number of images."""
+    """Hash of the annotation file and the number of images."""
 
 
 def read_validation(params: DataParams) -> Validation:
-    """Read the validation set of a split; the training data need not be there.
+    """Read the validation set of a split; the training data is not needed.
 
     Raises:
-        ValueError: the images are drawn by the pipeline.
+        ValueError: the images are synthetic.
         FileNotFoundError, CocoError: naming what is missing or faulty.
     """
     if params.source == "shapes":
@@ -67,7 +67,7 @@ def _partitions(truth: dict[str, Any], params: DataParams) -> Partitions:
 
 
 def measured_on(split: str, validation: Validation, limit: int | None) -> str:
-    """Say what the set is: by the words of its file, or those of the published row."""
+    """Describe the set, in the words of its file or of the published row."""
     facts = validation.facts
     known = {row.split: row.evaluate for row in ROWS}
     name = " ".join(str(facts[key]) for key in ("dataset", "set") if key in facts)
@@ -88,21 +88,21 @@ def evaluate_weights(
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Find the objects of the validation images and compare them with the annotations.
 
-    After a kill it goes on with the first image that is not done.
+    After a kill, it continues with the first image that is not done.
 
     Args:
         weights: folder of a detector.
         validation: the set.
         params: protocol and kinds of overlap.
-        scratch: folder for the images that are done; empty when all of them are.
+        scratch: folder for finished images; it is empty when all are done.
         device: as in `ggn.engine.devices`.
-        follow: shows how far it is.
+        follow: shows the progress.
 
     Returns:
         metrics such as `unseen/mask_AR_100`, in 0..1, and the COCO results.
 
     Raises:
-        WeightsError: the folder holds no detector.
+        WeightsError: the folder is not a detector.
     """
     from ggn.detector import load_detector
 
@@ -132,7 +132,7 @@ def _logged(
     found: Callable[[Mapping[str, Any]], list[dict[str, Any]]],
     follow: Follow,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield the results of every image: those of the log, then new ones, which are logged."""
+    """Yield the results of every image: first those in the log, then new ones, which are logged."""
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
     with log.open("r+b") as file:
@@ -142,7 +142,7 @@ def _logged(
             if line.endswith(b"\n"):
                 yield json.loads(line)
                 continue
-            file.seek(end)  # the end, or a line that a kill cut off
+            file.seek(end)  # the end, or a line truncated by a kill
             file.truncate()
             results = found(image)
             file.write(json.dumps(results).encode() + b"\n")

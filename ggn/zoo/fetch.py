@@ -1,4 +1,4 @@
-"""Files that the reference's authors released: downloaded, checked, converted, put under DVC."""
+"""Fetches files that the reference's authors released: downloads, checks, converts, adds to DVC."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ggn.zoo.rows import LICENCE, ReferenceFile, Row
 
 
 class FetchError(ValueError):
-    """A released file that cannot be had, or is not the one it should be."""
+    """A released file is not available, or is not the expected one."""
 
 
 def wanted_files(row: Row, name: str | None, source: str | None) -> tuple[ReferenceFile, ...]:
-    """Return the file of that name, or by default all of a row whose address is known.
+    """Return the file of that name, or by default all files of a row with a known address.
 
-    Raises FetchError, with what to type, where that is none, or an address is for no one file.
+    Raises FetchError, saying what to type, if there is none, or a source is given without a name.
     """
     if name is not None:
         return (row.file(name),)
@@ -29,7 +29,7 @@ def wanted_files(row: Row, name: str | None, source: str | None) -> tuple[Refere
     if not names:
         raise FetchError(f"{row.split}: nothing was released of this row")
     if source is not None:
-        raise FetchError(f"{row.split}: --file says what is there; released were: {names}")
+        raise FetchError(f"{row.split}: --url needs --file, to say which file it is: {names}")
     known = tuple(file for file in row.files if file.url is not None)
     if not known:
         raise FetchError(
@@ -40,12 +40,12 @@ def wanted_files(row: Row, name: str | None, source: str | None) -> tuple[Refere
 
 
 def place(root: Path, row: Row, file: ReferenceFile) -> Path:
-    """Return the path that a fetched file has."""
+    """Return the path of a fetched file."""
     return root / "releases" / row.split / converted_name(file)
 
 
 def is_there(root: Path, row: Row, file: ReferenceFile, source: str | None = None) -> bool:
-    """Tell whether a file was fetched from this address, or from any if none is given."""
+    """Tell whether a file was fetched: from this address, or from any if none is given."""
     target = place(root, row, file)
     record = _record(target.parent, file)
     if not (target.exists() and record.exists()):
@@ -60,22 +60,22 @@ def fetch(
     source: str | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Bring one released file and convert it to `releases/ROW/NAME`, under DVC.
+    """Fetch one released file and convert it to `releases/ROW/NAME`, under DVC.
 
-    What was brought is recorded in `releases/ROW/NAME.source.json`: address, size, SHA-256 and
-    licence. A later fetch must bring the same. Nothing of the file is executed; a conversion
-    appears whole or not at all. What was fetched from this address already stays as it is.
+    `releases/ROW/NAME.source.json` records its address, size, SHA-256 and licence, and a later
+    fetch must match them. Nothing in the file is executed. The result is written whole or not at
+    all. A file that was already fetched from this address stays as it is.
 
     Args:
         root: the checkout.
         row: the row of the published zoo.
         file: one of its files.
         source: an address or a file on disk; by default the address that `file` states.
-        progress: is told how far the download is.
+        progress: shows how far the download is.
 
     Raises:
-        FetchError: naming row, file and address: there is none, it does not answer, the connection
-            broke, or what came is not what it should be.
+        FetchError: there is no address, it does not answer, the connection broke, or the file is
+            not the expected one; naming row, file and address.
     """
     target = place(root, row, file)
     if is_there(root, row, file, source):
@@ -94,7 +94,7 @@ def fetch(
         raise FetchError(f"{row.split}: {file.name}: {error}") from error
     except ValueError as error:  # of the conversion, which names the file on disk
         raise FetchError(
-            f"{row.split}: {file.name}: {source} gave what is not {file.name}, or damaged: {error}"
+            f"{row.split}: {file.name}: what {source} sent is not {file.name}, or damaged: {error}"
         ) from error
     write_json(_record(target.parent, file), said, indent=1)
     versioned.add(root, [target])
@@ -104,7 +104,7 @@ def fetch(
 def _bring(
     root: Path, row: Row, file: ReferenceFile, source: str, target: Path, progress: Progress
 ) -> dict[str, object]:
-    """Write the converted file and return what its record says."""
+    """Write the converted file and return its record."""
     scratch = root / ".scratch" / "fetch" / f"{row.split}-{file.name}"
     scratch.mkdir(parents=True, exist_ok=True)
     brought = Path(source) if _is_local(source) else download(source, scratch, progress)
@@ -134,7 +134,7 @@ def _refuse_page(brought: Path, source: str) -> None:
     with brought.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        raise FetchError(f"{source}: a web page came instead of the file")
+        raise FetchError(f"{source}: sent a web page instead of the file")
 
 
 def _refuse_another(file: ReferenceFile, record: Path, said: dict[str, object]) -> None:
@@ -145,7 +145,7 @@ def _refuse_another(file: ReferenceFile, record: Path, said: dict[str, object]) 
     for key in ("size", "sha256"):
         if known.get(key) is not None and known[key] != said[key]:
             raise FetchError(
-                f"{said['source']}: not the file it should be: {key} is {said[key]}, "
+                f"{said['source']}: is not the expected file: {key} is {said[key]}, "
                 f"not {known[key]}; it is damaged, or was replaced. Nothing was changed"
                 + (f"; to accept it, remove {record.name}" if record.exists() else "")
             )

@@ -1,4 +1,4 @@
-"""What has been published on the rows of the zoo: facts, each with protocol, source and data."""
+"""Published numbers on the rows of the zoo, each with protocol, source and data."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ggn.zoo.rows import row
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """What a source reports for a method on a row of the zoo.
+    """A number that a source reports for a method on a row of the zoo.
 
-    Sources that contradict each other are numbers of their own.
+    If sources contradict each other, each has its own number.
     """
 
     split: str
@@ -19,11 +19,11 @@ class PublishedNumber:
     method: str
     """As its source calls it; `baseline` is GGN's Mask R-CNN trained on the annotations alone."""
     metric: str
-    """By the name of our reports, such as `unseen/mask_AR_100`; F1 is that of AP and AR@100."""
+    """Named as in our reports, such as `unseen/mask_AR_100`; F1 is that of AP and AR@100."""
     value: float
-    """In 0..1; the highest where a source has several."""
+    """In 0..1; the highest if the source has several."""
     protocol: str
-    """`budget`, `per_class` or `plain` as in `ggn.evaluation`; `unstated` where we don't know."""
+    """`budget`, `per_class` or `plain` as in `ggn.evaluation`; `unstated` if unknown."""
     source: str
     """A paper or a README."""
     measured_on: str
@@ -31,7 +31,7 @@ class PublishedNumber:
     lowest: float | None = None
     """In 0..1; the lowest where a source has several, otherwise None."""
     note: str = ""
-    """What a reader of this number should know."""
+    """A remark for the reader."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _numbers(
     metric: str = "mask_AR_100",
     on: str | None = None,
 ) -> tuple[PublishedNumber, ...]:
-    """Numbers of one source on one row, by method, in percent."""
+    """Return the numbers of one source on one row, given by method in percent."""
     entry = row(split)
     ranges = {name: v if isinstance(v, tuple) else (None, v) for name, v in values.items()}
     return tuple(
@@ -112,7 +112,7 @@ _PRIORS = {
 def _with_precision(
     source: _Source, values: dict[str, tuple[float, float, float]]
 ) -> tuple[PublishedNumber, ...]:
-    """AP, AR@100 and F1 on VOC -> non-VOC."""
+    """Return AP, AR@100 and F1 on VOC -> non-VOC."""
     metrics = ("mask_AP", "mask_AR_100", "mask_F1_100")
     return tuple(
         number

@@ -1,4 +1,4 @@
-"""The zoo at a glance: published numbers, our own, what is released and what of it is here."""
+"""An overview of the zoo: published numbers, our own, what is released, and what of it is here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Overview:
 
     split: str
     partition: str
-    """Whose recall: `unseen` or `all`."""
+    """The objects that count: `unseen` or `all`."""
     published_baseline: float | None
     published_ggn: float | None
     own_baseline: float | None
@@ -30,9 +30,9 @@ class Overview:
     protocol: str | None
     """Of our own numbers."""
     released: dict[str, bool]
-    """By name, what our release in `releases/SPLIT` holds, and whether it has been pulled."""
+    """Content of our release in `releases/SPLIT`: name -> whether it has been pulled."""
     fetched: dict[str, bool]
-    """By name, the files of the reference that have an address, and whether they are here."""
+    """The reference's files with a known address: name -> whether it is here."""
 
 
 def overview(root: Path) -> Iterator[Overview]:
@@ -56,7 +56,7 @@ def overview(root: Path) -> Iterator[Overview]:
 
 
 def partition_of(split: str) -> str:
-    """Return whose recall counts: what is published of a row, `unseen` of any other split."""
+    """Return the objects that count: the published choice for a row, `unseen` for other splits."""
     return _ROWS[split].partition if split in _ROWS else "unseen"
 
 
@@ -65,7 +65,7 @@ def _fetched(root: Path, row: Row) -> dict[str, bool]:
 
 
 def _released(root: Path, split: str) -> dict[str, bool]:
-    """Names under DVC, but for those that `ggn zoo fetch` has brought."""
+    """Return the names under DVC, without those that `ggn zoo fetch` has added."""
     folder = root / "releases" / split
     names = sorted(path.name.removesuffix(".dvc") for path in folder.glob("*.dvc"))
     return {
@@ -76,7 +76,7 @@ def _released(root: Path, split: str) -> dict[str, bool]:
 
 
 def _own_numbers(root: Path, split: str) -> tuple[str | None, dict[str, float]]:
-    """Protocol and numbers of the last comparison in reports/, otherwise of the release."""
+    """Return protocol and numbers of the last comparison in reports/, or else of the release."""
     report = root / "reports" / split / "comparison.json"
     card = root / "releases" / split / CARD
     if report.exists():
@@ -89,4 +89,6 @@ def _own_numbers(root: Path, split: str) -> tuple[str | None, dict[str, float]]:
     try:
         return numbers["protocol"], {name: float(numbers[name][metric]) for name in RECIPES}
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: no comparison of {' and '.join(RECIPES)}: {error}") from error
+        raise ValueError(
+            f"{path}: is not a comparison of {' and '.join(RECIPES)}: {error}"
+        ) from error

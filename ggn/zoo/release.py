@@ -1,4 +1,4 @@
-"""A row frozen: half-precision weights, pseudo ground truth and numbers, put under DVC."""
+"""Releases a row: half-precision weights, pseudo ground truth and numbers, under DVC."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ WEIGHTS = ("affinity", *RECIPES)
 PSEUDO_GT = "pseudo_gt.json"
 CARD = "card.json"
 OUTPUTS_LIMIT = 20_000_000
-"""Bytes; the outputs of a row's stages go to the committed remote, too, if they are no larger. Then
-a bare `dvc pull` brings everything."""
+"""Bytes. Outputs of a row's stages up to this size also go to the committed remote, so that a plain
+`dvc pull` brings everything."""
 
 
 class ReleaseError(ValueError):
-    """A row that cannot be released; the message says what to do first."""
+    """The row cannot be released; the message says what to do first."""
 
 
 def release(root: Path, split: str) -> dict[str, Any]:
     """Freeze a row as `releases/SPLIT` and push it to the committed remote; return its card.
 
-    The release appears whole: it is built beside its place and put there by renaming, and the one
-    before comes back if DVC then fails. With it go the outputs of the row's stages, unless they are
-    larger than `OUTPUTS_LIMIT`.
+    The release is written whole or not at all: it is built beside its place and then renamed, and
+    if DVC then fails, the previous one is restored. The outputs of the row's stages are pushed as
+    well, unless they are larger than `OUTPUTS_LIMIT`.
 
     Args:
         root: the checkout.
         split: a row of params.yaml whose results are complete, up to date and committed.
 
     Raises:
-        ReleaseError: naming the stages that are stale, the files not committed, what is missing, or
-            the fetched files that a release would replace.
-        CommandError: what DVC or git said when it failed.
+        ReleaseError: naming stale stages, uncommitted files, missing results, or fetched files that
+            the release would replace.
+        CommandError: DVC or git failed, with its message.
     """
     place = root / "releases" / split
     fetched = sorted(file.name.removesuffix(".source.json") for file in place.glob("*.source.json"))
     if fetched:
         raise ReleaseError(
-            f"{split}: releases/{split} has what was fetched ({', '.join(fetched)}), which a "
-            "release would replace; train and release a split of another name"
+            f"{split}: releases/{split} has fetched files ({', '.join(fetched)}), which a "
+            "release would replace; train and release a split with another name"
         )
     refuse_unsettled(root, split)
     fresh = place.with_name(f".{split}.{os.getpid()}.new")
@@ -82,7 +82,7 @@ def release(root: Path, split: str) -> dict[str, Any]:
 
 
 def outputs_size(root: Path, split: str) -> int:
-    """Return how many bytes the outputs of a row's stages have."""
+    """Return the size of the outputs of a row's stages in bytes."""
     folders = (root / "data" / split, root / "models" / split)
     return sum(p.stat().st_size for folder in folders for p in folder.rglob("*") if p.is_file())
 
@@ -92,22 +92,24 @@ def refuse_unsettled(root: Path, split: str) -> None:
     stale = versioned.stale_stages(root, split)
     if stale:
         lines = [f"  {stage}: {', '.join(names)} changed" for stage, names in stale.items()]
-        raise ReleaseError(f"{split}: results are stale; `dvc repro` first\n" + "\n".join(lines))
+        raise ReleaseError(
+            f"{split}: results are stale; run `dvc repro` first\n" + "\n".join(lines)
+        )
     sources = ("dvc.lock", "dvc.yaml", "params.yaml", "ggn", "pipelines", f"reports/{split}")
     open_files = versioned.uncommitted(root, *sources)
     if open_files:
-        raise ReleaseError(f"{split}: not committed; `git commit` first: {', '.join(open_files)}")
+        raise ReleaseError(f"{split}: commit these files first: {', '.join(open_files)}")
 
 
 def freeze(root: Path, split: str, folder: Path) -> None:
-    """Write what a release holds to a new folder.
+    """Write the content of a release to a new folder.
 
-    That is a folder of weights for each of `WEIGHTS`, in half precision, `pseudo_gt.json` (a
-    COCO-style file) and `card.json`: recipe, numbers, commit, and the SHA-256 of each file.
+    It has a folder of half-precision weights for each of `WEIGHTS`, `pseudo_gt.json` (a COCO-style
+    file), and `card.json` with recipe, numbers, commit, and the SHA-256 of each file.
 
     Raises:
-        ReleaseError: if there is no result to release.
-        CocoError, WeightsError: a result that is damaged.
+        ReleaseError: there are no results to release.
+        CocoError, WeightsError: a result is damaged.
     """
     trained = [root / "models" / split / name for name in WEIGHTS]
     needed = [path for path in trained if not (path / "none.json").exists()]
@@ -117,7 +119,7 @@ def freeze(root: Path, split: str, folder: Path) -> None:
         str(path.relative_to(root)) for path in (*needed, source, numbers) if not path.exists()
     ]
     if missing:
-        raise ReleaseError(f"{split}: not there: {', '.join(missing)}; `dvc repro` makes them")
+        raise ReleaseError(f"{split}: missing: {', '.join(missing)}; `dvc repro` makes them")
     folder.mkdir(parents=True)
     for path in needed:
         halve(path, folder / path.name)
@@ -142,11 +144,11 @@ def freeze(root: Path, split: str, folder: Path) -> None:
 
 
 def halve(source: Path, target: Path) -> None:
-    """Write the weights of a folder in half precision to another, with its card.
+    """Write the weights of a folder in half precision to another, with their card.
 
-    Weights that a training has stored so (`weights_dtype: float16`) are copied as they are: DVC
-    keeps the same bytes once. The loaders of `ggn.detector` and `ggn.affinity` make them float32
-    again. Raises WeightsError if a value is too large for float16.
+    Weights that are already in half precision (`weights_dtype: float16`) are copied unchanged, so
+    that DVC stores the bytes only once. The loaders of `ggn.detector` and `ggn.affinity` convert
+    weights to float32. Raises WeightsError if a value is too large for float16.
     """
     from ggn.affinity.model import AffinityNet
     from ggn.affinity.params import AffinityParams

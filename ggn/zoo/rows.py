@@ -1,11 +1,11 @@
-"""The rows of the published zoo and the files that their authors released: facts, nothing else."""
+"""The rows of the published zoo, and the files that their authors released."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 LICENCE = "CC BY-NC 4.0"
-"""Of the reference's code and files, which are its authors', not ours: no commercial use."""
+"""Licence of the reference's code and files, which belong to its authors: no commercial use."""
 LICENCE_TEXT = "https://creativecommons.org/licenses/by-nc/4.0/"
 
 
@@ -14,13 +14,13 @@ class ReferenceFile:
     """A file that the reference's authors released."""
 
     name: str
-    """What `ggn zoo fetch --file` calls it."""
+    """Its name for `ggn zoo fetch --file`."""
     kind: str
     """`affinity`, `detector`, `pseudo_gt` or `annotations`: how it is converted."""
     model: str | None = None
-    """Of weights, the network: a kind of `ggn.openmmlab.build_model`."""
+    """The network of weights: a kind of `ggn.openmmlab.build_model`."""
     url: str | None = None
-    """Where it is; None where the authors' link is empty."""
+    """Its address; None if the authors' link is empty."""
     size: int | None = None
     """In bytes, if known."""
     sha256: str | None = None
@@ -29,7 +29,7 @@ class ReferenceFile:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the published zoo: what is trained on what, and what its authors released."""
+    """A row of the published zoo: training and validation data, and what its authors released."""
 
     split: str
     """Its name here, and that of its split in params.yaml."""
@@ -37,13 +37,13 @@ class Row:
     evaluate: str
     """The validation data."""
     partition: str
-    """Whose recall is published: that of the `unseen` objects, or of `all`."""
+    """The objects whose recall is published: `unseen` or `all`."""
     top_k: int
     """Pseudo masks per image."""
     files: tuple[ReferenceFile, ...] = ()
 
     def file(self, name: str) -> ReferenceFile:
-        """Return the released file of that name; ValueError naming those there are."""
+        """Return the released file of that name. Raises ValueError, naming those there are."""
         for file in self.files:
             if file.name == name:
                 return file
@@ -52,7 +52,7 @@ class Row:
 
 
 def _files(detector: str, **ids: str | None) -> tuple[ReferenceFile, ...]:
-    """Files by name with the ids that they have on Google Drive."""
+    """Return files by name, from their ids on Google Drive."""
     return tuple(
         ReferenceFile(
             name,
@@ -173,7 +173,7 @@ ROWS: tuple[Row, ...] = (
     Row("coco_ade20k", "COCO train2017, all 80", "ADE20K challenge val", "all", 3),
     Row("coco_lvis", "COCO train2017, all 80", "LVIS v1 val, all classes", "all", 3),
 )
-"""In the order of the paper's tables, then what others have added."""
+"""In the order of the paper's tables, followed by rows that others have added."""
 
 
 def row(split: str) -> Row:

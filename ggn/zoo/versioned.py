@@ -1,4 +1,4 @@
-"""What we ask of DVC and git, as the commands a person would type."""
+"""Runs DVC and git as the commands that a person would type."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = ("baseline", "ggn")
-"""What a detector is trained by: the second key of its stages."""
+"""The recipes by which a detector is trained: the second key of its stages."""
 
 
 class CommandError(ValueError):
-    """A command that failed; the message is what it said."""
+    """A command failed; with its message."""
 
 
 def run(root: Path, *words: str) -> str:
     """Run a program in `root` and return what it printed.
 
-    A program installed beside this Python is found without an activated environment.
+    A program installed beside this Python is found even if the environment is not activated.
 
     Raises:
-        CommandError: there is no such program, or it failed: the command and its own words.
+        CommandError: there is no such program, or it failed; with the command and its message.
     """
     program = shutil.which(words[0], path=os.pathsep.join(_places()))
     if program is None:
@@ -47,11 +47,11 @@ def _places() -> list[str]:
 def stale_stages(root: Path, split: str) -> dict[str, list[str]]:
     """Return the stages of a split that `dvc repro` would run again, each with what changed.
 
-    Raises CommandError where params.yaml does not have the split active.
+    Raises CommandError if the split is not active in params.yaml.
     """
     stages = _stages(root, split)
     if not stages:
-        raise CommandError(f"{split}: not among `active` of params.yaml, so it has no results")
+        raise CommandError(f"{split}: not in `active` of params.yaml, so it has no results")
     status: dict[str, Any] = json.loads(run(root, "dvc", "status", "--json", *stages) or "{}")
     return {stage: _changed(status[stage]) for stage in stages if stage in status}
 
@@ -77,7 +77,7 @@ def add(root: Path, paths: Sequence[Path]) -> list[Path]:
 def add_and_push(root: Path, paths: Sequence[Path], remote: str) -> None:
     """Put files or folders under DVC, bound to a remote by name, and push them there.
 
-    The name stands in the `.dvc` files: it holds whatever the default remote is.
+    The `.dvc` files contain the name, so it holds whatever the default remote is.
     """
     pointers = add(root, paths)
     for pointer in pointers:
@@ -94,14 +94,14 @@ def push_outputs(root: Path, split: str, remote: str) -> None:
 
 
 def _stages(root: Path, split: str) -> list[str]:
-    """Names of the split's stages, such as `train_detector@shapes-ggn`."""
+    """Return the names of the split's stages, such as `train_detector@shapes-ggn`."""
     labels = {split, *(f"{split}-{recipe}" for recipe in RECIPES)}
     lines = run(root, "dvc", "stage", "list", "--name-only").splitlines()
     return [line for line in lines if line.partition("@")[2] in labels]
 
 
 def _changed(status: Any) -> list[str]:
-    """Names of what changed, of one stage of `dvc status --json`."""
+    """Return the names of what changed, from one stage of `dvc status --json`."""
     names = []
     for part in status:
         if isinstance(part, str):
@@ -112,10 +112,10 @@ def _changed(status: Any) -> list[str]:
 
 
 def prune(root: Path, folder: Path) -> None:
-    """Remove from a committed remote the objects that nothing names any more.
+    """Remove from a committed remote the objects that nothing refers to any more.
 
-    What names them are the `.dvc` files bound to it and `dvc.lock`. They stay in git's history,
-    with the files that named them.
+    References are in `dvc.lock` and in the `.dvc` files bound to the remote. Removed objects stay
+    in git's history, with the files that referred to them.
 
     Args:
         root: the checkout.

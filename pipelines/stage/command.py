@@ -1,4 +1,4 @@
-"""A stage as a command: its words, its end when its parent ends, one sentence for a failure."""
+"""Runs a stage as a command: arguments, one sentence per error, an end with its parent process."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from rich.console import Console
 import pipelines
 from ggn.core.failures import sentence
 
-Shards = Annotated[int | None, typer.Option(min=1, help="Workers; one per GPU if unset.")]
-Shard = Annotated[int | None, typer.Option(help="Be worker K of them, from 0 on.")]
-Runner = Annotated[Literal["local", "ray"], typer.Option(help="What runs them.")]
+Shards = Annotated[int | None, typer.Option(min=1, help="Number of workers; default: one per GPU.")]
+Shard = Annotated[int | None, typer.Option(help="Do the share of worker K, counted from 0.")]
+Runner = Annotated[Literal["local", "ray"], typer.Option(help="Run on this machine, or on Ray.")]
 
 _POLL_SECONDS = 0.5
 _SHELLS = {"sh", "dash", "bash", "zsh", "fish"}
 
 
 def run_stage(main: Callable[..., None]) -> None:
-    """Call a stage with the words of the command line.
+    """Call a stage with the arguments of the command line.
 
-    A refusal and an error of the machine are one sentence and exit status 1. The stage is
-    terminated (SIGTERM) when the `dvc` that started it has ended: the next one would start it
-    again, beside this one.
+    An error of the input or the machine is one sentence, with exit status 1. The stage is
+    terminated (SIGTERM) when the `dvc` that started it ends; otherwise the next `dvc` would start
+    it a second time.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # see pipelines/__init__.py
-    if "DVC_STAGE" in os.environ:  # not where a person started it, and perhaps logs out
+    if "DVC_STAGE" in os.environ:  # not if a person started it, who may log out
         threading.Thread(target=_end_with, args=(pipelines.PARENT,), daemon=True).start()
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(main)
@@ -47,7 +47,7 @@ def run_stage(main: Callable[..., None]) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Terminate this process once `parent`, a process id, or who started that shell is gone."""
+    """Terminate this process when `parent` (a process id), or the parent of that shell, ends."""
     starter = _parent_of(parent)
     while os.getppid() == parent and _parent_of(parent) == starter:
         time.sleep(_POLL_SECONDS)
@@ -55,7 +55,7 @@ def _end_with(parent: int) -> None:
 
 
 def _parent_of(pid: int) -> int | None:
-    """Return the parent of a shell that DVC started the stage by, None for any other process."""
+    """Return the parent of the shell through which DVC starts a stage; None for other processes."""
     try:
         name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ class ParamsError(ValueError):
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """Read params.yaml as YAML 1.2 (YAML 1.1 reads `1e-3` as text and `no` as false)."""
+    """Read params.yaml as YAML 1.2 (YAML 1.1 reads `1e-3` as a string and `no` as false)."""
     try:
         document: dict[str, Any] = YAML(typ="safe", pure=True).load(
             path.read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         raise ParamsError(f"{path}: not valid YAML: {error}") from error
     for key in ("seed", "active", "defaults", "splits"):
         if not isinstance(document, dict) or key not in document:
-            raise ParamsError(f"{path}: needs the key '{key}'")
+            raise ParamsError(f"{path}: has no key '{key}'")
     _require_names(path, document["splits"] or {}, document["active"])
     seed = document["seed"]
     if type(seed) is not int or seed < 0:
@@ -41,7 +41,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 def _require_names(path: Path, splits: Any, active: Any) -> None:
-    """Refuse what can be no folder, no stage of DVC and no key of its params."""
+    """Refuse names that can't be a folder, a DVC stage and a key of its params."""
     if not isinstance(splits, dict):
         raise ParamsError(f"{path}: splits: must be a mapping by name, got {splits!r}")
     for name in splits:
@@ -57,9 +57,9 @@ def _require_names(path: Path, splits: Any, active: Any) -> None:
 def load_params(split: str, document: Mapping[str, Any] | None = None) -> dict[str, BaseModel]:
     """Validate every section of `split` and return them by name.
 
-    All sections are checked at every stage, so that a misspelt detector option is refused before
-    the first training and not after it. They are imported by name: a section's rules change what a
-    stage accepts, never what it computes, hence they are no DVC dependency of other stages.
+    Every stage checks all sections, so that a misspelt detector option is refused before the first
+    training rather than after it. Sections are imported by name: their rules change what a stage
+    accepts, never what it computes, so they are not DVC dependencies of other stages.
 
     Raises:
         ParamsError: naming each faulty key such as `splits.coco_voc.detector.learning_rate`.
@@ -98,7 +98,7 @@ def _without_source(
 ) -> Iterator[str]:
     if not sections["affinity"]["train"] and sections["grouping"]["candidates_from"] is None:
         needed = f"splits.{split}.grouping.candidates_from"
-        yield f"splits.{split}.affinity.train: false needs masks from elsewhere: {needed}"
+        yield f"splits.{split}.affinity.train: false needs masks from another source: {needed}"
     if sections["pseudo_gt"]["rank"] == "oln":
         link = {"split": split, "section": "pseudo_gt", "from": f"models/{split}/baseline"}
         if link not in inherited:

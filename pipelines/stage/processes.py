@@ -1,4 +1,4 @@
-"""What this process is: its devices, and whether it is the one that writes."""
+"""The role of this process: its devices, and whether it writes the files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def predicting_device() -> str:
-    """Return the device that this process predicts on: the GPU where there is one."""
+    """Return the device that this process predicts on: a GPU if there is one."""
     return "cuda" if count_gpus() else "cpu"
 
 
@@ -18,7 +18,7 @@ def count_gpus() -> int:
 
 
 def is_main_process() -> bool:
-    """Tell whether this process is the only one of its stage or the one that writes its files.
+    """Tell whether this is the only process of its stage, or the one that writes its files.
 
     torchrun, SLURM and Lightning number the processes of one training in these variables.
     """

@@ -1,4 +1,4 @@
-"""Where a stage keeps what it resumes from, and who owns that folder."""
+"""The folder from which a stage resumes, and its lock."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SCRATCH = Path(".scratch")
 
 
 class BusyError(ValueError):
-    """Another process works on the same outputs; the message names it."""
+    """Another process is working on the same outputs; the message names it."""
 
 
 def fingerprint(seed: int, sections: Mapping[str, BaseModel], paths: list[Path]) -> str:
-    """Hash all that decides a stage's result, so that no run resumes from another one's state.
+    """Hash everything that affects a stage's result, so that runs never resume another's state.
 
-    Tracking looks on and decides nothing: it is left out.
+    Tracking only observes, so it is left out.
     """
     digest = hashlib.sha256(repr((seed, sorted(sections.items()))).encode())
     sources = sorted(
@@ -50,16 +50,16 @@ def _files(folder: Path) -> list[Path]:
 
 @contextmanager
 def owned(scratch: Path) -> Iterator[None]:
-    """Own a stage's scratch folder, made if need be, and so its outputs, as long as the body runs.
+    """Lock a stage's scratch folder, and thereby its outputs, during the body.
 
-    The lock is a file that the system unlocks with the process, however that ends. It is one for
-    all states of a stage, because they write the same outputs.
+    The folder is created if necessary. The system releases the lock whenever the process ends. All
+    states of a stage share one lock, because they write the same outputs.
 
     Args:
         scratch: `.scratch/STAGE/LABEL/STATE`.
 
     Raises:
-        BusyError: naming the process that owns it.
+        BusyError: another process holds the lock, which is named.
     """
     path = scratch.parent / "owner.lock"
     with _locked(path) as file:
@@ -68,18 +68,18 @@ def owned(scratch: Path) -> Iterator[None]:
         scratch.mkdir(exist_ok=True)
         yield
         path.unlink()
-    with suppress(OSError):  # another start of this stage keeps its own state there
+    with suppress(OSError):  # not empty: it also has the state of another start of this stage
         scratch.parent.rmdir()
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[str]]:
-    """Open a lock file and lock it; it may go with its owner, then a new one is made."""
+    """Open and lock a lock file; if its owner deletes it meanwhile, create it again."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = path.open("a+", encoding="utf-8")
-        except FileNotFoundError:  # the owner has just ended, and its folder is gone
+        except FileNotFoundError:  # the owner has just ended and deleted its folder
             continue
         with file:
             try:
@@ -88,7 +88,7 @@ def _locked(path: Path) -> Iterator[IO[str]]:
                 file.seek(0)
                 owner = file.read() or "another process"
                 raise BusyError(
-                    f"{path.parent}: {owner} is at work on this stage; wait for it, or end it"
+                    f"{path.parent}: {owner} is working on this stage; wait for it, or end it"
                 ) from None
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 file.truncate(0)

@@ -1,4 +1,4 @@
-"""One stage run: its inputs and params, its place to resume from, its MLflow run, its reports."""
+"""One run of a stage: its inputs, params, scratch folder, MLflow run and reports."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 NO_NETWORK = "none.json"
-"""What stands in models/SPLIT/affinity if the split has no affinity network."""
+"""The only file in models/SPLIT/affinity if the split has no affinity network."""
 
 
 @dataclass
 class Stage:
-    """An open stage run: what it may read, where it resumes from, where it reports to."""
+    """An open run of a stage: what it may read, where it resumes, where it reports."""
 
     name: str
     split: str
@@ -57,10 +57,10 @@ class Stage:
         return Path("models") / self.split
 
     def inherited(self, section: str, source: str) -> Path:
-        """Return the copy of what a section takes ready-made, such as `models/imagenet/ggn`.
+        """Return the copy of what a section inherits, such as `models/imagenet/ggn`.
 
         Raises:
-            ParamsError: if params.yaml does not have the stage `inherit` bring it.
+            ParamsError: `inherited` in params.yaml does not list it.
         """
         folder = self.data / "inherited" / section / source
         if not folder.exists():
@@ -81,7 +81,7 @@ class Stage:
 
     @property
     def device(self) -> str:
-        """The device to predict on: the GPU where there is one."""
+        """The device to predict on: a GPU if there is one."""
         return predicting_device()
 
     def params(self, model: type[Model]) -> Model:
@@ -89,7 +89,7 @@ class Stage:
         return next(section for section in self.sections.values() if isinstance(section, model))
 
     def report(self, path: Path, metrics: Mapping[str, float], **facts: Any) -> None:
-        """Write metrics (and facts that are no metrics) to a JSON file and to MLflow."""
+        """Write metrics (and facts that are not metrics) to a JSON file and to MLflow."""
         if not is_main_process():
             return
         self.metrics.update(metrics)
@@ -106,7 +106,7 @@ class Stage:
     def track_rows(
         self, metrics: Mapping[str, Mapping[str, float]], protocol: str, picture: Path
     ) -> None:
-        """Track the table of each recipe as a run of the model zoo."""
+        """Track the table of each recipe as a run in the model zoo."""
         from ggn.tracking.rows import record_row
 
         for recipe, table in metrics.items() if self.journal is not None else ():
@@ -138,7 +138,7 @@ def open_stage(
     inputs: tuple[str, ...] = (),
     worker: bool = False,
 ) -> Iterator[Stage]:
-    """Open one stage run: check params and build, start the MLflow run, keep scratch until done.
+    """Open one run of a stage: check params and build, start the MLflow run, keep a scratch folder.
 
     Args:
         name: the stage, as in dvc.yaml.
@@ -146,8 +146,8 @@ def open_stage(
         recipe: baseline or ggn, for the detector stages.
         inputs: files or folders (DVC outputs of earlier stages) that this run reads. `{split}` and
             `{recipe}` are filled in. Their hashes tag the run.
-        worker: whether this process only does a share of the work, in the same scratch folder: the
-            one that ends the stage tracks it, and clears the scratch.
+        worker: whether this process only does a share of the work, in the same scratch folder. The
+            process that ends the stage tracks it and clears the scratch folder.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s")

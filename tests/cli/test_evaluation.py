@@ -122,7 +122,7 @@ def test_a_store_is_taken_like_a_file(
     assert ggn("compare", "none.json", "store", *words) == 0
     assert "both 0, only none 0, only store 1, neither 0" in capsys.readouterr().out
     assert ggn("evaluate", "truth.json", "images") == 1
-    assert "images: store: has no shards, so that it is no store" in capsys.readouterr().err
+    assert "images: store: has no shards, so it is not a store" in capsys.readouterr().err
 
 
 Change = Callable[[Any, Any], Any]

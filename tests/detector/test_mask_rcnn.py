@@ -185,7 +185,7 @@ def test_a_box_is_rated_by_the_box_head_and_by_its_nearest_anchor(
     assert torch.allclose(again, centerness)
     none, _ = network.rate_boxes(image, boxes[:0], (48, 64))
     assert none.shape == (0,)
-    with pytest.raises(ValueError, match="only heads 'oln' rate boxes, these are 'mask_rcnn'"):
+    with pytest.raises(ValueError, match="only heads 'oln' can rate boxes, got 'mask_rcnn'"):
         model(tiny_params).rate_boxes(image, boxes, (48, 64))
 
 

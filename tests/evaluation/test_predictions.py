@@ -418,7 +418,7 @@ def test_a_faulty_store_is_refused(stored: Any, tmp_path: Path, change: Any, mes
 
 
 def test_a_damaged_store_is_refused(stored: Any, tmp_path: Path) -> None:
-    with pytest.raises(CocoError, match="has no shards, so that it is no store"):
+    with pytest.raises(CocoError, match="has no shards, so it is not a store"):
         evaluate(stored.annotations, tmp_path)
     store = write_store(tmp_path / "store", list(rows_of(stored)))
     shard = store / "shard-00001.parquet"

@@ -154,7 +154,7 @@ ANNOTATION_FAULTS = {
     ),
     "image without size": (
         changing("images", without("height")),
-        "image 10 must have an integer height and width, which masks need",
+        "image 10 must have an integer height and width, because masks need them",
     ),
     "dangling image id": (
         changing("annotations", setting("image_id", 4)),

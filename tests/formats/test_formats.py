@@ -183,7 +183,7 @@ def test_a_brush_by_hand() -> None:
 def test_images_that_would_share_a_file_are_refused() -> None:
     refuse_shared_files("yolo", ["a.jpg", "b.png", "deep/a.jpg"])
     refuse_shared_files("cvat", ["a.jpg", "a.png"])
-    with pytest.raises(ValueError, match=r"labelme: a\.jpg and a\.png would share one file"):
+    with pytest.raises(ValueError, match=r"labelme: a\.jpg and a\.png would share a label file"):
         refuse_shared_files("labelme", ["a.jpg", "b.jpg", "a.png"])
     with pytest.raises(ValueError, match=r"must be coco, yolo, labelme.*, got 'voc'"):
         refuse_shared_files("voc", [])

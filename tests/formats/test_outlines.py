@@ -30,7 +30,7 @@ def test_an_outline_by_hand() -> None:
     frame[1, 1] = False
     assert (draw(outline(Window(0, 0, frame)), (3, 3)) == frame).all()
     assert outline(Window(5, 6, np.ones((1, 1), bool))).tolist() == [[5, 6]] * 3
-    with pytest.raises(ValueError, match="without a pixel"):
+    with pytest.raises(ValueError, match="an empty mask"):
         outline(Window(0, 0, np.zeros((0, 0), bool)))
 
 

@@ -91,15 +91,15 @@ def test_what_is_not_supported_is_named_with_what_is(config: Path, weights: Path
     )
     conversion = convert_model(config, weights, config.parent / "out")
     assert conversion.unsupported == [
-        "model.backbone.dcn.type = 'DCN': nothing of ours corresponds",
+        "model.backbone.dcn.type = 'DCN': has no counterpart",
         "model.roi_head.bbox_head.loss_bbox.type = 'SmoothL1Loss': only 'L1Loss'",
-        "model.roi_head.bbox_head.loss_bbox.beta = 1.0: nothing of ours corresponds",
+        "model.roi_head.bbox_head.loss_bbox.beta = 1.0: has no counterpart",
         "model.train_cfg.rpn.sampler.type = 'OHEMSampler': only 'RandomSampler'",
-        "model.test_cfg.rpn.max_per_img = 500: detector.rpn.proposals is 1000 already",
+        "model.test_cfg.rpn.max_per_img = 500: detector.rpn.proposals is already 1000",
         "model.test_cfg.rcnn.score_thr = 0.05: only 0",
         "optimizer.type = 'Adam': only 'SGD' or 'AdamW'",
-        "custom_hooks.EMAHook.type = 'EMAHook': nothing of ours corresponds",
-        "custom_hooks.EMAHook.momentum = 0.001: nothing of ours corresponds",
+        "custom_hooks.EMAHook.type = 'EMAHook': has no counterpart",
+        "custom_hooks.EMAHook.momentum = 0.001: has no counterpart",
         "pa_to_masks.edge_thresh = 0.1: only 0",
         "pa_to_masks.use_new_affinity = True: only False",
     ]
@@ -135,7 +135,7 @@ def test_an_oln(config: Path, tmp_path: Path) -> None:
 def test_heads_of_two_methods_do_not_go_together(config: Path, weights: Path) -> None:
     config.write_text(f"{config.read_text()}\nmodel = dict(rpn_head=dict(type='OlnRPNHead'))\n")
     with pytest.raises(
-        ConfigError, match=r"'OlnRPNHead', .*'StandardRoIHead'.* do not go together"
+        ConfigError, match=r"'OlnRPNHead', .*'StandardRoIHead'.* can't be combined"
     ):
         convert_model(config, weights, config.parent / "out")
 
@@ -197,7 +197,7 @@ def test_the_command_says_what_is_doubtful_missing_and_left_to_do(
         ("model = 3", r"maskrcnn\.py: "),
         ("optimizer = dict(lr=-1)", r"maskrcnn\.py: .*\n  detector\.lr: .* greater than 0, got -1"),
         ("model = dict(backbone=dict(depth=152))", r"detector\.backbone\.name: .*'resnet152'"),
-        ("import os", r"maskrcnn\.py, line \d+: not an assignment"),
+        ("import os", r"maskrcnn\.py, line \d+: is not an assignment"),
         ("_base_ = 'absent.py'", r"absent\.py: no such file"),
     ],
 )

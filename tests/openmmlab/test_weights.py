@@ -248,15 +248,15 @@ def test_refuses_files_of_another_kind(
         state, path
     )
     damage(path)
-    with pytest.raises(WeightsError, match=rf"^{re.escape(str(path))}: damaged, or no "):
+    with pytest.raises(WeightsError, match=rf"^{re.escape(str(path))}: damaged, or not a "):
         load_weights(tiny_affinity(), path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "must hold a state dict, got list"),
-        ({"state_dict": "weights"}, "must hold a state dict, got str"),
+        ([1, 2], "must be a state dict, got list"),
+        ({"state_dict": "weights"}, "must be a state dict, got str"),
         ({"epoch": 3}, "'epoch' must be a dense tensor, got int"),
     ],
 )

@@ -142,7 +142,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[Path, str], None]]:
 def the_sentence(answer: subprocess.CompletedProcess[str]) -> str:
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert "Traceback" not in answer.stderr
-    tracking = ("kept in", "tracked no further", "kept, not delivered")
+    tracking = ("kept in", "tracking stopped", "kept, not delivered")
     lines = [x for x in answer.stderr.splitlines() if not any(t in x for t in tracking)]
     assert len(lines) == 1, answer.stderr
     return lines[0]

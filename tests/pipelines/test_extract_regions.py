@@ -107,7 +107,7 @@ def test_the_number_of_workers_changes_no_byte(
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
     counts = json.loads(REPORT.read_text())
     assert counts == json.loads((made / REPORT).read_text())
-    assert f"{IMAGES} images were there already" in caplog.text
+    assert f"{IMAGES} images were already done" in caplog.text
     assert counts["candidates"] > IMAGES
     assert not list(Path(".scratch").rglob("*.log"))
 
@@ -139,9 +139,9 @@ def test_only_a_missing_or_damaged_shard_is_made_again(
     extract_regions.main("mine")
     named = [record.message for record in caplog.records if "made again" in record.message]
     fault = "missing" if damage == "missing" else "damaged, its checksum is wrong"
-    assert named == [f"{path}: {fault}; it is made again"]
+    assert named == [f"{path}: {fault}; making it again"]
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
-    assert f"{IMAGES - 1} images were there already" in caplog.text
+    assert f"{IMAGES - 1} images were already done" in caplog.text
 
 
 def test_a_faulty_image_is_named_and_the_others_are_kept(project: Path) -> None:
@@ -190,7 +190,7 @@ def test_four_workers_killed_twenty_times_end_in_the_same_bytes(
     assert done() == IMAGES
     extract_regions.main("mine")
     assert contents(CANDIDATES) == contents(made / CANDIDATES)
-    assert f"{IMAGES} images were there already" in caplog.text
+    assert f"{IMAGES} images were already done" in caplog.text
     assert len(list(Store(CANDIDATES).read_all(range(1, IMAGES + 1)))) == IMAGES
 
 

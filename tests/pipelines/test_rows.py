@@ -312,7 +312,9 @@ def test_a_file_of_masks_stands_in_for_the_affinity(inside: Path) -> None:
     write_json(source, results)
     given = {"affinity": {"train": False}, "grouping": {"candidates_from": source.as_posix()}}
     write_params("coco_person", {"affinity": {"train": False}})
-    with pytest.raises(ParamsError, match=r"train: false needs masks from elsewhere: .*candidates"):
+    with pytest.raises(
+        ParamsError, match=r"train: false needs masks from another source: .*candidates"
+    ):
         stage("prepare", "coco_person")
     write_params("coco_person", given)
     stage("prepare", "coco_person")

@@ -138,5 +138,5 @@ def test_a_baseline_that_is_no_oln_is_refused(project: Path) -> None:
     card = {"kind": "detector", "params": network.params.model_dump()}
     save_weights(network, project / "models/mine/baseline", card)
     inherit.main("mine", "pseudo_gt", "models/mine/baseline")
-    with pytest.raises(ValueError, match="only heads 'oln' rate boxes, these are 'mask_rcnn'"):
+    with pytest.raises(ValueError, match="only heads 'oln' can rate boxes, got 'mask_rcnn'"):
         score_candidates.main("mine")

@@ -133,9 +133,9 @@ def test_an_unknown_split_names_those_that_exist() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "needs the key 'seed'"),
-        ("- 1", "needs the key 'seed'"),
-        ("seed: 0\nactive: []\ndefaults: {}", "needs the key 'splits'"),
+        ("", "has no key 'seed'"),
+        ("- 1", "has no key 'seed'"),
+        ("seed: 0\nactive: []\ndefaults: {}", "has no key 'splits'"),
         ("seed: -1\nactive: []\ndefaults: {}\nsplits: {}", "seed: must be an integer >= 0, got -1"),
         ("seed: yes\nactive: []\ndefaults: {}\nsplits: {}", "must be an integer >= 0, got 'yes'"),
         ("seed: 0\nactive: []\ndefaults: {}\nsplits: {v1.0: {}}", "and - (digits alone in quotes)"),

@@ -41,7 +41,9 @@ def test_every_image_has_the_masks_of_the_store_or_none(store: Path) -> None:
 
 
 def test_a_store_of_another_set_is_refused(store: Path) -> None:
-    with pytest.raises(ValueError, match=r"store: has none of the 1 images; is it another set's\?"):
+    with pytest.raises(
+        ValueError, match=r"store: has none of the 1 images; is it for another dataset\?"
+    ):
         from_source(store, [{"id": 9, "height": 4, "width": 6}])
     extract = from_source(store, [{"id": 1, "height": 8, "width": 6}])
     with pytest.raises(ValueError, match=r"image 1 must be \(8, 6\), got \(4, 6\)"):

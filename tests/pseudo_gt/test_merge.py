@@ -192,7 +192,7 @@ def test_faulty_objects_are_named(
 def test_missing_keys_are_named(pseudo: list[list[Json]]) -> None:
     del pseudo[0][0]["score"]
     pseudo[0][0]["ori_shape"] = pseudo[0][0].pop("orig_shape")
-    with pytest.raises(CocoError, match=r"pseudo.json: \[0\]\[0\]: misses score, orig_shape$"):
+    with pytest.raises(CocoError, match=r"pseudo.json: \[0\]\[0\]: lacks score, orig_shape$"):
         list(from_interchange(pseudo, "pseudo.json"))
 
 
@@ -210,5 +210,5 @@ def test_another_kind_of_file_is_refused(lists: Any, message: str) -> None:
 
 
 def test_an_image_with_two_lists_is_refused(pseudo: list[list[Json]]) -> None:
-    with pytest.raises(CocoError, match=r"\[3\]: image 30 has a list already, \[0\]"):
+    with pytest.raises(CocoError, match=r"\[3\]: image 30 already has a list, \[0\]"):
         list(from_interchange([*pseudo, pseudo[0]], "pseudo.json"))

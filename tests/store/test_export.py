@@ -73,4 +73,4 @@ def test_the_command_writes_the_file_and_refuses_what_is_no_store(
     assert f"{target}: 3 detections" in capsys.readouterr().out
     assert len(json.loads(target.read_text())) == 3
     assert ggn("predictions", "export", str(tmp_path), "-o", str(target)) == 1
-    assert f"{tmp_path}: no shards, so that it is no store" in capsys.readouterr().err
+    assert f"{tmp_path}: has no shards, so it is not a store" in capsys.readouterr().err

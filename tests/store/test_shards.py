@@ -231,7 +231,9 @@ def test_images_that_do_not_belong_are_refused(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path / "log", shard_path(tmp_path, 0, 1), [1, 2], NAMES)
     writer.append(made_up(1))
     for image_id in (1, 9):
-        with pytest.raises(StoreError, match=f"image {image_id} is not wanted here, or twice"):
+        with pytest.raises(
+            StoreError, match=f"image {image_id} is of another shard, or already in this one"
+        ):
             writer.append(made_up(image_id))
     good = made_up(2)
     with pytest.raises(ValueError, match=r"image 2: features must be \(2, 2\), got \(2, 1\)"):
@@ -297,11 +299,11 @@ SECOND = "shard-00001-of-00002.parquet"
     ("damage", "message"),
     [
         (remove_second, rf"store: shards missing: \['{SECOND}'\]"),
-        (remove_all, "store: no shards"),
+        (remove_all, "store: has no shards"),
         (add_of_another_plan, r"not of this plan: \['shard-00002-of-00003.parquet'\]"),
         (truncate, f"{SECOND}: damaged: "),
-        (write_another_table, f"{SECOND}: not a shard of instances: its columns differ"),
-        (drop_the_names, f"{SECOND}: not a shard of instances: it does not name its features"),
+        (write_another_table, f"{SECOND}: is not a shard of instances: it has other columns"),
+        (drop_the_names, f"{SECOND}: is not a shard of instances: it does not name its features"),
         (write_other_features, rf"{SECOND}: its features \['area', 'altitude'\] differ from"),
         (copy_the_first, f"{SECOND}: damaged: image 1 comes after image 2"),
     ],
@@ -319,7 +321,7 @@ def test_a_damaged_store_is_refused(
 
 def test_images_missing_from_a_store_or_unknown_to_the_dataset_are_named(tmp_path: Path) -> None:
     write(tmp_path, [1, 2, 3])
-    with pytest.raises(StoreError, match=r"store: 2 images missing, such as \[5, 6\]"):
+    with pytest.raises(StoreError, match=r"store: 2 images are missing, first \[5, 6\]"):
         list(Store(tmp_path / "store").read_all([1, 2, 3, 5, 6]))
     with pytest.raises(StoreError, match="store: image 3 is unknown"):
         list(Store(tmp_path / "store").read_all([1, 2]))

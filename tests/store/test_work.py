@@ -109,7 +109,7 @@ def test_workers_get_a_share_and_a_gpu_each(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    with pytest.raises(RuntimeError, match=r"worker_of_test: of 3 workers these failed: \[1\]"):
+    with pytest.raises(RuntimeError, match=r"worker_of_test: 1 of 3 workers failed: \[1\]"):
         run_workers("worker_of_test", ["mine"], 3, gpus=2)
     told = {path.name: path.read_text() for path in tmp_path.glob("mine*")}
     assert told == {f"mine---shards-3---shard-{k}": gpu for k, gpu in enumerate(["4", "6", "4"])}

@@ -361,6 +361,6 @@ def test_what_is_no_journal_is_named_and_the_rest_delivered(local_store: str) ->
     write_run("rest")
     broken, rest = sync(PENDING, local_store)
     assert isinstance(broken.error, TrackingError)
-    assert "0-broken/events.jsonl: is no journal of a run" in str(broken.error)
+    assert "0-broken/events.jsonl: is not the journal of a run" in str(broken.error)
     assert rest.state == "delivered"
     assert_whole(local_store, "rest")

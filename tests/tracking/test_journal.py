@@ -129,7 +129,7 @@ def test_a_full_disk_ends_the_tracking_and_not_the_run(
     journal.end("FINISHED")
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
-    assert "tracked no further" in warning.getMessage()
+    assert "tracking stopped" in warning.getMessage()
     assert "File too large" in warning.getMessage()
     steps = [event["step"] for event in read_events(journal.folder).lines[1:]]
     assert steps == list(range(len(steps)))
@@ -141,10 +141,10 @@ def test_no_place_to_write_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptur
     journal = start(tmp_path / "mlruns" / "pending")
     journal.metrics({"loss": 1.0})
     journal.end("FINISHED")
-    assert "tracked no further" in caplog.text
+    assert "tracking stopped" in caplog.text
 
 
 def test_a_folder_that_is_no_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text(json.dumps({"metrics": {}}) + "\n")
-    with pytest.raises(ValueError, match=r"events\.jsonl: is no journal"):
+    with pytest.raises(ValueError, match=r"events\.jsonl: is not the journal"):
         read_header(tmp_path)

@@ -40,22 +40,22 @@ def test_a_large_file_comes_after_its_confirmation_page(drive: Any, tmp_path: Pa
 def test_the_quota_page_and_a_missing_file_are_a_sentence(drive: Any, tmp_path: Path) -> None:
     drive.files[KEY] = "quota"
     message = (
-        f"{URL}: Google Drive gave a page instead of the file: Too many users have viewed or "
-        "downloaded this file recently. Please try accessing the file again later. A file brought "
-        "from elsewhere can be given instead: --url FILE"
+        f"{URL}: Google Drive sent a page instead of the file: Too many users have viewed or "
+        "downloaded this file recently. Please try accessing the file again later. If you have "
+        "the file from elsewhere, give it with --url FILE"
     )
     with pytest.raises(DownloadError) as quota:
         download(URL, tmp_path)
     assert str(quota.value) == message
     del drive.files[KEY]
-    with pytest.raises(DownloadError, match=r"/view: .*no file any more, it is not shared"):
+    with pytest.raises(DownloadError, match=r"/view: .*the file is gone, or not public"):
         download(URL, tmp_path)
     assert not list(tmp_path.glob("download*"))
 
 
 def test_a_broken_transfer_goes_on_where_it_stopped(drive: Any, tmp_path: Path) -> None:
     drive.files[KEY], drive.breaks = CONTENT, 1_000_000
-    with pytest.raises(DownloadError, match=r"broke off after 524288 bytes\. The same command"):
+    with pytest.raises(DownloadError, match=r"interrupted after 524288 bytes\. The same command"):
         download(URL, tmp_path)
     assert download(URL, tmp_path).read_bytes() == CONTENT
     assert drive.asked[-1] == ("drive.usercontent.google.com", CONFIRMED, "bytes=524288-")
@@ -64,9 +64,9 @@ def test_a_broken_transfer_goes_on_where_it_stopped(drive: Any, tmp_path: Path) 
 
 def test_a_part_that_cannot_be_continued_is_dropped(drive: Any, tmp_path: Path) -> None:
     drive.files[KEY], drive.breaks, drive.ranges = CONTENT, 1_000_000, False
-    with pytest.raises(DownloadError, match="broke off"):
+    with pytest.raises(DownloadError, match="interrupted"):
         download(URL, tmp_path)
-    with pytest.raises(DownloadError, match=r"cannot be continued, .*command starts anew"):
+    with pytest.raises(DownloadError, match=r"cannot be continued, .*command starts again"):
         download(URL, tmp_path)
     assert download(URL, tmp_path).read_bytes() == CONTENT
 
@@ -75,7 +75,7 @@ def test_offline_is_a_sentence_and_loses_nothing(
     drive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drive.files[KEY], drive.breaks = CONTENT, 1_000_000
-    with pytest.raises(DownloadError, match="broke off"):
+    with pytest.raises(DownloadError, match="interrupted"):
         download(URL, tmp_path)
     with monkeypatch.context() as offline:
         offline.setenv("HTTPS_PROXY", "http://127.0.0.1:9")

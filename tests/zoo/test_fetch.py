@@ -202,8 +202,8 @@ def test_annotations_become_a_coco_file_without_the_faulty_ones(server: Any, roo
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"<!DOCTYPE html><html>quota</html>", "a web page came instead of the file"),
-        (b"[[{", "gave what is not pseudo_gt, or damaged: .*not JSON"),
+        (b"<!DOCTYPE html><html>quota</html>", "sent a web page instead of the file"),
+        (b"[[{", "sent is not pseudo_gt, or damaged: .*not JSON"),
         (b'[[{"image_id": 42}]]', r"\[0\]\[0\].*misses segmentation"),
     ],
 )
@@ -218,7 +218,7 @@ def test_what_is_no_pseudo_ground_truth_leaves_nothing(
 
 def test_a_hash_that_the_row_states_must_hold(server: Any, root: Path) -> None:
     file = ReferenceFile("pseudo_gt", "pseudo_gt", sha256="0" * 64, size=len(CONTENT))
-    with pytest.raises(FetchError, match=r"not the file it should be: sha256 is .*, not 0000"):
+    with pytest.raises(FetchError, match=r"is not the expected file: sha256 is .*, not 0000"):
         fetch(root, ROW, file, server.url)
     assert not (root / "releases").exists()
 
@@ -251,7 +251,7 @@ def test_a_truncated_checkpoint_is_named_and_leaves_nothing(root: Path) -> None:
     torch.save({"state_dict": {"x": torch.zeros(1000)}}, root / "x.pth")
     whole = (root / "x.pth").read_bytes()
     (root / "x.pth").write_bytes(whole[: len(whole) // 2])
-    message = r"coco_voc: ggn: .*x\.pth gave what is not ggn, or damaged: .*damaged"
+    message = r"coco_voc: ggn: .*x\.pth sent is not ggn, or damaged: .*damaged"
     with pytest.raises(FetchError, match=message):
         fetch(root, ROW, ReferenceFile("ggn", "detector", "maskrcnn"), str(root / "x.pth"))
     assert not list((root / "releases" / "coco_voc").iterdir())
@@ -264,7 +264,7 @@ def test_what_can_be_fetched_is_what_has_an_address() -> None:
         wanted_files(row("coco_voc_oln"), None, None)
     with pytest.raises(FetchError, match="coco_lvis: nothing was released of this row"):
         wanted_files(row("coco_lvis"), None, None)
-    with pytest.raises(FetchError, match="--file says what is there"):
+    with pytest.raises(FetchError, match="--url needs --file"):
         wanted_files(row("coco_person"), None, "http://x/y")
     assert wanted_files(row("coco_person"), "ggn", None) == (row("coco_person").file("ggn"),)
 
@@ -320,7 +320,7 @@ def test_a_whole_row_comes_from_its_real_addresses(
     said = capsys.readouterr()
     assert said.err.startswith(
         f"ggn: coco_person: affinity: https://drive.google.com/file/d/{keys['affinity']}/view: "
-        "Google Drive gave a page instead of the file: Too many users have viewed or downloaded"
+        "Google Drive sent a page instead of the file: Too many users have viewed or downloaded"
     )
     assert "releases/coco_person/ggn: detector" in said.out
     assert not (checkout.root / "releases/coco_person/affinity").exists()

@@ -36,9 +36,7 @@ def test_fetched_files_are_not_replaced(
     folder.mkdir(parents=True)
     (folder / "ggn.source.json").write_text("{}")
     assert ggn("zoo", "release", "tiny") == 1
-    assert (
-        "releases/tiny has what was fetched (ggn), which a release would" in capsys.readouterr().err
-    )
+    assert "releases/tiny has fetched files (ggn), which a release would" in capsys.readouterr().err
     assert files(folder) == {"ggn.source.json"}
 
 
@@ -242,13 +240,13 @@ def damage_the_weights(checkout: Any) -> None:
 @pytest.mark.parametrize(
     ("split", "change", "message"),
     [
-        ("other", None, "other: not among `active`"),
-        ("../tiny", None, "not among `active`"),
+        ("other", None, "other: not in `active`"),
+        ("../tiny", None, "not in `active`"),
         ("tiny", make_stale, "compare@tiny: ready changed"),
         (
             "tiny",
             change_a_report,
-            "not committed; `git commit` first: reports/tiny/comparison.json",
+            "commit these files first: reports/tiny/comparison.json",
         ),
         ("tiny", damage_the_weights, "affinity/weights.safetensors: damaged"),
     ],
