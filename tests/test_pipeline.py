@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ class changed_params:  # noqa: N801 (used as a function)
         yaml.dump(self.document, self.path)
 
 
-def start_repro(folder: Path, *before: str, **more: str) -> "subprocess.Popen[str]":
+def start_repro(
+    folder: Path, *before: str, command: Sequence[str] = ("dvc", "repro"), **more: str
+) -> "subprocess.Popen[str]":
     environment = {
         **os.environ,
         **more,
@@ -81,7 +84,7 @@ def start_repro(folder: Path, *before: str, **more: str) -> "subprocess.Popen[st
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     return subprocess.Popen(
-        [*before, sys.executable, "-m", "dvc", "repro"],
+        [*before, sys.executable, "-m", *command],
         cwd=folder,
         env=environment,
         text=True,
@@ -205,6 +208,42 @@ def test_another_machine_writes_the_same_lock(
             for section in stage.get("params", {}).get("params.yaml", {}).values():
                 if isinstance(section, dict):
                     section.pop("workers", None)  # all that differs
+    assert locks[0] == locks[1]
+
+
+def running(folder: Path) -> set[str]:
+    """What runs in a checkout: the last words of its stages and of its calls of DVC."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if (process / "cwd").readlink() == folder.resolve():
+                words = (process / "cmdline").read_text().split("\0")[:-1]
+                found |= {" ".join(words[-2:])} if "ggn.tracking" not in words else set()
+    return found
+
+
+def test_both_branches_side_by_side_write_the_same_lock_and_end_with_what_started_them(
+    finished: tuple[Path, list[str], str], tmp_path: Path
+) -> None:
+    folder = make_checkout(tmp_path / "other")
+    process = start_repro(folder, command=["pipelines.side_by_side"])
+    both = {"shapes baseline", "pipelines.train_affinity shapes"}
+    deadline = time.monotonic() + 120
+    while not both <= running(folder):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, running(folder)
+        time.sleep(0.05)
+    process.kill()  # it alone, as the system does when memory is short
+    process.communicate()
+    while running(folder):
+        assert time.monotonic() < deadline, running(folder)
+        time.sleep(0.05)
+    again = start_repro(folder, command=["pipelines.side_by_side"])
+    output, _ = again.communicate(timeout=600)
+    assert again.returncode == 0, output
+    assert "baseline: Running stage 'train_detector@shapes-baseline'" in output
+    assert "ERROR" not in output
+    locks = [yaml.load(place / "dvc.lock") for place in (finished[0], folder)]
     assert locks[0] == locks[1]
 
 
