@@ -73,6 +73,10 @@ def test_assignment_by_hand() -> None:
     assert assign_by_iou(iou, 0.7, 0.3, low_quality_iou=0.65).tolist() == [1, -1, 0, -1, 1]
 
 
+def test_an_iou_of_just_a_limit_is_not_below_it() -> None:
+    assert assign_by_iou(torch.tensor([[0.25, 0.75]]), 0.75, 0.25).tolist() == [-1, 1]
+
+
 def test_an_object_takes_all_its_equally_good_candidates_and_the_last_object_wins() -> None:
     iou = torch.tensor([[0.4, 0.4, 0.1], [0.4, 0.2, 0.1]])
     assert assign_by_iou(iou, 0.7, 0.3, low_quality_iou=0.3).tolist() == [2, 1, 0]

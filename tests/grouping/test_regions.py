@@ -132,6 +132,7 @@ def test_equal_scores_keep_the_order_of_the_tree():
 
 def test_the_root_small_segments_and_those_beyond_the_limit_are_dropped():
     assert 6 not in chosen([0, 0, 0, 0, 0, 0, 9], border_fraction=1.0, nms_iou=1.0)
+    assert chosen([7, 1, 3, 2, 6, 5, 9], min_area=2) == [0, 5, 3, 1]  # 1 has two pixels
     assert chosen([7, 1, 3, 2, 6, 5, 9], min_area=3) == [0, 5, 3]
     assert chosen([7, 1, 3, 2, 6, 5, 9], max_candidates=2) == [0, 5]
 

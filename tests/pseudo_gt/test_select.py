@@ -71,6 +71,12 @@ def test_of_two_that_overlap_the_better_ranked_one_is_chosen(rectangles: Rectang
     assert chosen.masks == [candidates.masks[0], candidates.masks[2]]
 
 
+def test_an_overlap_of_just_the_limit_is_allowed(rectangles: Rectangles) -> None:
+    candidates = rectangles([(0, 0, 2, 5), (0, 3, 2, 5)])  # they share 4 of 16 pixels
+    for nms_iou, count in ((0.25, 2), (np.nextafter(0.25, 0), 1)):
+        assert len(select(candidates, [], PseudoGtParams(nms_iou=float(nms_iou)))[0]) == count
+
+
 def test_masks_extracted_at_reduced_size_are_compared_at_full_size(rectangles: Rectangles) -> None:
     small = rectangles([(0, 0, 1, 1), (2, 2, 2, 2)], size_hw=(4, 5))
     annotated = rectangles([(0, 0, 2, 2)]).masks  # the first candidate, twice as large
