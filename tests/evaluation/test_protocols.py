@@ -181,10 +181,8 @@ def test_category_of_a_detection_does_not_matter(scene: Any, iou_type: IouType) 
     assert average_recall(scene, "budget", iou_type) == 1
 
 
-def test_a_detection_belongs_to_a_seen_object_from_an_iou_of_one_half_on() -> None:
-    iou = np.array(
-        [[0.5, 0.0], [np.nextafter(0.5, 0), 0.0]]
-    )  # two detections, the first object seen
+def test_a_detection_of_iou_one_half_belongs_to_a_seen_object(iou_type: IouType) -> None:
+    iou = np.array([[0.5, 0.0], [np.nextafter(0.5, 0), 0.0]])  # with a seen and an unseen object
     image = ImageOverlaps(iou, np.array([3, 7]), np.zeros(2, bool), np.zeros(2, np.int64))
     assert per_class_views(image, np.array([7]))[7].takes_part.tolist() == [False, True]
 
