@@ -134,9 +134,7 @@ def test_an_oln(config: Path, tmp_path: Path) -> None:
 
 def test_heads_of_two_methods_do_not_go_together(config: Path, weights: Path) -> None:
     config.write_text(f"{config.read_text()}\nmodel = dict(rpn_head=dict(type='OlnRPNHead'))\n")
-    with pytest.raises(
-        ConfigError, match=r"'OlnRPNHead', .*'StandardRoIHead'.* can't be combined"
-    ):
+    with pytest.raises(ConfigError, match=r"'OlnRPNHead', .*'StandardRoIHead'.* can't be combined"):
         convert_model(config, weights, config.parent / "out")
 
 
