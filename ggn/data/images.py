@@ -101,7 +101,8 @@ def read_image(
 def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:
     """The pixels of an image, (H, W, 3), or (H, W, 1) if they are grey of 16 bits."""
     if image.mode.startswith("I;16"):
-        return np.minimum(np.asarray(image) >> (bits - 8), 255).astype(np.uint8)[:, :, None]
+        grey: NDArray[np.uint8] = np.minimum(np.asarray(image) >> (bits - 8), 255).astype(np.uint8)
+        return grey[:, :, None]
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

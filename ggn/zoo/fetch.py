@@ -94,7 +94,7 @@ def fetch(
         raise FetchError(f"{row.split}: {file.name}: {error}") from error
     except ValueError as error:  # of the conversion, which names the file on disk
         raise FetchError(
-            f"{row.split}: {file.name}: what {source} sent is not {file.name}, or damaged: {error}"
+            f"{row.split}: {file.name}: {source}: is not {file.name}, or damaged: {error}"
         ) from error
     write_json(_record(target.parent, file), said, indent=1)
     versioned.add(root, [target])

@@ -203,8 +203,8 @@ def test_annotations_become_a_coco_file_without_the_faulty_ones(server: Any, roo
     ("content", "message"),
     [
         (b"<!DOCTYPE html><html>quota</html>", "sent a web page instead of the file"),
-        (b"[[{", "sent is not pseudo_gt, or damaged: .*not JSON"),
-        (b'[[{"image_id": 42}]]', r"\[0\]\[0\].*misses segmentation"),
+        (b"[[{", "is not pseudo_gt, or damaged: .*not JSON"),
+        (b'[[{"image_id": 42}]]', r"\[0\]\[0\].*lacks segmentation"),
     ],
 )
 def test_what_is_no_pseudo_ground_truth_leaves_nothing(
@@ -251,7 +251,7 @@ def test_a_truncated_checkpoint_is_named_and_leaves_nothing(root: Path) -> None:
     torch.save({"state_dict": {"x": torch.zeros(1000)}}, root / "x.pth")
     whole = (root / "x.pth").read_bytes()
     (root / "x.pth").write_bytes(whole[: len(whole) // 2])
-    message = r"coco_voc: ggn: .*x\.pth sent is not ggn, or damaged: .*damaged"
+    message = r"coco_voc: ggn: .*x\.pth: is not ggn, or damaged: .*damaged"
     with pytest.raises(FetchError, match=message):
         fetch(root, ROW, ReferenceFile("ggn", "detector", "maskrcnn"), str(root / "x.pth"))
     assert not list((root / "releases" / "coco_voc").iterdir())
@@ -280,7 +280,7 @@ def test_the_command_puts_the_file_under_dvc_and_the_zoo_shows_it(
     assert "releases/coco_voc/pseudo_gt: pseudo_gt" in said
     assert (checkout.root / "releases/coco_voc/pseudo_gt.dvc").exists()
     assert ggn(*words) == 0
-    assert "releases/coco_voc/pseudo_gt: here already" in capsys.readouterr().out
+    assert "releases/coco_voc/pseudo_gt: already here" in capsys.readouterr().out
     assert ggn("zoo") == 0
     shown = capsys.readouterr().out
     assert "19.9 -> 28.7" in shown
