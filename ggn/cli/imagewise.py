@@ -44,8 +44,7 @@ Find = Callable[[Sequence[tuple[Photograph, Picture]], Progress], Sequence[Insta
 show the progress of a large image."""
 
 LARGE: Final = 50_000_000
-"""An image of more pixels is read and looked at while no other large one is; `ggn predict` does it
-in tiles."""
+"""An image with more pixels is processed while no other large one is; `ggn predict` tiles it."""
 _one_large = Lock()
 
 

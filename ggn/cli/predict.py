@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 COCO: Final = "coco"
 MOST_DRAWN: Final = 200
-"""Instances of an image looked at in tiles of which a picture may show; those beyond are a blur."""
+"""Most instances that the picture of a tiled image shows; more would be a blur."""
 Images = Annotated[
     list[str],
     typer.Argument(

@@ -1,4 +1,4 @@
-"""How a row of params.yaml groups an image, and ranks what came of it."""
+"""How a row of params.yaml groups an image and ranks its segments."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class RowGrouping:
     params: GroupingParams
     rank: RankName
     learned: LearnedRanking | None = None
-    """Where `rank` is `learned`."""
+    """The ranking, if `rank` is `learned`."""
 
     def settings(self) -> dict[str, Any]:
-        """Return JSON data that tells it from others."""
+        """Return the settings as JSON data, to tell them from others."""
         digest = {} if self.learned is None else {"learned": self.learned.digest}
         return {"grouping": self.params.model_dump(), "rank": self.rank, **digest}
 
@@ -46,11 +46,11 @@ class RowGrouping:
 
 
 def row_grouping(split: str | None) -> RowGrouping:
-    """Return what a row of params.yaml does, or the reference.
+    """Return grouping and ranking of a row of params.yaml, or the reference's.
 
     Raises:
-        ValueError: there is no such row; it ranks by an OLN; or it ranks by what its stages have
-            not left yet.
+        ValueError: there is no such row; it ranks by an OLN; or its ranking needs files that its
+            stages have not made yet.
     """
     from ggn.grouping import GroupingParams
 
@@ -62,9 +62,9 @@ def row_grouping(split: str | None) -> RowGrouping:
     params, rank = sections["grouping"], sections["pseudo_gt"].rank
     if rank == "oln":
         raise ValueError(
-            f"splits.{split}.pseudo_gt.rank is 'oln': it asks a detector for each candidate's box, "
-            "which group does not load; `dvc repro` ranks the candidates of the split so, and "
-            "without --split they are ranked as extracted"
+            f"splits.{split}.pseudo_gt.rank is 'oln', which needs a detector that group does not "
+            "load; `dvc repro` ranks the candidates of the split in this way, and without --split "
+            "they are ranked as extracted"
         )
     return RowGrouping(params, rank, _learned(split) if rank == "learned" else None)
 
@@ -82,14 +82,14 @@ def _learned(split: str) -> LearnedRanking:
     absent = [str(path) for path in (folder, annotations) if not path.exists()]
     if absent:
         raise ValueError(
-            f"splits.{split}.pseudo_gt.rank is 'learned', from {folder} and {annotations}; not "
-            f"there: {', '.join(absent)}; `dvc repro extract_regions@{split}` makes them"
+            f"splits.{split}.pseudo_gt.rank is 'learned', from {folder} and {annotations}; "
+            f"missing: {', '.join(absent)}; `dvc repro extract_regions@{split}` makes them"
         )
     dataset, store = read_coco(annotations), Store(folder)
     if store.feature_names and store.feature_names != list(FEATURE_NAMES):
         raise ValueError(
             f"{folder}: has the features {store.feature_names}, not {list(FEATURE_NAMES)}; "
-            f"`dvc repro extract_regions@{split}` makes it anew"
+            f"`dvc repro extract_regions@{split}` makes it again"
         )
     annotated = annotations_by_image(dataset)
     sizes = {image["id"]: (image["height"], image["width"]) for image in dataset["images"]}

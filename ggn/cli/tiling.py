@@ -16,7 +16,7 @@ from ggn.evaluation.order import in_order
 
 AUTO: Final = "auto"
 LONGEST_PICTURE: Final = 2048
-"""Of the picture of an image that was looked at in tiles, in pixels."""
+"""Longest side of the picture of a tiled image, in pixels."""
 MEGAPIXEL: Final = 1_000_000
 
 
@@ -24,19 +24,19 @@ def tile_option(above: int) -> Any:
     """Return the option --tile of a command that tiles images of more than `above` pixels."""
     return typer.Option(
         "--tile",
-        help=f"Look at images in tiles: auto (those of more than {above // MEGAPIXEL} megapixels), "
-        "no, or the side of a tile in pixels, for every image with a longer side.",
+        help=f"Process images in tiles: auto (above {above // MEGAPIXEL} megapixels), no, or the "
+        "side of a tile in pixels, for every image with a longer side.",
     )
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Which images are looked at in tiles, and in which."""
+    """Which images are tiled, and how."""
 
     above: int | None
-    """Images of more pixels are, if a side is longer than a tile; None: none are."""
+    """Images with more pixels are tiled, if a side is longer than a tile; None: no image is."""
     side: int
-    """Of a tile, in pixels."""
+    """Side of a tile, in pixels."""
 
     @property
     def overlap(self) -> int:
@@ -44,7 +44,7 @@ class Tiling:
         return self.side // 4
 
     def applies(self, image: Any) -> bool:
-        """Whether an image (H, W, …) is looked at in tiles."""
+        """Whether an image (H, W, …) is tiled."""
         height, width = image.shape[:2]
         large = self.above is not None and height * width > self.above
         return large and max(height, width) > self.side

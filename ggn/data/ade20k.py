@@ -33,7 +33,7 @@ def parts(source: Path) -> list[Part]:
 
     The challenge's PNG has the category (1 to 100) in red and the instance in green. The full
     format's `_seg.png` has category R / 10 * 256 + G and the instance in blue; its JSON names the
-    categories; it outlines walls and sky, too. Parts of objects (`_parts_N.png`) are no objects.
+    categories; it outlines walls and sky, too. Parts of objects (`_parts_N.png`) are not objects.
 
     Raises:
         SourceError: naming what is missing.

@@ -18,7 +18,7 @@ def parts(source: Path) -> list[Part]:
     The list has no categories and no annotations: a class of ImageNet says nothing of an outline.
 
     Raises:
-        SourceError: naming what is missing, or is no class.
+        SourceError: naming what is missing, or is not a class.
     """
     require(source, ["train"], WHERE)
     folders = sorted(path for path in (source / "train").iterdir())

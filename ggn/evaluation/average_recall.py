@@ -38,7 +38,7 @@ UNDEFINED = -1.0
 class Tally:
     """What is kept of the images so far, for one area range of one comparison.
 
-    Memory: a score and two 16-bit sets of thresholds for each of the best 100 detections an image.
+    Memory: a score and two 16-bit sets of thresholds for each of the 100 best detections per image.
     """
 
     n_objects: int = 0
