@@ -73,7 +73,7 @@ repro: setup  ## Run the pipeline: every stage whose inputs, code or params chan
 	if compgen -G 'releases/*/*.dvc' >/dev/null; then \
 		dvc pull --quiet -R releases || echo 'going on without all of releases/' >&2; \
 	fi; \
-	exec python -m pipelines.side_by_side
+	exec python -m pipelines.repro
 
 .PHONY: release
 release: setup  ## Freeze a row's results: releases/ and model registry (SPLIT=shapes)

@@ -260,11 +260,11 @@ def test_repro_runs_dvc_with_the_environment_first_on_the_path(ready: Checkout) 
     assert ready.run("make", "repro", SHELL="/usr/sbin/nologin").returncode == 0
     private = ready.root / ".dvc" / "tmp" / "site"  # not where anybody may leave pickles for it
     (call,) = ready.calls()
-    assert call.startswith(f"-m pipelines.side_by_side; {private}; {ready.root}/.venv/bin:")
+    assert call.startswith(f"-m pipelines.repro; {private}; {ready.root}/.venv/bin:")
     assert call.endswith("; /bin/sh")  # DVC runs stages by it; a service account has nologin
 
 
-REPRO = "python [-m] [pipelines.side_by_side]"
+REPRO = "python [-m] [pipelines.repro]"
 
 
 @pytest.mark.parametrize("status", [0, 1])

@@ -226,7 +226,7 @@ def test_both_branches_side_by_side_write_the_same_lock_and_end_with_what_starte
     finished: tuple[Path, list[str], str], tmp_path: Path
 ) -> None:
     folder = make_checkout(tmp_path / "other")
-    process = start_repro(folder, command=["pipelines.side_by_side"])
+    process = start_repro(folder, command=["pipelines.repro"])
     both = {"shapes baseline", "pipelines.train_affinity shapes"}
     deadline = time.monotonic() + 120
     while not both <= running(folder):
@@ -238,7 +238,7 @@ def test_both_branches_side_by_side_write_the_same_lock_and_end_with_what_starte
     while running(folder):
         assert time.monotonic() < deadline, running(folder)
         time.sleep(0.05)
-    again = start_repro(folder, command=["pipelines.side_by_side"])
+    again = start_repro(folder, command=["pipelines.repro"])
     output, _ = again.communicate(timeout=600)
     assert again.returncode == 0, output
     assert "baseline: Running stage 'train_detector@shapes-baseline'" in output

@@ -1,0 +1,1 @@
+"""`python -m pipelines.repro`: what `make repro` runs."""
