@@ -35,7 +35,10 @@ Overlap = Annotated[
 ]
 Strict = Annotated[
     bool,
-    typer.Option(help="Refuse objects whose box, area and mask contradict each other."),
+    typer.Option(
+        help="Refuse objects that are otherwise mended in reading, or whose box, area and mask "
+        "contradict each other."
+    ),
 ]
 BUDGET = 100
 _LISTED = 5  # contradictions shown
@@ -192,6 +195,9 @@ def _evaluated(
     overlap: Any = iou_type or ("segm" if have_masks(predictions) else "bbox")
     _require("--iou-type", overlap, get_args(IouType))
     inputs = read_inputs(annotations, predictions, [overlap], strict=strict)
+    for kind, count in inputs.mended.items() if warn else ():
+        line = f"{annotations}: mended in reading: {count} {kind}, first {inputs.first[kind]}"
+        err.print(line, markup=False, highlight=False)
     for warning in _warnings(inputs) if warn else ():
         err.print(f"{annotations}: warning: {warning}", style="yellow", markup=False)
     partitions: dict[str, list[int]] = {}

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ggn.data.splits import resolve_categories
 from ggn.evaluation.average_recall import AREA_RANGES, Tally, summarize, within_ranges
 from ggn.evaluation.budget import BUDGETS, Spent, spend
+from ggn.evaluation.image_records import FEDERATION_KEYS
 from ggn.evaluation.inputs import EvaluationInputs, ImageArrays, read_inputs
 from ggn.evaluation.matching import Bools, match
 from ggn.evaluation.order import in_order
 from ggn.evaluation.params import IOU_TYPES, PROTOCOL_NAMES, IouType, ProtocolName
 from ggn.evaluation.places import ObjectPlaces, PlacesSoFar
 from ggn.evaluation.protocols import PROTOCOLS, ImageOverlaps, Protocol, View, is_verified
-from ggn.evaluation.records import FEDERATION_KEYS
 from ggn.evaluation.sums import RecallSums, SumsSoFar, recall_hits
 
 Annotations = Path | str | Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from ggn.core.coco import Fault
 from ggn.core.masks import boxes_xyxy
 from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
+from ggn.evaluation.image_records import Federation, Images
 from ggn.evaluation.matching import box_iou_xywh
 from ggn.evaluation.params import IouType
 from ggn.evaluation.predictions import read_predictions
 from ggn.evaluation.records import (
-    Federation,
-    Images,
     PredictionCheck,
     Record,
     has_box,
@@ -73,6 +72,10 @@ class EvaluationInputs:
     """Objects whose box, area and mask contradict each other."""
     warnings: Sequence[str] = ()
     """Sentences on duplicates."""
+    mended: Mapping[str, int] = field(default_factory=dict)
+    """How many objects were mended in reading, by kind in words."""
+    first: Mapping[str, str] = field(default_factory=dict)
+    """By kind: the first object that was mended."""
 
     @property
     def image_ids(self) -> Sequence[int]:
@@ -152,7 +155,7 @@ def read_inputs(
         annotations: as in `read_annotations`.
         predictions: as in `read_predictions`.
         iou_types: what is compared.
-        strict: refuse objects whose box, area and mask contradict each other.
+        strict: as in `read_annotations`.
 
     Raises:
         CocoError: listing the faults of the annotations, or else of the predictions.
@@ -168,6 +171,8 @@ def read_inputs(
         predictions=read_predictions(predictions, check),
         contradictions=dataset.contradictions,
         warnings=dataset.warnings,
+        mended=dataset.mended,
+        first=dataset.first,
     )
 
 

@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.evaluation.image_records import Federation
 from ggn.evaluation.params import ProtocolName
-from ggn.evaluation.records import Federation
 
 Bools = NDArray[np.bool_]
 

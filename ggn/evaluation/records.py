@@ -8,20 +8,19 @@ import math
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json
-from ggn.core.faults import MAX_ID
+from ggn.core.faults import MAX_ID, Mends
 from ggn.core.masks import areas, from_segmentation
-from ggn.core.objects import crowd_value
+from ggn.core.objects import CROWD_WORDS, DERIVED, crowd_value
 from ggn.core.segmentation import is_nothing
 from ggn.evaluation.columns import Columns
 from ggn.evaluation.contradictions import contradictions
+from ggn.evaluation.image_records import FEDERATION_KEYS, Federation, Images
 from ggn.evaluation.params import IouType
 from ggn.evaluation.repetitions import repetition_warnings
 from ggn.evaluation.run_lengths import RunLengths, are_sound
@@ -29,52 +28,10 @@ from ggn.evaluation.run_lengths import RunLengths, are_sound
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
-FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Keys of images in a federated dataset, in the order of `Federation`'s fields."""
-
 _ID_ALLOWED = f"an integer from {-MAX_ID} to {MAX_ID}"
 _INTEGERS = (int, np.integer)
 _NUMBERS = (float, int, np.floating, np.integer)
 _SEQUENCES = (list, tuple, np.ndarray)
-
-
-@dataclass(frozen=True)
-class Images:
-    """Ids of all images, and heights and widths where stated; only masks need them."""
-
-    ids: frozenset[int]
-    sizes_hw: Mapping[int, tuple[int, int]]
-    federation: Mapping[int, "Federation"]
-    """By image id; empty unless the dataset is federated, as LVIS is."""
-
-    def sizes_of(self, image_ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Return (N, 2) height and width, -1 if not stated; None if an image is unknown."""
-        known, sizes_hw = self._table
-        places = np.searchsorted(known, image_ids)
-        if not len(known):
-            return sizes_hw if not len(image_ids) else None
-        are_known = known[np.minimum(places, len(known) - 1)] == image_ids
-        return sizes_hw[places] if are_known.all() else None
-
-    @cached_property
-    def _table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids, ascending, and sizes."""
-        ids = sorted(self.ids)
-        sizes_hw = [self.sizes_hw.get(id_, (-1, -1)) for id_ in ids]
-        return np.array(ids, np.int64), np.array(sizes_hw, np.int64).reshape(-1, 2)
-
-
-@dataclass(frozen=True)
-class Federation:
-    """What else a federated dataset says of an image, as category ids.
-
-    A category that has no object here and is not in `absent` was not looked for.
-    """
-
-    absent: frozenset[int]
-    """`neg_category_ids`: looked for, and not there."""
-    not_exhaustive: frozenset[int]
-    """`not_exhaustive_category_ids`: some objects may lack an annotation."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +45,10 @@ class Annotations:
     """Objects whose box, area and mask contradict each other; the metrics may then mislead."""
     warnings: list[str]
     """Sentences on duplicates."""
+    mended: Mapping[str, int]
+    """How many objects were mended in reading, by kind in words."""
+    first: Mapping[str, str]
+    """By kind: the first object that was mended."""
 
 
 def read_annotations(
@@ -106,7 +67,8 @@ def read_annotations(
     Args:
         annotations: the file or its contents.
         iou_types: what is compared.
-        strict: refuse objects whose box, area and mask contradict each other.
+        strict: refuse what is otherwise mended in reading, and objects whose box, area and mask
+            contradict each other.
 
     Raises:
         CocoError: naming file, record, key and what is allowed, for every fault.
@@ -118,7 +80,8 @@ def read_annotations(
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
     category_ids = {category["id"] for category in categories}
     images = _images(file, dataset.get("images"), category_ids)
-    shapes = _Shapes(images, iou_types)
+    mended: dict[int, list[str]] = {}
+    shapes = _Shapes(images, iou_types, mended=mended)
 
     def faults_of(record: Record) -> Iterator[str]:
         category_id = record.get("category_id")
@@ -138,11 +101,17 @@ def read_annotations(
         replace(place.fault(index, records[index], reason), kind="contradiction")
         for index, reason in contradictions(records or [], masks, images.sizes_hw)
     ]
-    if strict and odd:
-        raise CocoError(odd)
-    objects = [shapes.completed(record) for record in objects]
+    objects = [shapes.completed(index, record) for index, record in enumerate(objects)]
+    mends, wrong = Mends(), [*odd]
+    for index in sorted(mended):
+        for kind in dict.fromkeys(mended[index]):
+            fault = place.fault(index, records[index], f"is mended in reading: {kind}")
+            mends.add(kind, fault.where)
+            wrong.append(fault)
+    if strict and wrong:
+        raise CocoError(wrong)
     warnings = list(repetition_warnings(dataset["images"], objects))
-    return Annotations(images, categories, objects, odd, warnings)
+    return Annotations(images, categories, objects, odd, warnings, mends.counts, mends.first)
 
 
 class PredictionCheck:
@@ -249,7 +218,7 @@ def _sorted_out(
             reasons = [f"must be an object, got {_short(record)}"]
         elif not (reasons := list(faults_of(record))):
             try:
-                checked.append(record if shapes is None else shapes.with_mask(record))
+                checked.append(record if shapes is None else shapes.with_mask(index, record))
             except ValueError as error:
                 reasons = [f"segmentation: {error}"]
         faults += [place.fault(index, record, reason) for reason in reasons]
@@ -316,6 +285,8 @@ class _Shapes:
     iou_types: Sequence[IouType]
     may_be_empty: bool = False
     """Whether a mask without polygons is valid and empty, as detectors write it."""
+    mended: dict[int, list[str]] | None = None
+    """Receives what is mended, by place of the record."""
 
     def faults_of(self, record: Record) -> Iterator[str]:
         """Yield the faults of image id and box, and of a mask that is needed but missing."""
@@ -330,7 +301,7 @@ class _Shapes:
             missing = "segmentation" if "segm" in self.iou_types else "bbox"
             yield f"must have a {missing}, because iou_types are {list(self.iou_types)}"
 
-    def with_mask(self, record: Record) -> Record:
+    def with_mask(self, index: int, record: Record) -> Record:
         """Return the record with its mask as compressed RLE, if masks are compared."""
         if not self._needs_mask(record):
             return record
@@ -339,19 +310,31 @@ class _Shapes:
             return record
         if self.may_be_empty and is_nothing(mask):
             mask = {"size": [*size_hw], "counts": [size_hw[0] * size_hw[1]]}
-        return {**record, "segmentation": from_segmentation(mask, size_hw, [])}
+        kinds: list[str] = []
+        drawn = {**record, "segmentation": from_segmentation(mask, size_hw, kinds)}
+        if kinds:
+            self._note(index, *kinds)
+        return drawn
 
-    def completed(self, record: Record) -> Record:
+    def completed(self, index: int, record: Record) -> Record:
         """Return the record with an area, and with any `iscrowd` as 0 or 1."""
         changes = {}
+        stated = record.get("area") is not None and has_box(record)
+        if not stated and record.get("segmentation") is not None:
+            self._note(index, DERIVED)
         if record.get("area") is None:
             if self._needs_mask(record):
                 changes["area"] = float(areas([record["segmentation"]])[0])
             else:
                 changes["area"] = float(record["bbox"][2] * record["bbox"][3])
         if type(record.get("iscrowd", 0)) is not int:
+            self._note(index, CROWD_WORDS)
             changes["iscrowd"] = crowd_value(record["iscrowd"]) or 0
         return {**record, **changes} if changes else record
+
+    def _note(self, index: int, *kinds: str) -> None:
+        if self.mended is not None:
+            self.mended.setdefault(index, []).extend(kinds)
 
     def _needs_mask(self, record: Record) -> bool:
         return "segm" in self.iou_types or not has_box(record)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ggn.core.coco import CocoError, Fault
 from ggn.evaluation.columns import of_strings
 from ggn.evaluation.detections import NO_CATEGORY, Detections, best_first
-from ggn.evaluation.records import Images
+from ggn.evaluation.image_records import Images
 
 COLUMNS = ("image_id", "height", "width", "counts", "scores")
 """Columns: id and size of the image, compressed run lengths and scores of its masks."""

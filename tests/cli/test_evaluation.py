@@ -259,6 +259,47 @@ def evaluated(
     return status, json.loads(written.read_text()) if written.exists() else {}
 
 
+MENDED: list[tuple[str, dict[str, Any]]] = [
+    ("iscrowd given as true, false, null or 0.0", {"iscrowd": None}),
+    ("iscrowd given as true, false, null or 0.0", {"iscrowd": False}),
+    ("area or bbox missing, taken from the mask", {"area": None}),
+    ("area or bbox missing, taken from the mask", {"bbox": None}),
+    (
+        "polygons of one or two points beside others, left out",
+        {"segmentation": [*OTHER, [1, 1, 2, 2]]},
+    ),
+    (
+        "polygons that reach outside their image, cut off at its border",
+        {"segmentation": [[30, 2, 70, 2, 70, 12, 30, 12]], "bbox": [30, 2, 10, 10]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "change"), MENDED)
+def test_what_is_mended_in_reading_is_counted_by_kind_and_refused_by_strict(
+    kind: str,
+    change: dict[str, Any],
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As `ggn check` and `prepare` do; what COCO itself would write is no matter."""
+    truth = copy.deepcopy(TRUTH)
+    for annotation in truth["annotations"]:
+        annotation["area"] = 100
+    whole = evaluated(files, ggn, truth, FOUND)
+    assert "mended" not in capsys.readouterr().err
+    assert evaluated(files, ggn, truth, FOUND, "--strict") == whole
+    truth["annotations"][0] |= change
+    place = "annotations[0] (id 5, image_id 1)"
+    assert evaluated(files, ggn, truth, FOUND)[0] == 0
+    said = capsys.readouterr().err
+    assert f"truth.json: mended in reading: 1 {kind}, first {place}" in said
+    assert said.count("mended") == 1
+    assert evaluated(files, ggn, truth, FOUND, "--strict")[0] == 1
+    assert f"truth.json: {place}: is mended in reading: {kind}" in capsys.readouterr().err
+
+
 CORNERS: list[Any] = [
     ([20, 2, 30, 12], "bbox looks like x1, y1, x2, y2"),
     ([0.5, 0.05, 0.25, 0.25], "bbox looks like shares of 1"),
@@ -286,7 +327,10 @@ def test_objects_that_contradict_themselves_are_said_and_refused_by_strict(
     assert "1 objects contradict themselves" in said
     assert evaluated(files, ggn, truth, FOUND, *words, "--strict") == (1, {})
     assert meaning in capsys.readouterr().err
-    assert evaluated(files, ggn, TRUTH, FOUND, *words, "--strict")[0] == 0
+    truth = copy.deepcopy(TRUTH)
+    for annotation in truth["annotations"]:
+        annotation["area"] = 100
+    assert evaluated(files, ggn, truth, FOUND, *words, "--strict")[0] == 0
     assert "warning" not in capsys.readouterr().err
 
 

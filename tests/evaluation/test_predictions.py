@@ -22,9 +22,10 @@ from ggn.evaluation import evaluate, evaluate_partitions, order, results_file
 from ggn.evaluation.by_image import DetectionsByImage
 from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import NO_CATEGORY, Detections
+from ggn.evaluation.image_records import Images
 from ggn.evaluation.order import in_order
 from ggn.evaluation.predictions import have_masks, read_predictions
-from ggn.evaluation.records import Images, PredictionCheck
+from ggn.evaluation.records import PredictionCheck
 from ggn.evaluation.results_file import Piece, first_record, read_pieces
 from ggn.evaluation.run_lengths import RunLengths
 
