@@ -18,6 +18,7 @@ from ggn.pseudo_gt.publish import import_interchange
 
 PARAMS = """seed: 0
 active: [mine]
+inherited: [{split: olns, section: pseudo_gt, from: models/olns/baseline}]
 defaults: {}
 splits:
 """
