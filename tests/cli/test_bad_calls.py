@@ -22,7 +22,7 @@ COMMAND photo.jpg WEIGHTS --device gpu       | 1 | device must be auto, cpu, cud
 COMMAND photo.jpg WEIGHTS --device cuda:99   | 1 | device cuda:99: not there
 COMMAND photo.jpg WEIGHTS --tile 10          | 1 | --tile must be auto, no, or a side from 64 to 65536, got '10'
 COMMAND photo.jpg WEIGHTS --format pascal    | 1 | --format must be one of coco, yolo, labelme, cvat, label-studio, got 'pascal'
-COMMAND twins WEIGHTS --format yolo          | 1 | yolo: a.jpg and a.png would share one file of labels
+COMMAND twins WEIGHTS --format yolo          | 1 | yolo: a.jpg and a.png would share a label file
 COMMAND photo.jpg WEIGHTS --top 0            | 2 | --top
 COMMAND photo.jpg WEIGHTS --max-detections 0 | 2 | --max-detections
 COMMAND photo.jpg WEIGHTS --min-score high   | 2 | --min-score
@@ -201,8 +201,8 @@ pseudo-gt import absent.json                 | 1 | absent.json: no such file or 
 pseudo-gt import torn.json                   | 1 | torn.json: not JSON
 pseudo-gt import torn.json -o store          | 1 | torn.json: not JSON
 pseudo-gt import photo.jpg                   | 1 | photo.jpg: not JSON
-pseudo-gt import empty                       | 1 | empty: no file that is named after an image id, such as 139.json
-pseudo-gt import named                       | 1 | named: no file that is named after an image id
+pseudo-gt import empty                       | 1 | empty: has no file named after an image id, such as 139.json
+pseudo-gt import named                       | 1 | named: has no file named after an image id
 pseudo-gt import val.json                    | 1 | val.json: file: must be a list with one list of objects per image
 pseudo-gt import boxes.json                  | 1 | boxes.json: [0]: must have image_id (an integer), segmentation
 pseudo-gt import nan.json                    | 1 | nan.json: [0]: score is NaN
