@@ -68,6 +68,8 @@ def weights_folder(address: str | Path, kind: Literal["detector", "affinity"]) -
 
 
 def _on_disk(address: str | Path, kind: str) -> Path:
+    if not str(address):
+        raise WeightsError("an empty address names no weights")
     path = Path(address)
     if _is_weights(path):
         return path

@@ -171,3 +171,12 @@ def test_pre_commit_runs_what_make_lint_runs() -> None:
     hooks = config["repos"][0]["hooks"]
     assert [hook["entry"] for hook in hooks] == [f"make {part}" for part in match[1].split()]
     assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_what_belongs_to_a_numbered_item_is_indented_by_four(path: Path) -> None:
+    """With three, GitHub shows it so, too, but the site of `make docs` begins the list anew."""
+    text = FENCE.sub("", path.read_text("utf-8"))
+    paragraphs = re.findall(r"\n\n {3}(?! )(\S.*)", text)
+    assert not paragraphs, f"{path.name}: indent by four spaces: {paragraphs[0]}"
+    assert not re.search(r"^ {3}```", path.read_text("utf-8"), re.MULTILINE), path.name

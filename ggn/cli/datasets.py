@@ -12,6 +12,7 @@ import typer
 from rich.progress import track
 
 from ggn.cli.app import Out, app, err, out
+from ggn.cli.places import require_folder
 from ggn.core.coco import Fault
 
 CONTRADICTIONS = 10  # listed per file
@@ -84,6 +85,7 @@ def convert(
 
     Images stay in place; the files name them relative to SOURCE. A killed conversion resumes.
     """
+    require_folder(out_dir)
     parts = importlib.import_module(f"ggn.data.{name}").parts(source)
     from ggn.data.conversion import convert_parts
 

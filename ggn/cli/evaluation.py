@@ -64,10 +64,15 @@ def evaluate(
     strict: Strict = False,
 ) -> None:
     """Measure recall and precision of any detector's results on seen and unseen categories."""
+    from ggn.cli.places import require_file
     from ggn.evaluation.curves import write_curves
     from ggn.evaluation.intervals import HOW, of_results
     from ggn.evaluation.report import category_table, metrics_table, recall_curve
 
+    if json:
+        require_file(json, "--json")
+    if curve:
+        require_file(curve, "--curve", ".png")
     inputs, results, kind = _evaluated(
         annotations, predictions, unseen, protocol, iou_type, strict=strict
     )
@@ -115,6 +120,7 @@ def compare(
     strict: Strict = False,
 ) -> None:
     """Compare the results of two models, and show the unseen objects that only one finds."""
+    from ggn.cli.places import require_folder
     from ggn.evaluation.curves import write_curves
     from ggn.evaluation.disagreement import disagreement
     from ggn.evaluation.intervals import HOW, of_pair
@@ -122,6 +128,9 @@ def compare(
     from ggn.evaluation.report import comparison_rows, comparison_table, reached, recall_curve
 
     names = _names(first, second)
+    require_folder(out_dir)
+    if images and not images.is_dir():
+        raise ValueError(f"--images {images}: no such folder")
     evaluated = [
         _evaluated(annotations, path, unseen, protocol, iou_type, strict=strict, warn=path == first)
         for path in (first, second)

@@ -17,9 +17,8 @@ from rich.progress import Progress
 
 from ggn.cli.app import Device, Out, app
 from ggn.cli.imagewise import Call, Picture
-from ggn.cli.predict import (
+from ggn.cli.options import (
     COCO,
-    MOST_DRAWN,
     Format,
     Images,
     ImagesDir,
@@ -29,14 +28,16 @@ from ggn.cli.predict import (
     Pictures,
     Recursive,
     Top,
-    finish,
     refuse_format,
 )
+from ggn.cli.places import require_folder
+from ggn.cli.results import finish
 from ggn.cli.row import RowGrouping, row_grouping
 from ggn.cli.sources import Photograph, find_images
 from ggn.cli.tiling import (
     AUTO,
     MEGAPIXEL,
+    MOST_DRAWN,
     Tiling,
     on_all_cores,
     picture_level,
@@ -67,8 +68,11 @@ HALO: Final = 256
 def group(
     images: Images,
     affinity_weights: Annotated[
-        Path | None,
-        typer.Option(help="Folder of an affinity network; by default models/SPLIT/affinity."),
+        str | None,
+        typer.Option(
+            help="Folder of an affinity network, or a row (SPLIT); by default "
+            "models/SPLIT/affinity."
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -95,19 +99,24 @@ def group(
     """
     from ggn.affinity import load_affinity
     from ggn.engine.devices import chosen_device
+    from ggn.models import weights_folder
 
+    require_folder(out_dir)
+    limit = Limit(min_score, max_detections)
     chosen = chosen_device(device)
     row = row_grouping(split)
-    folder = _weights(affinity_weights, split)
+    address = _address(affinity_weights, split)
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
     )
     refuse_format(file_format, source)
-    network = load_affinity(folder, device=chosen)
-    tiles, limit = tiling(tile, LARGEST_WHOLE, SIDE), Limit(min_score, max_detections)
+    with weights_folder(address, "affinity") as folder:
+        network = load_affinity(folder, device=chosen)
+        sha256 = read_json(folder / "card.json")["weights_sha256"]
+    tiles = tiling(tile, LARGEST_WHOLE, SIDE)
     drawn = top if pictures else 0
     settings = {
-        "weights": read_json(folder / "card.json")["weights_sha256"],
+        "weights": sha256,
         **row.settings(),
         **asdict(tiles),
         **asdict(limit),
@@ -128,7 +137,7 @@ def group(
     finish(Call("group", source, out_dir, settings, 1), find, "candidates", file_format)
 
 
-def _weights(given: Path | None, split: str | None) -> Path:
+def _address(given: str | None, split: str | None) -> str | Path:
     if given is not None:
         return given
     if split is None:

@@ -55,6 +55,10 @@ def init(
 
     document = read_params()
     _refuse(name, document, val_share)
+    if val is None and val_images is not None:
+        raise ValueError(f"--val-images {val_images}: goes with --val, and none is given")
+    if not seen.strip(" ,"):
+        raise ValueError("--seen must name a partition or categories, got an empty string")
     dataset = _checked(annotations, images)
     ids = resolve_text(dataset["categories"], seen)
     folder = Path("data/raw") / name
@@ -66,7 +70,10 @@ def init(
     else:
         train, held_out, files = dataset, _checked(val, val_images or images), {}
         train_file, val_file = annotations, val
-    found = survey(train, ids)
+    try:
+        found = survey(train, ids)
+    except ValueError as error:
+        raise ValueError(f"{annotations}: {error} (--seen {seen})") from None
     data = {
         "root": ".",
         "train_annotations": _path(train_file),

@@ -81,7 +81,7 @@ def _bound(rule: Any) -> str | None:
     signs = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
     if type(rule) in signs:
         sign, key = signs[type(rule)]
-        return f"{sign} {getattr(rule, key):g}"
+        return f"{sign}\N{NO-BREAK SPACE}{getattr(rule, key):g}"
     if isinstance(rule, MultipleOf):
         return f"multiple of {rule.multiple_of}"
     if isinstance(rule, MinLen):

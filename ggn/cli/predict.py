@@ -5,20 +5,35 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from threading import Semaphore
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
 
-from ggn.cli.app import Device, Out, app, err
-from ggn.cli.imagewise import LARGE, Call, Find, Picture, finished_images
-from ggn.cli.results import report_failures, write_for_tool, write_results
-from ggn.cli.sources import Photograph, Source, find_images
+from ggn.cli.app import Device, Out, app
+from ggn.cli.imagewise import LARGE, Call, Picture
+from ggn.cli.options import (
+    COCO,
+    Format,
+    Images,
+    ImagesDir,
+    Limit,
+    MaxDetections,
+    MinScore,
+    Pictures,
+    Recursive,
+    Top,
+    refuse_format,
+)
+from ggn.cli.places import require_folder
+from ggn.cli.results import finish
+from ggn.cli.sources import Photograph, find_images
 from ggn.cli.tiling import (
     AUTO,
+    MOST_DRAWN,
     Tiling,
     on_all_cores,
     picture_level,
@@ -33,33 +48,6 @@ from ggn.tiles import count_tiles, find_in_tiles, pyramid, reduced
 
 if TYPE_CHECKING:
     from ggn.detector import Detector
-
-COCO: Final = "coco"
-MOST_DRAWN: Final = 200
-"""Most instances that the picture of a tiled image shows; more would be a blur."""
-Images = Annotated[
-    list[str],
-    typer.Argument(
-        help="Image files, folders, globs in quotes, one COCO file, or - for a list of files "
-        "on standard input.",
-        show_default=False,
-    ),
-]
-ImagesDir = Annotated[
-    Path | None, typer.Option("--images", help="Folder of the COCO file's images.")
-]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also search subfolders.")]
-MinScore = Annotated[float | None, typer.Option(help="Leave out masks with a lower score.")]
-MaxDetections = Annotated[int | None, typer.Option(min=1, help="Keep the best N per image.")]
-Format = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        help="coco (results.json only), or also files for yolo, labelme, cvat or label-studio.",
-    ),
-]
-Top = Annotated[int, typer.Option(min=1, help="How many instances a picture shows.")]
-Pictures = Annotated[bool, typer.Option(help="Write a picture of each image, or don't.")]
 
 
 @app.command()
@@ -95,6 +83,8 @@ def predict(
     from ggn.evaluation.pictures import overlay, write_picture
     from ggn.models import weights_folder
 
+    require_folder(out_dir)
+    limit = Limit(min_score, max_detections)
     chosen = chosen_device(device)
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
@@ -104,7 +94,7 @@ def predict(
         detector = load_detector(folder, device=chosen)
         sha256 = read_json(folder / "card.json")["weights_sha256"]
     side = min(detector.params.max_size)
-    tiles, limit = tiling(tile, LARGE, side), Limit(min_score, max_detections)
+    tiles = tiling(tile, LARGE, side)
     drawn = top if pictures else 0
     settings = {"weights": sha256, **asdict(tiles), **asdict(limit), "top": drawn}
     finder, names = (
@@ -175,43 +165,3 @@ class _Finder:
     def _predict(self, images: Sequence[Picture]) -> list[Instances]:
         with self._turns:
             return self._detector.predict_batch(images)
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Which instances of an image are kept."""
-
-    min_score: float | None
-    max_detections: int | None
-
-    def __call__(self, instances: Instances) -> Instances:
-        """Return the instances to keep; they must come best first."""
-        kept = (
-            instances if self.min_score is None else instances[instances.scores >= self.min_score]
-        )
-        return kept[: self.max_detections]
-
-
-def refuse_format(name: str, source: Source) -> None:
-    """Raise ValueError if the images can't be written in a format."""
-    from ggn.formats import refuse_shared_files
-
-    if name != COCO:
-        refuse_shared_files(name, [photo.file_name for photo in source.photographs])
-
-
-def finish(call: Call, find: Find, noun: str, file_format: str) -> None:
-    """Do a call's work, write its results, list the images that could not be read."""
-    if call.source.others:
-        err.print(
-            f"left out {call.source.others} files that do not have the suffix of an image",
-            highlight=False,
-        )
-    with finished_images(call, find) as (store, failures):
-        if store is not None:
-            write_results(call.out, call.source, store, noun)
-            if file_format != COCO:
-                write_for_tool(call.out, call.source, store, file_format)
-    if failures:
-        report_failures(failures, len(call.source.photographs))
-        raise typer.Exit(1)

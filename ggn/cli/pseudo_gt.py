@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ggn.cli.app import Out, app, out
+from ggn.cli.places import require_file, require_folder
 
 pseudo_gt = typer.Typer(no_args_is_help=True, help="Stores of pseudo ground truth.")
 FORMATS = ("reference", "coco")
@@ -28,6 +29,7 @@ def import_(
     """Import pseudo ground truth in the reference's format, or COCO results, into a store."""
     from ggn.pseudo_gt.publish import import_interchange
 
+    require_folder(out_dir)
     count = import_interchange(source, out_dir)
     out.print(f"{out_dir}: {count} images", markup=False, highlight=False)
 
@@ -56,6 +58,12 @@ def export(
     """Export pseudo ground truth for other programs."""
     if file_format not in FORMATS:
         raise ValueError(f"--format must be one of {', '.join(FORMATS)}, got {file_format!r}")
+    if class_agnostic and file_format != "coco":
+        raise ValueError("--class-agnostic goes with --format coco")
+    if file_format == "coco" or target.suffix == ".json":
+        require_file(target, "--out")
+    else:
+        require_folder(target)
     if file_format == "coco":
         from ggn.pseudo_gt.plain_coco import export_coco
 

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ggn.cli.app import err, out
-from ggn.cli.imagewise import Failure
+from ggn.cli.imagewise import Call, Failure, Find, finished_images
+from ggn.cli.options import COCO
 from ggn.cli.sources import Source
 from ggn.core.coco import write_json
 from ggn.formats import Labelled, write_format
@@ -69,3 +72,20 @@ def report_failures(failures: list[Failure], images: int) -> None:
     lines = [f"ggn: {len(failures)} of {images} images could not be read:"]
     lines += [f"  {failure.reason}" for failure in failures]
     err.print("\n".join(lines), style="red", markup=False, highlight=False)
+
+
+def finish(call: Call, find: Find, noun: str, file_format: str) -> None:
+    """Do a call's work, write its results, list the images that could not be read."""
+    if call.source.others:
+        err.print(
+            f"left out {call.source.others} files that do not have the suffix of an image",
+            highlight=False,
+        )
+    with finished_images(call, find) as (store, failures):
+        if store is not None:
+            write_results(call.out, call.source, store, noun)
+            if file_format != COCO:
+                write_for_tool(call.out, call.source, store, file_format)
+    if failures:
+        report_failures(failures, len(call.source.photographs))
+        raise typer.Exit(1)

@@ -77,6 +77,8 @@ def find_images(
         CocoError: the records of the COCO file are faulty.
         ValueError: a word names nothing, or can't be combined with the others.
     """
+    if "" in words:
+        raise ValueError("an empty word names no image")
     datasets = [word for word in words if word.lower().endswith(".json")]
     if datasets:
         if len(words) > 1:

@@ -17,6 +17,8 @@ from ggn.evaluation.order import in_order
 AUTO: Final = "auto"
 LONGEST_PICTURE: Final = 2048
 """Longest side of the picture of a tiled image, in pixels."""
+MOST_DRAWN: Final = 200
+"""Most instances that the picture of a tiled image shows; more would be a blur."""
 MEGAPIXEL: Final = 1_000_000
 
 

@@ -79,7 +79,9 @@ def check_dataset(
     try:
         dataset = read_json(path)
     except FileNotFoundError:
-        return Report([Fault(str(path), "file", "does not exist")])
+        return Report(
+            [Fault(str(path), "file", "is a folder" if path.is_dir() else "does not exist")]
+        )
     except CocoError as error:
         return Report(error.faults)
     done = mend(dataset, str(path), strict=strict)
@@ -206,7 +208,8 @@ def _learning_faults(
     if not dataset["categories"]:  # a list of images, for pseudo ground truth alone
         return []
     if not census.objects:
-        reason = f"has no object to learn from or to find, only {census.crowds} crowds"
+        crowds = f", only {census.crowds} crowds" if census.crowds else ""
+        reason = f"has no object to learn from or to find{crowds}"
         return [Fault(file, "annotations", reason)]
     if seen is None:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +43,19 @@ class MaskStoreError(ValueError):
     """A store is missing, unfinished or damaged; the message names the file."""
 
 
+def replace_store(fresh: Path, folder: Path) -> None:
+    """Move the files of a finished store into a folder, in place of one that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove(folder)
+    for path in sorted(fresh.iterdir(), key=lambda path: path.name == INDEX):  # the index last
+        shutil.move(path, folder / path.name)
+
+
+def _remove(folder: Path) -> None:
+    for path in (folder / INDEX, *folder.glob("shard-*.parquet")):
+        path.unlink(missing_ok=True)
+
+
 class MaskStoreWriter:
     """Writes a store in the order of image ids. The index comes last; without it, it is no store.
 
@@ -50,8 +64,7 @@ class MaskStoreWriter:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in (folder / INDEX, *folder.glob("shard-*.parquet")):
-            path.unlink(missing_ok=True)
+        _remove(folder)
         self._folder = folder
         self._ids: list[int] = []
         self._counts: list[int] = []

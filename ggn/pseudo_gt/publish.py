@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json, write_json
 from ggn.core.instances import Instances
-from ggn.data.mask_store import MaskStore, MaskStoreWriter
+from ggn.data.mask_store import MaskStore, MaskStoreWriter, replace_store
 from ggn.pseudo_gt.merge import from_interchange, merge, pseudo_category, records
 
 Selected = Iterable[tuple[int, Instances, NDArray[np.float64]]]
@@ -55,12 +56,18 @@ def import_interchange(source: Path, folder: Path) -> int:
 
     Raises:
         CocoError: naming the file and the fault.
-        ValueError: there is no file, or a file is not named after its image.
+        FileNotFoundError: there is neither a file nor a folder.
+        ValueError: there is no file in the folder, or a file is not named after its image.
     """
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder")
     images = _listed(source) if source.is_file() else _single_files(source)
-    with MaskStoreWriter(folder) as writer:
-        for image_id, masks, overlap in images:
-            writer.add(image_id, masks, overlap)
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    with TemporaryDirectory(dir=there, prefix=".import-") as scratch:
+        with MaskStoreWriter(Path(scratch)) as writer:  # a store that is there stays until then
+            for image_id, masks, overlap in images:
+                writer.add(image_id, masks, overlap)
+        replace_store(Path(scratch), folder)
     return len(MaskStore(folder))
 
 

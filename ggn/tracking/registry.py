@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ggn.tracking.store import (
+    LOCAL_FILE,
+    LOCAL_URI,
     ZOO,
+    TrackingError,
     connect,
     expected_errors,
     experiment_id,
@@ -212,6 +215,11 @@ def fetched_weights(address: str) -> Iterator[Path]:
         TrackingError: the registry has no such model, or does not answer.
     """
     uri = tracking_uri()
+    if uri == LOCAL_URI and not LOCAL_FILE.exists():  # asking would make it
+        raise TrackingError(
+            f"{address}: nothing is registered here, {LOCAL_FILE} is not there; "
+            "MLFLOW_TRACKING_URI names a server"
+        )
     connect(uri)
     import mlflow
 

@@ -14,7 +14,8 @@ from ggn.tracking.moved import mend_places
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOCAL_URI = "sqlite:///mlruns/mlflow.db"
+LOCAL_FILE = Path("mlruns/mlflow.db")
+LOCAL_URI = f"sqlite:///{LOCAL_FILE}"
 PENDING = Path("mlruns/pending")
 """The journals of runs that are not in the store yet, in the checkout."""
 

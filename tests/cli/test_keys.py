@@ -18,7 +18,7 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_rows_by_hand() -> None:
     rows = {row.split("|")[1].strip(): row.split(" | ") for row in rows_of(keys_page())}
-    assert rows["`nms_iou`"][1:3] == ["number, ≥ 0, ≤ 1", "`0.7`"]
+    assert rows["`nms_iou`"][1:3] == ["number, ≥\N{NO-BREAK SPACE}0, ≤\N{NO-BREAK SPACE}1", "`0.7`"]
     assert rows["`heads`"][1:3] == ["`mask_rcnn`, `oln`", "`mask_rcnn`"]
     assert rows["`mask`"][1:3] == ["mapping or `null`", "as below"]
     assert rows["`min_score`"][1:3] == ["number or `null`", "`null`"]
