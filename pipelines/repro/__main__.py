@@ -21,7 +21,7 @@ BASELINE = [
     "train_detector@*-baseline",
     "predict@*-baseline",
     "evaluate@*-baseline",
-    "evaluate_affinity@*",  # trained long since
+    "evaluate_affinity@*",
 ]
 GGN = [
     "train_affinity@*",
@@ -30,6 +30,8 @@ GGN = [
     "select_pseudo_gt@*",
     "train_detector@*-ggn",
     "predict@*-ggn",
+    "evaluate@*-ggn",
+    "compare@*",
 ]
 _PR_SET_PDEATHSIG = 1
 
@@ -38,7 +40,8 @@ def main() -> int:
     """Reproduce the active splits and return the exit status of `dvc repro`.
 
     A branch runs its own stages and no others, because DVC does not look at a stage whose outputs
-    another call is reading. What a branch leaves, because it failed, the last call does.
+    another call is reading. The last stage of each needs the other branch, which by then has ended
+    if the trainings take equally long. If it has not, or has failed, the last call runs the stage.
     """
     _end_with_parent()
     status = [*DVC, "status", "--quiet"]
