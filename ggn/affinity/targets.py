@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ggn.core.offsets import NEIGHBOUR_OFFSETS
+from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
 
 OUTSIDE = -1
 """Label of pixels that are not part of the image (the padding of a batch)."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ggn.affinity.targets import OUTSIDE, affinity_targets
 from ggn.core.masks import encode
-from ggn.core.offsets import NEIGHBOUR_OFFSETS
+from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
 from ggn.data.samples import instance_map
 
 

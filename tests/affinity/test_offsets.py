@@ -1,6 +1,6 @@
 """The affinity channels' order."""
 
-from ggn.core.offsets import NEIGHBOUR_OFFSETS
+from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
 
 
 def test_offsets_follow_the_order_of_the_golden_channels() -> None:
