@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
 from ggn.affinity.targets import OUTSIDE, affinity_targets
 from ggn.core.masks import encode
-from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
 from ggn.data.samples import instance_map
 
 
