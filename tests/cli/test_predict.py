@@ -168,7 +168,8 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     ranked = resized(rank_candidates(item, FEATURE_NAMES, "outline_affinity"), (60, 80))
     assert 0 < len(ranked) <= 9
     assert results == ranked.to_coco_results(1)
-    Path("params.yaml").write_text(params.replace("outline_affinity", "oln"))
+    link = "inherited: [{split: mine, section: pseudo_gt, from: models/mine/baseline}]\n"
+    Path("params.yaml").write_text(link + params.replace("outline_affinity", "oln"))
     assert ggn("group", photo, "--split", "mine", "-o", "no") == 1
     assert "splits.mine.pseudo_gt.rank is 'oln'" in capsys.readouterr().err
     Path("params.yaml").write_text(params.replace("outline_affinity", "learned"))

@@ -77,7 +77,7 @@ def test_what_is_not_that_format_is_refused(
     (wrong / "9.json").rename(wrong / "8.json")
     for source, message in (
         (wrong, "8.json: is of image 9, not the one it is named after"),
-        (tmp_path / "nothing", "has no file named after an image id"),
+        (tmp_path / "nothing", "no such file or folder"),
     ):
         assert ggn("pseudo-gt", "import", source, "-o", tmp_path / "store") == 1
         assert message in capsys.readouterr().err

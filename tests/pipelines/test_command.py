@@ -179,7 +179,7 @@ def test_a_read_only_folder_is_one_sentence(
     [
         ("raise FloatingPointError('loss is nan at step 1')", "loss is nan at step 1"),
         ("raise MemoryError", "memory is exhausted: choose a smaller batch_size"),
-        ("raise PermissionError(13, 'Permission denied', 'x/y')", "x/y: Permission denied: it"),
+        ("raise PermissionError(13, 'Permission denied', 'x/y')", "x/y: Permission denied: user"),
         (
             "raise RuntimeError('[enforce fail at inline_container.cc:6] . unexpected pos 1 vs 2')",
             "a file: no space left: ",

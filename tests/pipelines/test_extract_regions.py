@@ -137,7 +137,7 @@ def test_only_a_missing_or_damaged_shard_is_made_again(
         flipped = bytes([content[0] ^ 1, *content[1:]])
         path.write_bytes(content[:100] if damage == "cut" else flipped)
     extract_regions.main("mine")
-    named = [record.message for record in caplog.records if "made again" in record.message]
+    named = [record.message for record in caplog.records if "making it again" in record.message]
     fault = "missing" if damage == "missing" else "damaged, its checksum is wrong"
     assert named == [f"{path}: {fault}; making it again"]
     assert contents(CANDIDATES) == contents(made / CANDIDATES)

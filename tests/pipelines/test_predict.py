@@ -135,7 +135,7 @@ def test_a_damaged_shard_is_made_again_and_a_foreign_one_replaced(
     (path,) = Path(".scratch").rglob("shard-00007-of-00016.parquet")
     path.write_bytes(path.read_bytes()[:100])
     predict.main("mine", "ggn")
-    named = [record.message for record in caplog.records if "made again" in record.message]
+    named = [record.message for record in caplog.records if "making it again" in record.message]
     assert named == [f"{path}: damaged, its checksum is wrong; making it again"]
     assert f"{IMAGES - 1} images were already done" in caplog.text
     assert contents(PREDICTIONS) == contents(made / PREDICTIONS)
