@@ -104,7 +104,7 @@ def oracle(folder: Path, seed: int) -> dict[str, float]:
 def reproduce(folder: Path, seed: int, variant: str = "") -> dict[str, Any]:
     """Run the pipeline, what is done already not again, and return its reports."""
     checkout(folder, seed, variant)
-    subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "pipelines.repro"], cwd=folder, check=True)
     reports = folder / "reports" / SPLIT
     return {**read_json(reports / "comparison.json"), **read_json(reports / "pseudo_gt.json")}
 
