@@ -216,7 +216,7 @@ def test_too_little_shared_memory_is_one_sentence_and_the_end(trainable: Any) ->
     answer = trainable.run("unshare", "-m", "sh", "-c", train, **QUIET)
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr
-    assert "/dev/shm: its 0.1 MB are too small for the batches" in answer.stderr.splitlines()[-1]
+    assert "/dev/shm: 0.1 MB are too little for the batches" in answer.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow

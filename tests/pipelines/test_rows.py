@@ -345,7 +345,7 @@ def test_what_is_inherited_has_a_section(built: Callable[[str], Path], inside: P
     built("coco_uvo")
     write_params("coco_uvo")
     with pytest.raises(
-        ValueError, match="section must be one of affinity, detector, grouping, got"
+        ValueError, match="section must be one of affinity, pseudo_gt, detector, grouping, got"
     ):
         stage("inherit", "coco_uvo", "evaluation", "models/coco_uvo/affinity")
 

@@ -328,7 +328,7 @@ def test_a_whole_row_comes_from_its_real_addresses(
     assert ggn("zoo", "fetch", "coco_person") == 0
     said = capsys.readouterr()
     assert "releases/coco_person/affinity: affinity" in said.out
-    assert said.out.count("here already") == 2
+    assert said.out.count("already here") == 2
     folder = checkout.root / "releases/coco_person"
     assert {p.name for p in folder.glob("*.dvc")} == {"affinity.dvc", "pseudo_gt.dvc", "ggn.dvc"}
     load_detector(folder / "ggn")
