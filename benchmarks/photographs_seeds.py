@@ -24,7 +24,6 @@ from ggn.core.coco import read_coco, read_json, write_json
 
 ROOT = Path(__file__).parents[1]
 SPLIT = "coco_sample"
-ROW = ("prepare", "train_affinity", "extract_regions", "baseline", "pseudo_gt", "ggn")
 SHOWN = [
     f"{objects}/{kind}_AR_{k}"
     for objects in ("unseen", "seen")

@@ -194,7 +194,8 @@ def select_detections(
 def upsampled(features: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     """Apply a transposed convolution of kernel 2 and stride 2 as one matrix product.
 
-    No two cells reach the same pixel. On a CPU this takes a third of the time of the convolution.
+    No two cells reach the same pixel. On a CPU a training step of the row `shapes` takes 4 % less
+    time than with the convolution; predicting with wide heads takes more.
 
     Args:
         features: (R, C, P, P).
