@@ -14,7 +14,6 @@ from ggn.detector.roi_heads import (
     TrainingRegions,
     mask_targets,
     select_detections,
-    upsampled,
 )
 
 OBJECTS = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 40]])
@@ -178,10 +177,3 @@ def test_box_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -
     deltas = torch.tensor(golden["rcnn_roi_bbox_targets"])
     losses = head.losses(torch.zeros((len(deltas), 2)), deltas, [regions], [objects])
     assert losses["box_regression"].item() < 1e-4
-
-
-def test_the_matrix_product_is_the_transposed_convolution() -> None:
-    layer = torch.nn.ConvTranspose2d(3, 5, 2, stride=2)
-    for count in (0, 1, 4):
-        features = torch.randn(count, 3, 7, 7).to(memory_format=torch.channels_last)
-        torch.testing.assert_close(upsampled(features, layer).permute(0, 3, 1, 2), layer(features))
