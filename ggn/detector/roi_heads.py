@@ -217,7 +217,7 @@ class MaskHead(nn.Module):
     def forward(self, pooled: Tensor) -> Tensor:
         """Return float32 logits (R, 2P, 2P) of pooled regions (R, C, P, P)."""
         hidden = F.relu_(self.upsample(self.convolutions(_padded_count(pooled))))
-        logits = self.logits(hidden).squeeze(1).float()
+        logits: Tensor = self.logits(hidden).squeeze(1).float()
         return logits[: len(pooled)]
 
     def losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
