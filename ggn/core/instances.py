@@ -121,6 +121,13 @@ class Instances:
         boxes.flags.writeable = False
         return boxes
 
+    def resized(self, size_hw: tuple[int, int]) -> Self:
+        """Return the instances scaled to an image of (height, width), nearest neighbour."""
+        if self.image_size_hw == size_hw:
+            return self
+        masks = [rle_masks.resize(mask, size_hw) for mask in self.masks]
+        return type(self)(masks, self.scores, size_hw)
+
     @property
     def areas(self) -> NDArray[np.float64]:
         """Number of pixels of each mask, (N,)."""

@@ -1,13 +1,15 @@
 """Binary masks as COCO run lengths: encoding, areas, boxes, overlaps and scaling."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from ggn.core.segmentation import parse_rle, parse_segmentation
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 class RLE(TypedDict):
@@ -150,12 +152,16 @@ def union(rles: Sequence[RLE]) -> RLE:
 def resize(rle: RLE, size_hw: tuple[int, int]) -> RLE:
     """Return the mask scaled to (height, width), nearest neighbour by pixel centres."""
     height, width = rle["size"]
-    bitmap = decode([rle], (height, width))[0]
+    return encode(sample(decode([rle], (height, width))[0], size_hw)[None])[0]
+
+
+def sample(values: NDArray[Value], size_hw: tuple[int, int]) -> NDArray[Value]:
+    """Return values (H, W) scaled to (height, width), nearest neighbour by pixel centres."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new)
-        for new, old in zip(size_hw, (height, width), strict=True)
+        for new, old in zip(size_hw, values.shape, strict=True)
     )
-    return encode(bitmap[np.ix_(rows, columns)][None])[0]
+    return values[np.ix_(rows, columns)]
 
 
 def _as_text(rle: dict[str, Any]) -> RLE:

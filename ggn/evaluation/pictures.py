@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import colorsys
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -78,6 +79,22 @@ def affinity_picture(affinity: NDArray[np.float32]) -> Picture:
     """Return the map as grey levels, white = inside an object, uint8 (H, W, 3)."""
     grey = (np.clip(affinity, 0, 1) * 255).round().astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def legend(unscored: bool) -> dict[str, str]:
+    """Return `LEGEND`; if the images are `unscored`, it says that pseudo_gt.rank did not apply."""
+    line = (
+        f"{LEGEND['pseudo-GT'].removesuffix('.')}, and ranked as extracted: pseudo_gt.rank needs "
+    )
+    return LEGEND | ({"pseudo-GT": f"{line}scores of training images."} if unscored else {})
+
+
+def images_to_show(dataset: Mapping[str, Any], unseen: Collection[int]) -> list[dict[str, Any]]:
+    """Return the records of images with unseen objects; if there are none, with any; else all."""
+    annotations = dataset["annotations"]
+    with_unseen = {a["image_id"] for a in annotations if a["category_id"] in unseen}
+    wanted = with_unseen or {a["image_id"] for a in annotations}
+    return [image for image in dataset["images"] if not wanted or image["id"] in wanted]
 
 
 def gallery_row(
