@@ -147,6 +147,14 @@ class Instances:
         return cls([], np.zeros(0, dtype=np.float32), size_hw)
 
     @classmethod
+    def from_counts(
+        cls, counts: Sequence[str], scores: ArrayLike, size_hw: tuple[int, int]
+    ) -> Self:
+        """Return the instances of compressed COCO run lengths with their scores (N,)."""
+        masks: list[RLE] = [{"size": list(size_hw), "counts": text} for text in counts]
+        return cls(masks, np.asarray(scores, dtype=np.float32), size_hw)
+
+    @classmethod
     def from_bitmaps(cls, bitmaps: ArrayLike, scores: ArrayLike) -> Self:
         """Return the instances of bool or integer bitmaps (N, H, W) with their scores (N,)."""
         bitmaps = np.asarray(bitmaps)
@@ -155,8 +163,7 @@ class Instances:
 
     def to_coco_results(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
         """Return COCO result records: `bbox` is [x, y, width, height], `area` counts pixels."""
-        boxes = self.boxes_xyxy.copy()
-        boxes[:, 2:] -= boxes[:, :2]
+        boxes = rle_masks.boxes_xywh(self.masks)
         return [
             {
                 "image_id": image_id,

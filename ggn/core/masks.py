@@ -90,6 +90,11 @@ def from_segmentation(
     return rle
 
 
+def from_runs(counts: list[int], size_hw: tuple[int, int]) -> RLE:
+    """Return the mask of uncompressed run lengths, column-major, background first."""
+    return from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+
+
 def areas(rles: Sequence[RLE]) -> NDArray[np.float64]:
     """Return the number of pixels of each mask, (N,)."""
     # one by one: pycocotools 2.0 refuses more than 255 masks under NumPy 2
@@ -101,11 +106,21 @@ def boxes_xyxy(rles: Sequence[RLE]) -> NDArray[np.float32]:
 
     The box of an empty mask is (0, 0, 0, 0).
     """
-    if not rles:
-        return np.zeros((0, 4), dtype=np.float32)
-    boxes = np.asarray(coco_mask.toBbox(list(rles)), dtype=np.float32)
+    boxes = boxes_xywh(rles).astype(np.float32)
     boxes[:, 2:] += boxes[:, :2]
     return boxes
+
+
+def boxes_xywh(rles: Sequence[RLE]) -> NDArray[np.float64]:
+    """Return the tight boxes (N, 4) as COCO has them: left, top, width, height."""
+    if not rles:
+        return np.zeros((0, 4))
+    return np.asarray(coco_mask.toBbox(list(rles)), dtype=np.float64)
+
+
+def area_and_box(rle: RLE) -> dict[str, Any]:
+    """Return what COCO derives from a mask: `area` in pixels and `bbox`, [x, y, width, height]."""
+    return {"area": float(areas([rle])[0]), "bbox": boxes_xywh([rle])[0].tolist()}
 
 
 def mask_iou(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from ggn.core.files import replaced
 from ggn.core.instances import Instances
 from ggn.core.masks import RLE
 
@@ -172,24 +171,12 @@ def write_gallery(
 
 def write_picture(path: Path, picture: Picture) -> None:
     """Write a PNG under a temporary name, then rename it; `picture` is uint8 (H, W, 3) RGB."""
-    with _renamed(path) as temporary:
+    with replaced(path) as temporary:
         Image.fromarray(picture).save(temporary)
 
 
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a PNG under a temporary name, then rename it."""
-    with _renamed(path) as temporary:
+    with replaced(path) as temporary:
         # without the software's version in the file, so the same picture has the same bytes
         figure.savefig(temporary, metadata={"Software": None})
-
-
-@contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, renamed to it if the body succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
