@@ -15,7 +15,7 @@ from ggn.core.coco import annotations_by_image, read_coco
 from ggn.pseudo_gt.learn import learn_scores
 from ggn.pseudo_gt.params import PseudoGtParams, RankName
 from ggn.pseudo_gt.rank import rank_candidates, read_scores
-from ggn.pseudo_gt.select import Quality, resized, select
+from ggn.pseudo_gt.select import Quality, select
 from ggn.store.read import Store
 from pipelines.select_pseudo_gt import objects
 
@@ -58,7 +58,7 @@ def main() -> None:
         for top_k in COUNTS:
             quality, params = Quality(), PseudoGtParams(top_k=top_k)
             for image_id, found in ranked.items():
-                scaled = resized(found, sizes[image_id])
+                scaled = found.resized(sizes[image_id])
                 quality.add(select(scaled, annotated[image_id], params)[0], hidden[image_id])
             measured = quality.metrics()
             shown = (measured[key] for key in ("precision", "recall", "f1"))

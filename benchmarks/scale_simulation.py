@@ -73,7 +73,7 @@ def be_worker(arguments: argparse.Namespace) -> None:
     shards.ShardWriter.append = timed("log", shards.ShardWriter.append)  # type: ignore[method-assign]
     shards.ShardWriter.finish = timed("write", shards.ShardWriter.finish)  # type: ignore[method-assign]
     shards.ShardWriter.__init__ = timed("resume", shards.ShardWriter.__init__)  # type: ignore[method-assign]
-    work._sha256 = timed("seal", work._sha256)
+    work.sha256 = timed("seal", work.sha256)
     plan = timed("plan", Work.of)
     whole = plan(arguments.folder / "scratch", range(1, arguments.images + 1), NAMES)
     bitmaps = np.zeros((3, *SIZE_HW), dtype=np.uint8)

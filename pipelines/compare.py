@@ -4,16 +4,17 @@ from pathlib import Path
 
 from ggn.affinity import load_affinity
 from ggn.core.coco import annotations_by_image, read_coco, read_json
-from ggn.core.masks import from_segmentation
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
 from ggn.evaluation.comparison import RECIPES, Comparison
 from ggn.evaluation.params import EvaluationParams
-from ggn.evaluation.pictures import LEGEND, Picture, gallery_row, write_gallery
-from ggn.grouping import GroupingParams, group
+from ggn.evaluation.pictures import Picture, gallery_row, images_to_show, legend, write_gallery
+from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates_of
 from ggn.pseudo_gt.params import PseudoGtParams
-from ggn.pseudo_gt.select import select
+from ggn.pseudo_gt.rank import as_extracted, rank_candidates
+from ggn.pseudo_gt.select import objects, select
 from ggn.store.read import Store
+from ggn.store.rows import ImageInstances
 from pipelines.stage import NO_NETWORK, Stage, open_stage, run_stage
 
 INPUTS = (
@@ -35,8 +36,7 @@ def main(split: str) -> None:
         found = Comparison.measured(tables, val, models, prepared.partitions, params.iou_types)
         file = found.write(run.reports)
         run.metrics.update({f"gain/{name}": gain for name, gain in found.gains().items()})
-        pictures = gallery(run)
-        write_gallery(picture, list(pictures.values()), list(pictures), LEGEND)
+        write_gallery(picture, *gallery(run))
         run.log_picture(picture)
         run.track_rows({r: found.tracked(r) for r in RECIPES}, found.protocol, picture)
         run.console.print(found.table(split, file))
@@ -44,28 +44,28 @@ def main(split: str) -> None:
             run.console.print("no unseen objects: no metrics of them; the gallery shows others")
 
 
-def gallery(run: Stage) -> dict[str, dict[str, Picture]]:
-    """Return pictures by file name and title: the first images with unseen objects, or any."""
+def gallery(run: Stage) -> tuple[list[dict[str, Picture]], list[str], dict[str, str]]:
+    """Return pictures by title for each of `images_to_show`, file names, and the legend."""
     prepared, weights = read_prepared(run.data / "prepared"), run.models / "affinity"
     network = None if (weights / NO_NETWORK).exists() else load_affinity(weights)
+    grouping, choice = run.params(GroupingParams), as_extracted(run.params(PseudoGtParams))
     val, unseen = read_coco(run.data / "prepared" / "val.json"), set(prepared.unseen)
-    stores = {recipe: Store(run.data / "predictions" / recipe) for recipe in RECIPES}
-    objects, pictures = annotations_by_image(val), {}
-    with_unseen = {a["image_id"] for a in val["annotations"] if a["category_id"] in unseen}
-    wanted = with_unseen or {a["image_id"] for a in val["annotations"]} or objects.keys()
-    for image in [i for i in val["images"] if i["id"] in wanted][:GALLERY_IMAGES]:
-        size_hw, truth = (image["height"], image["width"]), objects[image["id"]]
+    stores = {r: Store(run.data / "predictions" / r) for r in RECIPES}
+    annotated, rows = annotations_by_image(val), {}
+    for image in images_to_show(val, unseen)[:GALLERY_IMAGES]:
+        size_hw, truth = (image["height"], image["width"]), annotated[image["id"]]
         pixels = read_image(Path(prepared.val_images) / image["file_name"])
-        masks = [from_segmentation(record["segmentation"], size_hw) for record in truth]
+        masks = objects(truth, size_hw, crowds=True)
         seen = [m for m, r in zip(masks, truth, strict=True) if r["category_id"] not in unseen]
         grouped = None
         if network is not None:
-            affinity = network.predict(pixels)
-            segments = group(affinity, run.params(GroupingParams))
-            grouped = affinity, select(segments, seen, run.params(PseudoGtParams))[0]
+            affinity, segments = candidates_of(pixels, network.predict, grouping)
+            item = ImageInstances(image["id"], segments.instances, segments.features)
+            ranked = rank_candidates(item, FEATURE_NAMES, choice.rank).resized(size_hw)
+            grouped = affinity, select(ranked, seen, choice)[0]
         found = {r: store.read(image["id"]).instances for r, store in stores.items()}
-        pictures[image["file_name"]] = gallery_row(pixels, masks, grouped, found)
-    return pictures
+        rows[image["file_name"]] = gallery_row(pixels, masks, grouped, found)
+    return list(rows.values()), list(rows), legend(choice != run.params(PseudoGtParams))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Stage `evaluate_affinity`: errors of the affinity map, recall of the segments grouped from it."""
+"""Stage `evaluate_affinity`: errors of the affinity map, recall of the segments grouped from it.
+
+Both as extraction has them: of images that are shrunk to `grouping.longest_side`.
+"""
 
 from functools import partial
 from typing import Any
@@ -7,13 +10,14 @@ from rich.progress import track
 
 from ggn.affinity import AffinityErrors, load_affinity
 from ggn.core.coco import read_coco
+from ggn.core.masks import sample
 from ggn.data.prepare import read_prepared
 from ggn.data.samples import AffinitySamples
 from ggn.data.splits import split_annotations
 from ggn.evaluation import evaluate_partitions
 from ggn.evaluation.order import in_order
 from ggn.evaluation.params import EvaluationParams
-from ggn.grouping import GroupingParams, group
+from ggn.grouping import GroupingParams, candidates_of
 from pipelines.stage import NO_NETWORK, open_stage, run_stage
 
 INPUTS = ("data/{split}/prepared", "models/{split}/affinity")
@@ -41,10 +45,12 @@ def main(split: str) -> None:
 
         def find(index: int) -> Found:
             image, labels, image_id = samples[index]
-            affinity = network.predict(image.permute(1, 2, 0).numpy())
-            own = AffinityErrors()
-            own.add(affinity, labels.numpy())
-            return own, group(affinity, grouping).to_coco_results(image_id)
+            affinity, found = candidates_of(
+                image.permute(1, 2, 0).numpy(), network.predict, grouping
+            )
+            own, (height, width) = AffinityErrors(), labels.shape
+            own.add(affinity, sample(labels.numpy(), affinity.shape))
+            return own, found.instances.resized((height, width)).to_coco_results(image_id)
 
         found = in_order(partial(find, index) for index in range(len(samples)))
         for own, of_image in track(found, "evaluate", len(samples), console=run.console):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ggn.affinity import load_affinity
-from ggn.data.images import read_image, shrink
+from ggn.data.images import read_image
 from ggn.data.prepare import training_images
-from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates
+from ggn.grouping import FEATURE_NAMES, GroupingParams, affinity_of, candidates
 from ggn.pseudo_gt.given import FEATURE_NAMES as MASK_FEATURES
 from ggn.pseudo_gt.given import from_source
 from ggn.store.rows import ImageInstances
@@ -56,7 +56,7 @@ def main(split: str, shards: Shards = None, shard: Shard = None, runner: Runner 
 def load_predictor(weights: Path, longest_side: int | None) -> Callable[[Path], Any]:
     """Load the network on the device of this process; return a function file -> affinity."""
     network = load_affinity(weights, predicting_device())
-    return lambda file: network.predict(shrink(read_image(file), longest_side))
+    return lambda file: affinity_of(read_image(file), network.predict, longest_side)
 
 
 def group(params: GroupingParams, image_id: int, affinity: Any) -> ImageInstances:

@@ -7,7 +7,6 @@ from ggn.data.images import read_image
 from ggn.data.prepare import training_images
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import oln_scores, write_scores
-from ggn.pseudo_gt.select import resized
 from ggn.store.read import Store
 from pipelines.stage import open_stage, run_stage
 
@@ -30,7 +29,7 @@ def main(split: str) -> None:
             items = Store(run.data / "candidates").read_all(list(files))
             for item in track(items, "score", total=len(files), console=run.console):
                 image = read_image(files[item.image_id])
-                found = resized(item.instances, image.shape[:2])
+                found = item.instances.resized((image.shape[0], image.shape[1]))
                 ratings = oln.rate_boxes(image, found.boxes_xyxy)
                 scores[item.image_id] = oln_scores(item, *ratings)
         write_scores(run.data / "candidate_scores.json", scores)

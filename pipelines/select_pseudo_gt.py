@@ -15,7 +15,7 @@ from ggn.pseudo_gt.learn import learn_scores
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.publish import write_as_json, write_as_store
 from ggn.pseudo_gt.rank import rank_candidates, read_scores
-from ggn.pseudo_gt.select import objects, resized, select
+from ggn.pseudo_gt.select import objects, select
 from ggn.store.read import Store
 from pipelines.stage import open_stage, run_stage
 
@@ -49,7 +49,7 @@ def main(split: str) -> None:
             for item in stored.read_all(list(sizes)):
                 image_id, size_hw = item.image_id, sizes[item.image_id]
                 ranked = rank_candidates(item, stored.feature_names, params.rank, given)
-                ranked = resized(ranked, size_hw)
+                ranked = ranked.resized(size_hw)
                 known = objects(annotated[image_id], size_hw, crowds=True)
                 chosen, overlap = select(ranked, known, params)
                 seen = objects(annotated[image_id], size_hw)

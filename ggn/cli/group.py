@@ -168,17 +168,15 @@ class _Grouper:
     ) -> tuple[Picture, Map, Instances, Instances]:
         """Return a picture with its affinity and segments, and the segments at the image's size."""
         from ggn.data.images import shrink
-        from ggn.pseudo_gt.select import resized
+        from ggn.grouping import candidates_of
 
-        seen, size_hw = (
-            shrink(image, self._row.params.longest_side),
-            (image.shape[0], image.shape[1]),
-        )
+        size_hw = (image.shape[0], image.shape[1])
+        seen = shrink(image, self._row.params.longest_side)
         if self._tiling.applies(seen):
             picture, affinity, shown, found = self._in_tiles(seen, name, bar, limit)
-            return picture, affinity, shown, resized(found, size_hw)
-        affinity = self._predict(seen)
-        found = resized(limit(self._row.segments(affinity)), size_hw)
+            return picture, affinity, shown, found.resized(size_hw)
+        affinity, candidates = candidates_of(seen, self._predict, self._row.params)
+        found = limit(self._row.ranked(candidates)).resized(size_hw)
         return image, affinity, found, found
 
     def _in_tiles(

@@ -44,9 +44,10 @@ def init(
 
     Checks the files, holds out validation images, and proposes settings that fit the objects.
     """
-    from ggn.cli.params_file import with_split, write_text
+    from ggn.cli.params_file import with_split
     from ggn.cli.proposal import entry_text, propose
     from ggn.core.coco import write_json
+    from ggn.core.files import write_text
     from ggn.data.holdout import hold_out
     from ggn.data.splits import resolve_text
     from ggn.data.survey import survey

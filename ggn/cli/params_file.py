@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -41,10 +40,3 @@ def with_split(text: str, name: str, entry: str) -> str:
     if after != expected:
         raise ParamsError(f"params.yaml: add this to `splits` by hand:\n{entry}")
     return changed
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

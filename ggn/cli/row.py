@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ggn.core.instances import Instances
     from ggn.core.masks import RLE
-    from ggn.grouping import GroupingParams
+    from ggn.grouping import Candidates, GroupingParams
     from ggn.pseudo_gt.learn import LearnedRanking
     from ggn.pseudo_gt.params import RankName
     from ggn.store.rows import ImageInstances
@@ -35,11 +35,16 @@ class RowGrouping:
 
     def segments(self, affinity: NDArray[np.float32]) -> Instances:
         """Return the segments of an affinity (H, W), best first."""
-        from ggn.grouping import FEATURE_NAMES, candidates
+        from ggn.grouping import candidates
+
+        return self.ranked(candidates(affinity, self.params))
+
+    def ranked(self, found: Candidates) -> Instances:
+        """Return the candidates of an image, best first."""
+        from ggn.grouping import FEATURE_NAMES
         from ggn.pseudo_gt.rank import rank_candidates
         from ggn.store.rows import ImageInstances
 
-        found = candidates(affinity, self.params)
         item = ImageInstances(0, found.instances, found.features)
         given = None if self.learned is None else {0: self.learned(found.features)}
         return rank_candidates(item, FEATURE_NAMES, self.rank, given)

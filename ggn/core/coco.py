@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ggn.core.faults import Fault, find_faults
+from ggn.core.files import text_file
 from ggn.core.mending import mend
 
 __all__ = [
@@ -213,15 +214,9 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
         found = next(_not_finite(content, ""), None)
         reason = f"{found[0]} is {found[1]}" if found else error
         raise ValueError(f"{path}: cannot be written as JSON: {reason}") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)  # the line's end is separate: adding it would copy the string
-            file.write("\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with text_file(path) as file:
+        file.write(text)  # the line's end is separate: adding it would copy the string
+        file.write("\n")
 
 
 def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:

@@ -121,6 +121,13 @@ class Instances:
         boxes.flags.writeable = False
         return boxes
 
+    def resized(self, size_hw: tuple[int, int]) -> Self:
+        """Return the instances scaled to an image of (height, width), nearest neighbour."""
+        if self.image_size_hw == size_hw:
+            return self
+        masks = [rle_masks.resize(mask, size_hw) for mask in self.masks]
+        return type(self)(masks, self.scores, size_hw)
+
     @property
     def areas(self) -> NDArray[np.float64]:
         """Number of pixels of each mask, (N,)."""
@@ -140,6 +147,14 @@ class Instances:
         return cls([], np.zeros(0, dtype=np.float32), size_hw)
 
     @classmethod
+    def from_counts(
+        cls, counts: Sequence[str], scores: ArrayLike, size_hw: tuple[int, int]
+    ) -> Self:
+        """Return the instances of compressed COCO run lengths with their scores (N,)."""
+        masks: list[RLE] = [{"size": list(size_hw), "counts": text} for text in counts]
+        return cls(masks, np.asarray(scores, dtype=np.float32), size_hw)
+
+    @classmethod
     def from_bitmaps(cls, bitmaps: ArrayLike, scores: ArrayLike) -> Self:
         """Return the instances of bool or integer bitmaps (N, H, W) with their scores (N,)."""
         bitmaps = np.asarray(bitmaps)
@@ -148,8 +163,7 @@ class Instances:
 
     def to_coco_results(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
         """Return COCO result records: `bbox` is [x, y, width, height], `area` counts pixels."""
-        boxes = self.boxes_xyxy.copy()
-        boxes[:, 2:] -= boxes[:, :2]
+        boxes = rle_masks.boxes_xywh(self.masks)
         return [
             {
                 "image_id": image_id,

@@ -1,13 +1,15 @@
 """Binary masks as COCO run lengths: encoding, areas, boxes, overlaps and scaling."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from ggn.core.segmentation import parse_rle, parse_segmentation
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 class RLE(TypedDict):
@@ -88,6 +90,11 @@ def from_segmentation(
     return rle
 
 
+def from_runs(counts: list[int], size_hw: tuple[int, int]) -> RLE:
+    """Return the mask of uncompressed run lengths, column-major, background first."""
+    return from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+
+
 def areas(rles: Sequence[RLE]) -> NDArray[np.float64]:
     """Return the number of pixels of each mask, (N,)."""
     # one by one: pycocotools 2.0 refuses more than 255 masks under NumPy 2
@@ -99,11 +106,21 @@ def boxes_xyxy(rles: Sequence[RLE]) -> NDArray[np.float32]:
 
     The box of an empty mask is (0, 0, 0, 0).
     """
-    if not rles:
-        return np.zeros((0, 4), dtype=np.float32)
-    boxes = np.asarray(coco_mask.toBbox(list(rles)), dtype=np.float32)
+    boxes = boxes_xywh(rles).astype(np.float32)
     boxes[:, 2:] += boxes[:, :2]
     return boxes
+
+
+def boxes_xywh(rles: Sequence[RLE]) -> NDArray[np.float64]:
+    """Return the tight boxes (N, 4) as COCO has them: left, top, width, height."""
+    if not rles:
+        return np.zeros((0, 4))
+    return np.asarray(coco_mask.toBbox(list(rles)), dtype=np.float64)
+
+
+def area_and_box(rle: RLE) -> dict[str, Any]:
+    """Return what COCO derives from a mask: `area` in pixels and `bbox`, [x, y, width, height]."""
+    return {"area": float(areas([rle])[0]), "bbox": boxes_xywh([rle])[0].tolist()}
 
 
 def mask_iou(
@@ -150,12 +167,16 @@ def union(rles: Sequence[RLE]) -> RLE:
 def resize(rle: RLE, size_hw: tuple[int, int]) -> RLE:
     """Return the mask scaled to (height, width), nearest neighbour by pixel centres."""
     height, width = rle["size"]
-    bitmap = decode([rle], (height, width))[0]
+    return encode(sample(decode([rle], (height, width))[0], size_hw)[None])[0]
+
+
+def sample(values: NDArray[Value], size_hw: tuple[int, int]) -> NDArray[Value]:
+    """Return values (H, W) scaled to (height, width), nearest neighbour by pixel centres."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new)
-        for new, old in zip(size_hw, (height, width), strict=True)
+        for new, old in zip(size_hw, values.shape, strict=True)
     )
-    return encode(bitmap[np.ix_(rows, columns)][None])[0]
+    return values[np.ix_(rows, columns)]
 
 
 def _as_text(rle: dict[str, Any]) -> RLE:

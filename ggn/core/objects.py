@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ggn.core.agreement import Shape, box_agrees, disagreements, likely, shape_of, xyxy
-from ggn.core.masks import areas, boxes_xyxy, from_segmentation
+from ggn.core.masks import area_and_box, areas, from_segmentation
 from ggn.core.segmentation import OUTSIDE, SCRAPS, TOLERANCE_PIXELS, require_numbers
 
 Record = dict[str, Any]
@@ -154,9 +154,7 @@ def _outside_reasons(
 
 def _derived(annotation: Record, size_hw: SizeHW, keys: list[str]) -> Record:
     """Return area (in pixels) and bbox of an annotation's mask, for the keys asked for."""
-    mask = from_segmentation(annotation["segmentation"], size_hw, [])
-    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([mask])[0])
-    derived = {"area": float(areas([mask])[0]), "bbox": [x0, y0, x1 - x0, y1 - y0]}
+    derived = area_and_box(from_segmentation(annotation["segmentation"], size_hw, []))
     return {key: derived[key] for key in keys}
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.masks import RLE, boxes_xyxy, from_segmentation
+from ggn.core.masks import RLE, boxes_xyxy, from_runs
 from ggn.core.segmentation import parse_rle
 
 
@@ -36,7 +36,7 @@ def window_of(rle: RLE) -> Window:
 def mask_of(window: Window, size_hw: tuple[int, int]) -> RLE:
     """Return the mask of a window, in an image of (height, width)."""
     counts = run_lengths(window.bitmap, (window.left, window.top), size_hw)
-    return from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+    return from_runs(counts, size_hw)
 
 
 def run_lengths(

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, drop_faulty, find_faults, read_json, write_json
-from ggn.core.masks import RLE, areas, boxes_xyxy, from_segmentation
+from ggn.core.files import sha256
+from ggn.core.masks import area_and_box, from_runs
 from ggn.data.images import image_size_hw
-from ggn.data.prepare import file_hash
 
 Record = dict[str, Any]
 Converted = tuple[Record, list[Record]]
@@ -92,7 +92,7 @@ def convert_parts(
 
 def _converted(part: Part, log: Path, progress: Progress) -> Iterator[Converted]:
     """Yield what the log has of this source, then convert and log the rest."""
-    content = file_hash(part.source) if part.source.is_file() else repr(part.items)
+    content = sha256(part.source) if part.source.is_file() else repr(part.items)
     identity = hashlib.sha256(f"{part.source} {content}".encode()).hexdigest().encode() + b"\n"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
@@ -228,12 +228,6 @@ def label_records(labels: NDArray[np.int32]) -> dict[int, Record]:
         inside = values == label
         edges = np.column_stack([starts[inside], ends[inside]]).ravel()
         counts = np.diff(edges, prepend=0, append=columns.size).tolist()
-        rle = from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+        rle = from_runs(counts, size_hw)
         records[label] = {"segmentation": rle, **area_and_box(rle)}
     return records
-
-
-def area_and_box(rle: RLE) -> Record:
-    """Return `area` in pixels and `bbox` as x, y, width, height of a mask."""
-    x0, y0, x1, y1 = (float(edge) for edge in boxes_xyxy([rle])[0])
-    return {"area": float(areas([rle])[0]), "bbox": [x0, y0, x1 - x0, y1 - y0]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from ggn.core.files import sha256
 from ggn.data.images import read_image
 
 Records = Sequence[Mapping[str, Any]]
@@ -34,7 +34,7 @@ def shared_images(train: Records, train_dir: Path, val: Records, val_dir: Path) 
     alike = [(path, by_size[size]) for path in paths if (size := path.stat().st_size) in by_size]
     files = {path for path, others in alike for path in (path, *others)}
     with ThreadPoolExecutor() as pool:
-        digests = dict(zip(files, pool.map(_digest, files), strict=True))
+        digests = dict(zip(files, pool.map(sha256, files), strict=True))
     pairs = [
         (path, next(other for other in others if digests[other] == digests[path]))
         for path, others in alike
@@ -45,11 +45,6 @@ def shared_images(train: Records, train_dir: Path, val: Records, val_dir: Path) 
     path, other = pairs[0]
     which = path.as_posix() + ("" if path == other else f" is {other.as_posix()}")
     return [f"{len(pairs)} of {len(val)} validation images are training images, first {which}"]
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def write_scaled(images: list[dict[str, Any]], source: Path, target: Path, bits: int) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ggn.core.files import replaced, sha256
 from ggn.core.instances import Instances
-from ggn.core.masks import RLE
 
 SCHEMA = pa.schema(
     [
@@ -135,7 +134,7 @@ class MaskStoreWriter:
         self._shard = None
         path = _shard(self._folder, len(self._digests))
         self._part().replace(path)
-        self._digests.append(_sha256(path))
+        self._digests.append(sha256(path))
 
     def _write_index(self) -> None:
         metadata = {"shards": json.dumps(self._digests)}
@@ -143,8 +142,10 @@ class MaskStoreWriter:
             "image_id": pa.array(self._ids, pa.int64()),
             "masks": pa.array(self._counts, pa.int32()),
         }
-        pq.write_table(pa.table(columns, metadata=metadata), self._part(), write_page_checksum=True)
-        self._part().replace(self._folder / INDEX)
+        with replaced(self._folder / INDEX) as temporary:
+            pq.write_table(
+                pa.table(columns, metadata=metadata), temporary, write_page_checksum=True
+            )
 
     def _part(self) -> Path:
         return self._folder / ".part"
@@ -184,7 +185,7 @@ class MaskStore:
     @property
     def digest(self) -> str:
         """The SHA-256 of the index, which holds those of the shards."""
-        return _sha256(self._folder / INDEX)
+        return sha256(self._folder / INDEX)
 
     def verify(self) -> None:
         """Read every byte.
@@ -193,7 +194,7 @@ class MaskStore:
             MaskStoreError: naming a shard whose checksum is wrong.
         """
         for path, digest in zip(self._paths, self._digests, strict=True):
-            if _sha256(path) != digest:
+            if sha256(path) != digest:
                 raise MaskStoreError(f"{path}: damaged, its checksum is wrong")
 
     def read(self, image_id: int) -> Instances | None:
@@ -211,7 +212,7 @@ class MaskStore:
         try:
             rows = _open(path).read_row_group(group, _READ_COLUMNS, use_threads=False)
             height, width, counts, scores = (column[row].as_py() for column in rows.columns)
-            return _instances(height, width, counts, scores)
+            return Instances.from_counts(counts, scores, (height, width))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise MaskStoreError(f"{path}: damaged: {error}") from error
 
@@ -225,16 +226,11 @@ class MaskStore:
             try:
                 for batch in _open(path).iter_batches(IMAGES_PER_GROUP, use_threads=False):
                     for row in batch.to_pylist():
-                        size = row["height"], row["width"]
-                        masks = _instances(*size, row["counts"], row["scores"])
+                        size_hw = row["height"], row["width"]
+                        masks = Instances.from_counts(row["counts"], row["scores"], size_hw)
                         yield row["image_id"], masks, row["gt_iou"]
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise MaskStoreError(f"{path}: damaged: {error}") from error
-
-
-def _instances(height: int, width: int, counts: list[str], scores: list[float]) -> Instances:
-    masks: list[RLE] = [{"size": [height, width], "counts": text} for text in counts]
-    return Instances(masks, np.array(scores, dtype=np.float32), (height, width))
 
 
 def store_of(dataset: Mapping[str, Any]) -> MaskStore | None:
@@ -260,8 +256,3 @@ def _open(path: Path) -> pq.ParquetFile:
 
 def _shard(folder: Path, index: int) -> Path:
     return folder / f"shard-{index:05d}.parquet"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from ggn.core.census import Census, take_census
 from ggn.core.coco import CocoError, read_coco, read_json, write_json
+from ggn.core.files import sha256
 from ggn.core.mending import mend
 from ggn.data.categories import name_key, used_categories
 from ggn.data.check import RESPELT, inspect_images, nothing_seen, repetition_warnings
@@ -73,7 +73,7 @@ def read_prepared(folder: Path) -> PreparedSplit:
         record[name] = tuple(record[name])
     split = PreparedSplit(**record)
     for file, digest in split.sources.items():
-        if not Path(file).is_file() or file_hash(Path(file)) != digest:
+        if not Path(file).is_file() or sha256(Path(file)) != digest:
             raise ValueError(
                 f"{file}: changed or missing since {folder} was prepared from it; "
                 "prepare it again with `dvc repro --force`"
@@ -90,12 +90,6 @@ def training_images(data: Path) -> tuple[list[dict[str, Any]], dict[int, Path]]:
     folder = Path(read_prepared(data / "prepared").train_images).resolve()
     images = read_coco(data / "training" / "baseline.json")["images"]
     return images, {image["id"]: folder / image["file_name"] for image in images}
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedSplit:
@@ -141,7 +135,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
         val_categories=tuple(category["id"] for category in val["categories"]),
         train_images=train_images.as_posix(),
         val_images=val_images.as_posix(),
-        sources={path.as_posix(): file_hash(path) for path in (train_path, val_path)},
+        sources={path.as_posix(): sha256(path) for path in (train_path, val_path)},
         dropped={"train": read.dropped, "val": read_val.dropped},
         counts=_counts(train, annotated, hidden, val)
         | {"dropped_objects": sum(sum(part.values()) for part in dropped)},

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.ndimage import gaussian_filter, shift
 
 from ggn.core.coco import write_json
-from ggn.core.masks import areas, boxes_xyxy, encode
+from ggn.core.masks import areas, boxes_xywh, encode
 from ggn.data.outlines import SEEN_OUTLINES, UNSEEN_OUTLINES, Loops
 from ggn.data.textures import (
     SEEN_TEXTURES,
@@ -158,8 +158,6 @@ def _draw_part(
 def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]:
     """COCO annotation records of one scene."""
     masks = encode(scene.visible)
-    corners = boxes_xyxy(masks).astype(float)
-    boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     return [
         {
             "id": first_id + index,
@@ -171,7 +169,7 @@ def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict[str, A
             "iscrowd": 0,
         }
         for index, (family, mask, area, box) in enumerate(
-            zip(scene.families, masks, areas(masks), boxes_xywh, strict=True)
+            zip(scene.families, masks, areas(masks), boxes_xywh(masks), strict=True)
         )
     ]
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ggn.core.coco import CocoError, Fault
-from ggn.core.masks import from_segmentation
+from ggn.core.masks import area_and_box, from_segmentation
 from ggn.data.conversion import (
     Converted,
     Part,
     Record,
     SourceError,
-    area_and_box,
     group_by_image,
     measured,
     read_parts,

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.masks import RLE, from_segmentation
-from ggn.core.windows import run_lengths
+from ggn.core.masks import RLE
+from ggn.core.windows import Window, mask_of
 
 Floats = NDArray[np.float32]
 
@@ -28,8 +28,7 @@ def encode_masks(
     for cells, box in zip(probabilities, boxes_xyxy.tolist(), strict=True):
         window_xyxy = _reach(box, cells.shape[-1], size_hw)
         bitmap = paste_probabilities(cells, box, window_xyxy) >= threshold
-        counts = run_lengths(bitmap, window_xyxy[:2], size_hw)
-        masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
+        masks.append(mask_of(Window(window_xyxy[0], window_xyxy[1], bitmap), size_hw))
     return masks
 
 
@@ -37,9 +36,8 @@ def encode_boxes(boxes_xyxy: Floats, size_hw: tuple[int, int]) -> list[RLE]:
     """Return run-length masks of the pixels with centres in each box, float32 (N, 4)."""
     masks = []
     for left, top, right, bottom in np.ceil(boxes_xyxy - 0.5).astype(int).clip(min=0).tolist():
-        window = np.ones((max(bottom - top, 0), max(right - left, 0)), dtype=bool)
-        counts = run_lengths(window, (left, top), size_hw)
-        masks.append(from_segmentation({"size": list(size_hw), "counts": counts}, size_hw))
+        bitmap = np.ones((max(bottom - top, 0), max(right - left, 0)), dtype=bool)
+        masks.append(mask_of(Window(left, top, bitmap), size_hw))
     return masks
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from ggn.core.files import write_text
 from ggn.engine.processes import first_decides
 
 CHECKPOINT_SECONDS = 100.0
@@ -61,16 +62,13 @@ def resume_path(
     if not main:
         return None
     clear_scratch(scratch_dir)
-    scratch_dir.mkdir(parents=True, exist_ok=True)
-    temporary = stamp.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(stamp)
+    write_text(stamp, text)
     return None
 
 
 def clear_scratch(scratch_dir: str | Path) -> None:
     """Delete the resume state, once its run has ended; other files of the folder stay."""
-    for name in ("last.ckpt", "last.tmp", "last.damaged.ckpt", "identity.json", "identity.tmp"):
+    for name in ("last.ckpt", "last.tmp", "last.damaged.ckpt", "identity.json"):
         (Path(scratch_dir) / name).unlink(missing_ok=True)
 
 

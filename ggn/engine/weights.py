@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,8 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+
+from ggn.core.files import replaced
 
 WEIGHTS_FILES = ("weights.safetensors", "card.json")
 """What a weights folder holds."""
@@ -111,6 +112,5 @@ def _refuse_non_finite(state: dict[str, Tensor], folder: Path) -> None:
 
 
 def _replace(path: Path, blob: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(blob)
-    temporary.replace(path)
+    with replaced(path) as temporary:
+        temporary.write_bytes(blob)

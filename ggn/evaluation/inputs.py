@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.coco import Fault
-from ggn.core.masks import boxes_xyxy
+from ggn.core.masks import boxes_xywh
 from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
 from ggn.evaluation.image_records import Federation, Images
 from ggn.evaluation.matching import box_iou_xywh
@@ -199,10 +199,5 @@ def _boxes_and_areas(
 
 def _object_boxes(objects: Sequence[Record]) -> NDArray[np.float64]:
     """Return boxes (G, 4) of objects, or those of their masks if there is no box."""
-    boxes = [item["bbox"] if has_box(item) else _box_of_mask(item) for item in objects]
+    boxes = [o["bbox"] if has_box(o) else boxes_xywh([o["segmentation"]])[0] for o in objects]
     return np.array(boxes, np.float64).reshape(-1, 4)
-
-
-def _box_of_mask(item: Record) -> list[float]:
-    x1, y1, x2, y2 = boxes_xyxy([item["segmentation"]])[0].tolist()
-    return [x1, y1, x2 - x1, y2 - y1]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import colorsys
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from ggn.core.files import replaced
 from ggn.core.instances import Instances
 from ggn.core.masks import RLE
 
@@ -78,6 +78,22 @@ def affinity_picture(affinity: NDArray[np.float32]) -> Picture:
     """Return the map as grey levels, white = inside an object, uint8 (H, W, 3)."""
     grey = (np.clip(affinity, 0, 1) * 255).round().astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def legend(unscored: bool) -> dict[str, str]:
+    """Return `LEGEND`; if the images are `unscored`, it says that pseudo_gt.rank did not apply."""
+    line = (
+        f"{LEGEND['pseudo-GT'].removesuffix('.')}, and ranked as extracted: pseudo_gt.rank needs "
+    )
+    return LEGEND | ({"pseudo-GT": f"{line}scores of training images."} if unscored else {})
+
+
+def images_to_show(dataset: Mapping[str, Any], unseen: Collection[int]) -> list[dict[str, Any]]:
+    """Return the records of images with unseen objects; if there are none, with any; else all."""
+    annotations = dataset["annotations"]
+    with_unseen = {a["image_id"] for a in annotations if a["category_id"] in unseen}
+    wanted = with_unseen or {a["image_id"] for a in annotations}
+    return [image for image in dataset["images"] if not wanted or image["id"] in wanted]
 
 
 def gallery_row(
@@ -155,24 +171,12 @@ def write_gallery(
 
 def write_picture(path: Path, picture: Picture) -> None:
     """Write a PNG under a temporary name, then rename it; `picture` is uint8 (H, W, 3) RGB."""
-    with _renamed(path) as temporary:
+    with replaced(path) as temporary:
         Image.fromarray(picture).save(temporary)
 
 
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a PNG under a temporary name, then rename it."""
-    with _renamed(path) as temporary:
+    with replaced(path) as temporary:
         # without the software's version in the file, so the same picture has the same bytes
         figure.savefig(temporary, metadata={"Software": None})
-
-
-@contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, renamed to it if the body succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,10 +9,10 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+from ggn.core.files import text_file
 from ggn.core.masks import RLE
 from ggn.core.windows import window_of
 from ggn.formats.labelled import LABEL, Labelled
-from ggn.formats.replaced import replaced
 
 _SCORE: Final = {
     "name": "score",
@@ -29,7 +29,7 @@ def write_cvat(images: Iterable[Labelled], folder: Path) -> list[Path]:
     CVAT finds images by name, so the task must have images of the same names.
     """
     path = folder / "annotations.xml"
-    with replaced(path) as file:
+    with text_file(path) as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n')
         for element in (_version(), _meta()):
             file.write(_text(element))

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+from ggn.core.files import text_file, write_text
 from ggn.core.masks import RLE
 from ggn.core.windows import window_of
 from ggn.formats.labelled import LABEL, Labelled
-from ggn.formats.replaced import replaced, write_text
 
 _CONFIG = f"""<View>
   <Image name="image" value="$image"/>
@@ -34,7 +34,7 @@ def write_label_studio(images: Iterable[Labelled], folder: Path) -> list[Path]:
     mask has its score; the prediction has the best of them.
     """
     tasks = folder / "tasks.json"
-    with replaced(tasks) as file:
+    with text_file(tasks) as file:
         file.write("[")
         for index, image in enumerate(images):
             file.write(",\n" if index else "\n")

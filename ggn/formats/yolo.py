@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from ggn.core.files import write_text
 from ggn.core.windows import window_of
 from ggn.formats.labelled import LABEL, Labelled
 from ggn.formats.outlines import outline
-from ggn.formats.replaced import write_text
 
 _WITHIN_PIXEL: Final = 0.25
 """Offset within a pixel; readers that round and readers that truncate then find the same pixel."""

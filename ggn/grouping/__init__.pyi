@@ -1,3 +1,5 @@
+from .extract import affinity_of as affinity_of
+from .extract import candidates_of as candidates_of
 from .merge import Hierarchy as Hierarchy
 from .merge import build_hierarchy as build_hierarchy
 from .params import GroupingParams as GroupingParams

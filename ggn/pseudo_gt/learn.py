@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from ggn.core.masks import RLE, mask_iou
-from ggn.pseudo_gt.select import HIT_IOU, resized
+from ggn.pseudo_gt.select import HIT_IOU
 from ggn.store.rows import ImageInstances
 
 KNOWN_IOU = 0.1  # from this IoU with an annotation on, a candidate belongs to that object
@@ -101,7 +101,7 @@ def _examples(
         ids.append(item.image_id)
         features.append(item.features)
         size_hw = (annotated[0]["size"][0], annotated[0]["size"][1]) if annotated else None
-        found = resized(item.instances, size_hw) if size_hw else item.instances
+        found = item.instances.resized(size_hw) if size_hw else item.instances
         labels.append(label(found.masks, annotated))
     everything = Labels(
         np.concatenate([np.zeros(0), *(image.iou for image in labels)]),

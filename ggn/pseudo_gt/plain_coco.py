@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ggn.core.coco import annotations_by_image, read_coco, write_json
-from ggn.core.masks import areas, boxes_xyxy, decode, from_segmentation
+from ggn.core.masks import area_and_box, decode, from_segmentation
 from ggn.core.polygons import polygons
 from ggn.data.mask_store import store_of
 from ggn.pseudo_gt.merge import merge, pseudo_category, records
@@ -83,14 +83,12 @@ def _whole(dataset: Record) -> Record:
 def _plain(record: Mapping[str, Any], size_hw: tuple[int, int]) -> Record:
     mask = from_segmentation(record["segmentation"], size_hw)
     crowd = int(record.get("iscrowd", 0))
-    x1, y1, x2, y2 = boxes_xyxy([mask])[0].tolist()
     return {
         "id": 0,
         "image_id": record["image_id"],
         "category_id": record["category_id"],
         "segmentation": mask if crowd else list(_polygons(record, mask)),
-        "area": float(areas([mask])[0]),
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        **area_and_box(mask),
         "iscrowd": crowd,
     }
 

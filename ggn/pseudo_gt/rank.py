@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
-from ggn.pseudo_gt.params import RankName
+from ggn.pseudo_gt.params import PseudoGtParams, RankName
 from ggn.store.rows import ImageInstances
 
 Scores = NDArray[np.float32]
+_GIVEN: Final = ("learned", "oln")
+"""Ranks whose scores another stage makes, of training images."""
 
 
 def rank_candidates(
@@ -34,7 +37,7 @@ def rank_candidates(
     """
     if rank == "extracted":
         return item.instances
-    if rank not in ("learned", "oln"):
+    if rank not in _GIVEN:
         scores = stored_scores(item, names, rank)
     elif given is None or item.image_id not in given:
         raise ValueError(f"image {item.image_id}: pseudo_gt.rank {rank!r} needs {rank} scores")
@@ -43,6 +46,16 @@ def rank_candidates(
     best_first = np.argsort(-scores, kind="stable")
     ranked = item.instances[best_first]
     return Instances(ranked.masks, scores[best_first], ranked.image_size_hw)
+
+
+def as_extracted(params: PseudoGtParams) -> PseudoGtParams:
+    """Return the params for images that are not trained on, and so have no given scores.
+
+    If `rank` needs some, the order of extraction takes its place, and there is no `min_score`.
+    """
+    if params.rank not in _GIVEN:
+        return params
+    return params.model_copy(update={"rank": "extracted", "min_score": None})
 
 
 def stored_scores(item: ImageInstances, names: Sequence[str], rank: RankName) -> Scores:

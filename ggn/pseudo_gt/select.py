@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.instances import Instances
-from ggn.core.masks import RLE, from_segmentation, mask_iou, resize
+from ggn.core.masks import RLE, from_segmentation, mask_iou
 from ggn.pseudo_gt.params import PseudoGtParams
 
 HIT_IOU = 0.5
@@ -29,7 +29,7 @@ def select(
     """
     if annotated:
         height, width = annotated[0]["size"]
-        candidates = resized(candidates, (height, width))
+        candidates = candidates.resized((height, width))
     overlap = mask_iou(candidates.masks, annotated).max(axis=1, initial=0)
     keep = (overlap < params.max_annotation_iou) & (candidates.areas >= params.min_area)
     if params.min_score is not None:
@@ -43,14 +43,6 @@ def select(
             chosen.append(int(index))
     places = np.array(chosen, dtype=np.intp)
     return candidates[places], overlap[places]
-
-
-def resized(instances: Instances, size_hw: tuple[int, int]) -> Instances:
-    """Scale the masks to an image of (height, width), nearest neighbour."""
-    if instances.image_size_hw == size_hw:
-        return instances
-    masks = [resize(mask, size_hw) for mask in instances.masks]
-    return Instances(masks, instances.scores, size_hw)
 
 
 def objects(

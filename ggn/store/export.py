@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from ggn.core.files import text_file
 from ggn.store.rows import ImageInstances
 
 
@@ -15,19 +16,13 @@ def export_coco_results(items: Iterable[ImageInstances], path: Path, category_id
     A record has `image_id`, `category_id`, `segmentation` (compressed run lengths), `bbox` ([x, y,
     width, height] of the mask), `area` (pixels of the mask) and `score`; features are left out.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     count = 0
-    try:
-        with temporary.open("w", encoding="ascii") as file:
-            file.write("[")
-            for item in items:
-                for record in item.instances.to_coco_results(item.image_id, category_id):
-                    file.write(",\n" if count else "\n")
-                    file.write(json.dumps(record))
-                    count += 1
-            file.write("\n]\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with text_file(path) as file:
+        file.write("[")
+        for item in items:
+            for record in item.instances.to_coco_results(item.image_id, category_id):
+                file.write(",\n" if count else "\n")
+                file.write(json.dumps(record))
+                count += 1
+        file.write("\n]\n")
     return count

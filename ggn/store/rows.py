@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ggn.core.instances import Instances
-from ggn.core.masks import RLE
 
 SCHEMA = pa.schema(
     [
@@ -84,9 +83,8 @@ def from_row(row: Mapping[str, Any], columns: int) -> ImageInstances:
         ValueError: numbers of masks, scores and features differ, or a score is not finite.
     """
     size_hw = (row["height"], row["width"])
-    masks: list[RLE] = [{"size": list(size_hw), "counts": counts} for counts in row["counts"]]
-    features = np.array(row["features"], dtype=np.float32).reshape(len(masks), columns)
-    instances = Instances(masks, np.array(row["scores"], dtype=np.float32), size_hw)
+    instances = Instances.from_counts(row["counts"], row["scores"], size_hw)
+    features = np.array(row["features"], dtype=np.float32).reshape(len(instances), columns)
     return ImageInstances(row["image_id"], instances, features)
 
 

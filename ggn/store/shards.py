@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from ggn.core.files import replaced
 from ggn.store.rows import ImageInstances, StoreError, schema_of, to_row, to_table
 
 ROWS_PER_GROUP = 64
@@ -119,17 +120,16 @@ class ShardWriter:
         if missing:
             raise StoreError(f"{self._path}: {len(missing)} images missing, such as {missing[:5]}")
         schema = schema_of(self._names)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.part")  # a shard has one writer
         ordered = sorted(self._places)
         try:
-            with pq.ParquetWriter(temporary, schema, **_ENCODING) as parquet:
+            with (
+                replaced(self._path) as temporary,
+                pq.ParquetWriter(temporary, schema, **_ENCODING) as parquet,
+            ):
                 for first in range(0, len(ordered), ROWS_PER_GROUP):
                     rows = [self._row(i) for i in ordered[first : first + ROWS_PER_GROUP]]
                     parquet.write_table(to_table(rows, self._names))
-            temporary.replace(self._path)
         finally:
-            temporary.unlink(missing_ok=True)
             self._file.close()
 
     def _row(self, image_id: int) -> dict[str, Any]:

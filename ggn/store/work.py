@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ggn.core.coco import write_json
+from ggn.core.files import sha256
 from ggn.store.rows import ImageInstances
 from ggn.store.shards import ShardWriter, plan_shards, shard_path
 
@@ -110,7 +110,7 @@ class Work:
         seal, log = (self.folder / f"{path.stem}{suffix}" for suffix in (".json", ".log"))
         if path.exists() and seal.exists():
             sealed = json.loads(seal.read_text("ascii"))
-            if sealed["sha256"] == _sha256(path):
+            if sealed["sha256"] == sha256(path):
                 log.unlink(missing_ok=True)
                 counts.instances += sealed["instances"]
                 counts.resumed_images += len(ids)
@@ -130,16 +130,11 @@ class Work:
         finally:
             writer.close()
         counts.instances += writer.instances
-        write_json(seal, {"sha256": _sha256(path), "instances": writer.instances})
+        write_json(seal, {"sha256": sha256(path), "instances": writer.instances})
         log.unlink()  # it is several times as large as the shard
 
     def _path(self, index: int) -> Path:
         return shard_path(self.folder / "shards", index, len(self.plan))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.masks import RLE, decode, encode, from_segmentation
+from ggn.core.masks import RLE, decode, encode, from_runs
 from ggn.core.windows import Window, window_of
 from ggn.tiles.plan import Tile
 
@@ -89,7 +89,7 @@ class Whole:
     def mask(self, size_hw: tuple[int, int]) -> RLE:
         """Return the mask in an image of (height, width)."""
         counts = enlarged_run_lengths(self.window, 1 << self.level, size_hw)
-        return from_segmentation({"size": list(size_hw), "counts": counts}, size_hw)
+        return from_runs(counts, size_hw)
 
 
 def _middles(start: int, length: int, factor: int) -> NDArray[np.int64]:

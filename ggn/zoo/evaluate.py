@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ggn.core.files import sha256
 from ggn.data.categories import used_categories
 from ggn.data.images import read_image
 from ggn.data.params import DataParams
-from ggn.data.prepare import file_hash, read_part, set_facts
+from ggn.data.prepare import read_part, set_facts
 from ggn.data.splits import resolve_categories
 from ggn.evaluation import EvaluationParams, evaluate_partitions
 from ggn.zoo.rows import ROWS
@@ -49,7 +50,7 @@ def read_validation(params: DataParams) -> Validation:
     root = Path(params.root if params.val_root is None else params.val_root)
     path, images = root / params.val_annotations, root / params.val_images
     truth = read_part(path, images, params, params.max_val_images).dataset
-    digest = f"{file_hash(path)} {params.max_val_images}"
+    digest = f"{sha256(path)} {params.max_val_images}"
     return Validation(truth, images, _partitions(truth, params), set_facts(truth), digest)
 
 
@@ -107,7 +108,7 @@ def evaluate_weights(
     from ggn.detector import load_detector
 
     detector = load_detector(weights, device=device)
-    identity = f"{file_hash(weights / 'weights.safetensors')} {validation.digest}"
+    identity = f"{sha256(weights / 'weights.safetensors')} {validation.digest}"
     log = scratch / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.jsonl"
 
     def found(image: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 
 from ggn.core.coco import read_json, write_json
+from ggn.core.files import sha256
 from ggn.zoo import versioned
 from ggn.zoo.conversion import convert, converted_name
 from ggn.zoo.download import DownloadError, Progress, download, silent
@@ -115,7 +115,7 @@ def _bring(
         said = {
             "source": source,
             "size": brought.stat().st_size,
-            "sha256": _sha256(brought),
+            "sha256": sha256(brought),
             "licence": LICENCE,
         }
         _refuse_page(brought, source)
@@ -164,8 +164,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

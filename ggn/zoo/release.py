@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from ggn.core.coco import read_coco, read_json, write_json
+from ggn.core.files import sha256
 from ggn.zoo import versioned
 from ggn.zoo.versioned import RECIPES
 
@@ -130,11 +130,11 @@ def freeze(root: Path, split: str, folder: Path) -> None:
     card = {
         "split": split,
         "git_commit": versioned.commit(root),
-        "dvc_lock_sha256": _sha256(lock) if lock.exists() else None,
+        "dvc_lock_sha256": sha256(lock) if lock.exists() else None,
         "files": {
             path.relative_to(folder).as_posix(): {
                 "size": path.stat().st_size,
-                "sha256": _sha256(path),
+                "sha256": sha256(path),
             }
             for path in files
         },
@@ -169,8 +169,3 @@ def halve(source: Path, target: Path) -> None:
     network.load_state_dict(state)
     given = card.pop("weights_sha256")
     save_weights(network, target, {**card, "float32_sha256": given}, "float16")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

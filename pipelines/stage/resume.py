@@ -14,6 +14,7 @@ from typing import IO
 from pydantic import BaseModel
 
 from ggn.core.checkout import CODE
+from ggn.core.files import sha256
 
 SCRATCH = Path(".scratch")
 
@@ -37,8 +38,7 @@ def fingerprint(seed: int, sections: Mapping[str, BaseModel], paths: list[Path])
     inputs = [file for path in paths for file in ([path] if path.is_file() else _files(path))]
     for path in (*sources, *inputs):
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(sha256(path).encode())
     return digest.hexdigest()[:16]
 
 

@@ -18,7 +18,6 @@ from ggn.data.mask_store import MaskStore
 from ggn.grouping import FEATURE_NAMES, GroupingParams
 from ggn.pseudo_gt.learn import LearnedRanking
 from ggn.pseudo_gt.rank import rank_candidates
-from ggn.pseudo_gt.select import resized
 from ggn.store.rows import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 from pipelines.extract_regions import group, load_predictor
@@ -165,7 +164,7 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     assert isinstance(grouping, GroupingParams)
     predict = load_predictor(Path("models/mine/affinity"), grouping.longest_side)
     item = group(grouping, 1, predict(photo))
-    ranked = resized(rank_candidates(item, FEATURE_NAMES, "outline_affinity"), (60, 80))
+    ranked = rank_candidates(item, FEATURE_NAMES, "outline_affinity").resized((60, 80))
     assert 0 < len(ranked) <= 9
     assert results == ranked.to_coco_results(1)
     link = "inherited: [{split: mine, section: pseudo_gt, from: models/mine/baseline}]\n"
@@ -182,7 +181,7 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     assert ggn("group", photo, "--split", "mine", "-o", "learned") == 0
     learned = LearnedRanking((it, it.instances.masks[1:4]) for it in items)
     given = {1: learned(item.features)}
-    wanted = resized(rank_candidates(item, FEATURE_NAMES, "learned", given), (60, 80))
+    wanted = rank_candidates(item, FEATURE_NAMES, "learned", given).resized((60, 80))
     assert read(Path("learned"))[1] == wanted.to_coco_results(1)
     assert len(set(wanted.scores.tolist())) > 3
 

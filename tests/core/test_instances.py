@@ -31,6 +31,14 @@ def test_fields_by_hand(three: Instances) -> None:
     assert three.bitmaps().sum(axis=(1, 2)).tolist() == [1, 2, 3]
 
 
+def test_resizing_takes_the_nearest_pixel_and_keeps_scores(three: Instances) -> None:
+    doubled = three.resized((12, 16))
+    assert doubled.image_size_hw == (12, 16)
+    assert doubled.boxes_xyxy.tolist() == [[0, 0, 2, 2], [4, 2, 8, 4], [10, 4, 12, 10]]
+    assert doubled.scores.tolist() == three.scores.tolist()
+    assert three.resized(SIZE) is three
+
+
 @pytest.mark.parametrize(
     ("key", "areas"),
     [

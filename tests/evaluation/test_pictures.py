@@ -8,10 +8,13 @@ from PIL import Image
 
 from ggn.core.instances import Instances
 from ggn.evaluation.pictures import (
+    LEGEND,
     affinity_picture,
     choice_row,
     gallery_row,
+    images_to_show,
     instance_colours,
+    legend,
     overlay,
     write_gallery,
     write_picture,
@@ -66,6 +69,22 @@ def test_a_gallery_row_draws_as_many_detections_as_there_are_objects() -> None:
     row = gallery_row(GREY, masks.masks[:1], (affinity, masks), {"model": masks})
     assert list(row) == ["image", "ground truth", "affinity", "pseudo-GT", "model"]
     assert (row["model"] == overlay(GREY, masks[:1])).all()
+
+
+def test_shown_are_images_with_unseen_objects_or_with_any_or_all() -> None:
+    images = [{"id": image_id} for image_id in (1, 2, 3)]
+    annotations = [{"image_id": 2, "category_id": 7}, {"image_id": 3, "category_id": 8}]
+    dataset = {"images": images, "annotations": annotations}
+    assert images_to_show(dataset, {8}) == [{"id": 3}]
+    assert images_to_show(dataset, {9}) == [{"id": 2}, {"id": 3}]
+    assert images_to_show({**dataset, "annotations": []}, {8}) == images
+
+
+def test_a_legend_says_where_the_rank_did_not_apply() -> None:
+    assert legend(unscored=False) == LEGEND
+    changed = {key for key in LEGEND if legend(unscored=True)[key] != LEGEND[key]}
+    assert changed == {"pseudo-GT"}
+    assert "as extracted: pseudo_gt.rank needs" in legend(unscored=True)["pseudo-GT"]
 
 
 def test_a_choice_is_drawn_beside_what_is_annotated(tmp_path: Path) -> None:

@@ -13,18 +13,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-from ggn.affinity import AffinityParams
+from ggn.affinity import AffinityParams, AffinityPredictor
 from ggn.affinity.model import AffinityNet
 from ggn.core.coco import read_coco
 from ggn.data.mask_store import store_of
 from ggn.engine.weights import save_weights
 from ggn.store import work
 from ggn.store.read import Store
-from pipelines import extract_regions, prepare, select_pseudo_gt
+from pipelines import evaluate_affinity, extract_regions, prepare, select_pseudo_gt
 
 IMAGES = 24
 CANDIDATES = Path("data/mine/candidates")
@@ -260,6 +262,27 @@ def test_masks_of_a_reduced_extraction_come_back_to_the_original_size(project: P
     for record in found:
         assert tuple(record["orig_shape"]) == sizes[record["image_id"]]
         assert tuple(record["segmentation"]["size"]) == sizes[record["image_id"]]
+
+
+def test_the_affinity_is_measured_as_extraction_has_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit that no image exceeds changes nothing; one that all do shrinks what is seen."""
+    predict, seen = AffinityPredictor.predict, []
+
+    def watched(network: AffinityPredictor, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.append(max(image.shape[:2]))
+        return predict(network, image)
+
+    monkeypatch.setattr(AffinityPredictor, "predict", watched)
+    reports = []
+    for longest_side in (None, 112, 40):
+        write_params({"longest_side": longest_side})
+        evaluate_affinity.main("mine")
+        reports.append(json.loads(Path("reports/mine/affinity.json").read_text()))
+    assert reports[0] == reports[1]
+    assert seen[0] == seen[1] > seen[2] == 40
+    assert 0 < reports[2]["inner_pixels"] < reports[0]["inner_pixels"]
 
 
 def test_the_store_holds_what_the_json_files_hold(project: Path) -> None:

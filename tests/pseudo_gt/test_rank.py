@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ggn.core import Instances
-from ggn.pseudo_gt.params import RankName
-from ggn.pseudo_gt.rank import oln_scores, rank_candidates, read_scores, write_scores
+from ggn.pseudo_gt.params import PseudoGtParams, RankName
+from ggn.pseudo_gt.rank import as_extracted, oln_scores, rank_candidates, read_scores, write_scores
 from ggn.store.rows import ImageInstances
 
 NAMES = ["area_fraction", "score_outline_affinity", "score_normalized_cut"]
@@ -32,6 +32,18 @@ def test_a_score_of_the_grouping_sorts_anew_and_becomes_the_score(item: ImageIns
     ranked = rank_candidates(item, NAMES, "normalized_cut")
     assert ranked.areas.tolist() == [2, 3, 1]
     np.testing.assert_array_equal(ranked.scores, np.float32([0.4, 0.3, 0.2]))
+
+
+@pytest.mark.parametrize("rank", ["learned", "oln"])
+def test_images_without_scores_are_ranked_as_extracted(rank: RankName) -> None:
+    """A limit of those scores does not apply to others; the rest of the params does."""
+    params = PseudoGtParams(rank=rank, min_score=0.5, top_k=7)
+    assert as_extracted(params) == PseudoGtParams(rank="extracted", min_score=None, top_k=7)
+
+
+def test_other_images_are_ranked_by_scores_of_the_grouping() -> None:
+    params = PseudoGtParams(rank="normalized_cut", min_score=0.5)
+    assert as_extracted(params) is params
 
 
 def test_ties_keep_the_order_of_extraction(item: ImageInstances) -> None:

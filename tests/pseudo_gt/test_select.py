@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from ggn.core import Instances
 from ggn.core.masks import decode, mask_iou
 from ggn.pseudo_gt.params import PseudoGtParams
-from ggn.pseudo_gt.select import Quality, resized, select
+from ggn.pseudo_gt.select import Quality, select
 
 Rectangles = Callable[..., Instances]
 SIZE = (8, 10)
@@ -83,14 +83,6 @@ def test_masks_extracted_at_reduced_size_are_compared_at_full_size(rectangles: R
     chosen, _ = select(small, annotated, PseudoGtParams())
     assert chosen.image_size_hw == SIZE
     assert chosen.masks == rectangles([(4, 4, 4, 4)]).masks
-
-
-def test_resizing_takes_the_nearest_pixel_and_keeps_scores(rectangles: Rectangles) -> None:
-    small = rectangles([(1, 2, 2, 1)], [0.3], size_hw=(4, 5))
-    large = resized(small, SIZE)
-    assert large.masks == rectangles([(2, 4, 4, 2)]).masks
-    assert large.scores.tolist() == small.scores.tolist()
-    assert resized(large, SIZE) is large
 
 
 bitmaps = arrays(bool, st.tuples(st.integers(0, 6), st.just(4), st.just(5)))
