@@ -2,8 +2,8 @@
 
     python benchmarks/photographs_picture.py models/coco_sample docs/photographs.png
 
-The photographs are in the public domain, and none was trained on. Pseudo masks are the three best
-segments, as a training image without annotations would get them.
+The photographs are in the public domain, and none was trained on. Pseudo masks are the best
+segments, as many as a training image without annotations would get in that row.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.select import select
 
 PHOTOGRAPHS = ("coffee", "chelsea", "astronaut", "coins")
+TOP_K = 6  # of the row
 SHOWN = 4  # detections, the best ones: more would hide each other
 
 
@@ -37,7 +38,7 @@ def main() -> None:
         image = getattr(data, name)()
         image = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
         smoothness = affinity.predict(image)
-        pseudo, _ = select(group(smoothness, GroupingParams()), [], PseudoGtParams())
+        pseudo, _ = select(group(smoothness, GroupingParams()), [], PseudoGtParams(top_k=TOP_K))
         rows[name] = {
             "image": image,
             "affinity": affinity_picture(smoothness),
