@@ -1,19 +1,16 @@
 """Finds the faults of a COCO dataset: every record that breaks the format, and why."""
 
-import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, Literal
 
 from ggn.core.objects import Mending, value_reasons
+from ggn.core.values import ID_ALLOWED, MAX_ID, is_id, is_side, short
 
 Record = dict[str, Any]
 Reasons = Iterator[tuple[str, str]]  # the key concerned, and what is wrong with it
 SizeHW = tuple[int, int]
-MAX_ID: Final = 2**63 - 1
-"""Ids are 64-bit integers wherever they are stored as a column."""
-ID_ALLOWED: Final = f"an integer from 0 to {MAX_ID}"
 _MAX_PIXELS: Final = 2**31  # run lengths are 32-bit numbers
 
 NUMBERED: Final = "annotation ids missing, repeated or too large, numbered anew"
@@ -98,7 +95,7 @@ def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Fi
     """
     if not isinstance(dataset, dict):
         reason = "must be an object with images, categories and annotations"
-        yield Finding(Fault(file, "top level", f"{reason}, got {_short(dataset)}"), "", None, "")
+        yield Finding(Fault(file, "top level", f"{reason}, got {short(dataset)}"), "", None, "")
         return
     known = _Known(dataset, mends)
     for section, reasons in (
@@ -115,7 +112,7 @@ def _section(
     """Yield the faults of one of the three lists."""
     records = dataset.get(section)
     if not isinstance(records, list):
-        got = _short(records) if section in dataset else "nothing"
+        got = short(records) if section in dataset else "nothing"
         yield Finding(Fault(file, section, f"must be a list, got {got}"), section, None, "")
         return
     if section == "images" and not records:
@@ -124,7 +121,7 @@ def _section(
         if isinstance(record, dict):
             found = reasons(index, record)
         else:
-            found = iter([("record", f"must be an object, got {_short(record)}")])
+            found = iter([("record", f"must be an object, got {short(record)}")])
         for key, reason in found:
             kind: Kind = "fault"
             if key in ("contradiction", "repeated"):
@@ -135,32 +132,32 @@ def _section(
 
 def _where(section: str, index: int, record: Any) -> str:
     named = isinstance(record, dict) and "id" in record
-    return f"{section}[{index}]" + (f" (id {_short(record['id'])})" if named else "")
+    return f"{section}[{index}]" + (f" (id {short(record['id'])})" if named else "")
 
 
 def _id_reasons(record: Record, key: str) -> Reasons:
     if key not in record:
         yield key, f"has no key '{key}'"
-    elif not _is_id(record[key]):
-        yield key, f"{key} must be {ID_ALLOWED}, got {_short(record[key])}"
+    elif not is_id(record[key]):
+        yield key, f"{key} must be {ID_ALLOWED}, got {short(record[key])}"
 
 
 def _side_reasons(image: Record, key: str) -> Reasons:
     if key not in image:
         yield key, f"has no key '{key}'"
-    elif type(image[key]) is not int or image[key] < 1:
-        yield key, f"{key} must be an integer >= 1, got {_short(image[key])}"
+    elif not is_side(image[key]):
+        yield key, f"{key} must be an integer >= 1, got {short(image[key])}"
 
 
 def _text_reasons(record: Record, key: str) -> Reasons:
     if key not in record:
         yield key, f"has no key '{key}'"
     elif not isinstance(record[key], str) or not record[key].strip():
-        yield key, f"{key} must be a non-empty string, got {_short(record[key])}"
+        yield key, f"{key} must be a non-empty string, got {short(record[key])}"
 
 
 def _path_reasons(file_name: str, is_strict: bool) -> Reasons:
-    shown, windows = _short(file_name), PureWindowsPath(file_name)
+    shown, windows = short(file_name), PureWindowsPath(file_name)
     if file_name.startswith("/") or windows.drive:
         yield "file_name", f"file_name must be relative to the image folder, got {shown}"
     elif ".." in windows.parts:
@@ -210,12 +207,12 @@ class _Known:
         yield from _text_reasons(category, "name")
         yield from self._used_before("categories", index, category)
         id_, name = category.get("id"), category.get("name")
-        if not isinstance(name, str) or not _is_id(id_) or id_ not in self._used_categories:
+        if not isinstance(name, str) or not is_id(id_) or id_ not in self._used_categories:
             return
         first, first_id = self._first_names.setdefault(name, (index, id_))
         if first != index:
             other = f"categories[{first}] (id {first_id})"
-            yield "name", f"name {_short(name)} is also that of {other}, and annotations use both"
+            yield "name", f"name {short(name)} is also that of {other}, and annotations use both"
 
     def annotation_reasons(self, index: int, annotation: Record) -> Reasons:
         """Yield all that is wrong with one annotation, and mend what may be mended."""
@@ -241,15 +238,15 @@ class _Known:
         if type(value) is int:
             first = self._first_ids.setdefault(section, {}).setdefault(value, index)
             if first != index:
-                yield "id", f"id {_short(value)} is already used by {section}[{first}]"
+                yield "id", f"id {short(value)} is already used by {section}[{first}]"
 
     def _listed_before(self, index: int, image: Record) -> Reasons:
         name = image["file_name"]
         first, other = self._first_files.setdefault(str(PurePosixPath(name)), (index, image))
         if first == index:
             return
-        yield "repeated", f"file_name {_short(name)} is already used by images[{first}]"
-        if _is_id(image.get("id")) and _is_id(other.get("id")):
+        yield "repeated", f"file_name {short(name)} is already used by images[{first}]"
+        if is_id(image.get("id")) and is_id(other.get("id")):
             self._same_image[image["id"]] = other["id"]
 
     def _ids_are_sound(self, index: int, annotation: Record) -> bool:
@@ -310,11 +307,7 @@ def _reference_reasons(
 def _with_ids(records: Any) -> dict[int, Record] | None:
     if not isinstance(records, list):
         return None
-    return {r["id"]: r for r in records if isinstance(r, dict) and _is_id(r.get("id"))}
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
+    return {r["id"]: r for r in records if isinstance(r, dict) and is_id(r.get("id"))}
 
 
 def _size_hw(image: Record) -> SizeHW | None:
@@ -330,7 +323,3 @@ def _category_ids_of(annotations: Any) -> set[int]:
         return set()
     ids = (a.get("category_id") for a in annotations if isinstance(a, dict))
     return {id_ for id_ in ids if type(id_) is int}
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)

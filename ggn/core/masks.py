@@ -140,23 +140,6 @@ def mask_iou(
     return np.asarray(coco_mask.iou(list(a), list(b), crowd), dtype=np.float64)
 
 
-def box_iou(
-    a_xyxy: ArrayLike, b_xyxy: ArrayLike, crowd: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    """Return the intersection over union (Na, Nb) of all pairs of boxes.
-
-    Args:
-        a_xyxy: (Na, 4), detections in an evaluation.
-        b_xyxy: (Nb, 4), annotations in an evaluation.
-        crowd: bool (Nb,); for a crowd, COCO divides by the area of the box of `a` alone.
-    """
-    a, b = _xywh(a_xyxy), _xywh(b_xyxy)
-    crowd = _crowd_flags(crowd, len(b))
-    if not len(a) or not len(b):
-        return np.zeros((len(a), len(b)))
-    return np.asarray(coco_mask.iou(a, b, crowd), dtype=np.float64)
-
-
 def union(rles: Sequence[RLE]) -> RLE:
     """Return the union of one or more masks of the same size."""
     if len(rles) == 1:
@@ -181,16 +164,6 @@ def sample(values: NDArray[Value], size_hw: tuple[int, int]) -> NDArray[Value]:
 
 def _as_text(rle: dict[str, Any]) -> RLE:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
-
-
-def _xywh(boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
-    boxes = np.array(boxes_xyxy, dtype=np.float64)
-    if boxes.size == 0:
-        return np.zeros((0, 4))
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"boxes must be (N, 4), got {boxes.shape}")
-    boxes[:, 2:] -= boxes[:, :2]
-    return boxes
 
 
 def _crowd_flags(crowd: ArrayLike | None, count: int) -> list[int]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from ggn.core.faults import MAX_ID, Fault, Finding, Mends, findings
+from ggn.core.faults import Fault, Finding, Mends, findings
+from ggn.core.values import MAX_ID, is_id
 
 Record = dict[str, Any]
 
@@ -74,7 +75,7 @@ def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -
 def free_ids(records: Iterable[Mapping[str, Any]]) -> Iterator[int]:
     """Yield unused ids: those above the records' ids, then the gaps from 1 on."""
     ids = (record.get("id") for record in records)
-    used = {id_ for id_ in ids if type(id_) is int and 0 <= id_ <= MAX_ID}
+    used = {id_ for id_ in ids if is_id(id_)}
     yield from range(max(used, default=0) + 1, MAX_ID + 1)
     yield from (id_ for id_ in count(1) if id_ not in used)
 

@@ -29,19 +29,15 @@ class Matches:
     """(V, T, G) the detection that has found the object (a crowd: the last one); -1 for none."""
 
     @property
-    def matched(self) -> Bools:
-        """Whether the detection has found an object: (V, T, D)."""
-        return _flags(self.matched_at)
-
-    @property
     def hit(self) -> Bools:
         """Whether the detection has found an object that counts: (V, T, D)."""
-        return _flags(self.hit_at)
+        return at_thresholds(self.hit_at)
 
 
-def _flags(bits: NDArray[np.uint16]) -> Bools:
+def at_thresholds(sets: NDArray[np.uint16]) -> Bools:
+    """Return for sets (V, D) of thresholds whether each is in them: (V, T, D)."""
     thresholds = np.arange(len(IOU_THRESHOLDS), dtype=np.uint16)[:, None]
-    return np.asarray(bits[:, None] >> thresholds & 1 == 1)
+    return np.asarray(sets[:, None] >> thresholds & 1 == 1)
 
 
 def box_iou_xywh(

@@ -4,20 +4,25 @@ Nothing else is checked, so that anybody's COCO files will do: no file names, an
 are compared. (`ggn.core.coco` checks whole datasets.)
 """
 
-import math
-import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from ggn.core.coco import CocoError, Fault, read_json
-from ggn.core.faults import MAX_ID, Mends
+from ggn.core.faults import Mends
 from ggn.core.masks import areas, from_segmentation
 from ggn.core.objects import CROWD_WORDS, DERIVED, crowd_value
 from ggn.core.segmentation import is_nothing
+from ggn.core.values import (
+    LENIENT_ID_ALLOWED,
+    is_lenient_finite,
+    is_lenient_id,
+    is_lenient_integer,
+    short,
+)
 from ggn.evaluation.columns import Columns
 from ggn.evaluation.contradictions import contradictions
 from ggn.evaluation.image_records import FEDERATION_KEYS, Federation, Images
@@ -28,9 +33,6 @@ from ggn.evaluation.run_lengths import RunLengths, are_sound
 Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
-_ID_ALLOWED = f"an integer from {-MAX_ID} to {MAX_ID}"
-_INTEGERS = (int, np.integer)
-_NUMBERS = (float, int, np.floating, np.integer)
 _SEQUENCES = (list, tuple, np.ndarray)
 
 
@@ -76,7 +78,7 @@ def read_annotations(
     """
     file, dataset = _load(annotations, "annotations")
     if not isinstance(dataset, Mapping):
-        raise CocoError([Fault(file, "top level", f"must be an object, got {_short(dataset)}")])
+        raise CocoError([Fault(file, "top level", f"must be an object, got {short(dataset)}")])
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
     category_ids = {category["id"] for category in categories}
     images = _images(file, dataset.get("images"), category_ids)
@@ -85,13 +87,13 @@ def read_annotations(
 
     def faults_of(record: Record) -> Iterator[str]:
         category_id = record.get("category_id")
-        if not _is_integer(category_id) or category_id not in category_ids:
-            yield f"category_id must be the id of a category, got {_short(category_id)}"
+        if not is_lenient_integer(category_id) or category_id not in category_ids:
+            yield f"category_id must be the id of a category, got {short(category_id)}"
         if crowd_value(record.get("iscrowd", 0)) is None:
-            yield f"iscrowd must be 0 or 1, got {_short(record['iscrowd'])}"
+            yield f"iscrowd must be 0 or 1, got {short(record['iscrowd'])}"
         area = record.get("area")
-        if area is not None and not (_is_finite(area) and area >= 0):
-            yield f"area must be a finite number >= 0, got {_short(area)}"
+        if area is not None and not (is_lenient_finite(area) and area >= 0):
+            yield f"area must be a finite number >= 0, got {short(area)}"
         yield from shapes.faults_of(record)
 
     records: Any = dataset.get("annotations")
@@ -153,10 +155,10 @@ class PredictionCheck:
         )
 
     def _faults_of(self, record: Record) -> Iterator[str]:
-        if not _is_finite(record.get("score")):
-            yield f"score must be a finite number, got {_short(record.get('score'))}"
-        if not _is_id(record.get("category_id", 0)):
-            yield f"category_id must be {_ID_ALLOWED}, got {_short(record['category_id'])}"
+        if not is_lenient_finite(record.get("score")):
+            yield f"score must be a finite number, got {short(record.get('score'))}"
+        if not is_lenient_id(record.get("category_id", 0)):
+            yield f"category_id must be {LENIENT_ID_ALLOWED}, got {short(record['category_id'])}"
         yield from self._shapes.faults_of(record)
 
 
@@ -178,7 +180,7 @@ class _Place:
 
     def fault(self, index: int, record: Any, reason: str) -> Fault:
         keys = [key for key in ("id", "image_id") if isinstance(record, Mapping) and key in record]
-        ids = ", ".join(f"{key} {_short(record[key])}" for key in keys)
+        ids = ", ".join(f"{key} {short(record[key])}" for key in keys)
         where = f"{self.section}[{self.first + index}]" + (f" ({ids})" if ids else "")
         return Fault(self.file, where, reason)
 
@@ -201,7 +203,7 @@ def _checked(
 
 def not_a_list(file: str, section: str, records: Any) -> Fault:
     """Return the fault of a section that is not a list."""
-    return Fault(file, section, f"must be a list, got {_short(records)}")
+    return Fault(file, section, f"must be a list, got {short(records)}")
 
 
 def _sorted_out(
@@ -215,7 +217,7 @@ def _sorted_out(
     faults: list[Fault] = []
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
-            reasons = [f"must be an object, got {_short(record)}"]
+            reasons = [f"must be an object, got {short(record)}"]
         elif not (reasons := list(faults_of(record))):
             try:
                 checked.append(record if shapes is None else shapes.with_mask(index, record))
@@ -231,15 +233,15 @@ def _unique_id(*text_keys: str) -> FaultsOf:
 
     def faults_of(record: Record) -> Iterator[str]:
         number = record.get("id")
-        if not _is_id(number):
-            yield f"id must be {_ID_ALLOWED}, got {_short(number)}"
+        if not is_lenient_id(number):
+            yield f"id must be {LENIENT_ID_ALLOWED}, got {short(number)}"
         elif number in known:
             yield f"id {number} is already used"
         else:
             known.add(number)
         for key in text_keys:
             if not isinstance(record.get(key), str):
-                yield f"{key} must be a string, got {_short(record.get(key))}"
+                yield f"{key} must be a string, got {short(record.get(key))}"
 
     return faults_of
 
@@ -259,7 +261,7 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
     sizes_hw = {
         record["id"]: (int(record["height"]), int(record["width"]))
         for record in records
-        if _is_integer(record.get("height")) and _is_integer(record.get("width"))
+        if is_lenient_integer(record.get("height")) and is_lenient_integer(record.get("width"))
     }
     federation = {
         record["id"]: Federation(*(frozenset(record[key]) for key in FEDERATION_KEYS))
@@ -272,9 +274,9 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
 def _faults_of_ids(key: str, ids: Any, category_ids: Collection[int]) -> Iterator[str]:
     """Yield the faults of a list that every image of a federated dataset must have."""
     if not isinstance(ids, list | tuple):
-        yield f"{key} must be a list of category ids, as in other images, got {_short(ids)}"
-    elif unknown := [id_ for id_ in ids if not _is_integer(id_) or id_ not in category_ids]:
-        yield f"{key} must hold ids of categories, got {_short(unknown[0])}"
+        yield f"{key} must be a list of category ids, as in other images, got {short(ids)}"
+    elif unknown := [id_ for id_ in ids if not is_lenient_integer(id_) or id_ not in category_ids]:
+        yield f"{key} must hold ids of categories, got {short(unknown[0])}"
 
 
 @dataclass(frozen=True)
@@ -291,8 +293,8 @@ class _Shapes:
     def faults_of(self, record: Record) -> Iterator[str]:
         """Yield the faults of image id and box, and of a mask that is needed but missing."""
         image_id, needs_mask = record.get("image_id"), self._needs_mask(record)
-        if not _is_integer(image_id) or image_id not in self.images.ids:
-            yield f"image_id must be the id of an annotated image, got {_short(image_id)}"
+        if not is_lenient_integer(image_id) or image_id not in self.images.ids:
+            yield f"image_id must be the id of an annotated image, got {short(image_id)}"
         elif needs_mask and image_id not in self.images.sizes_hw:
             yield f"image {image_id} must have an integer height and width, because masks need them"
         if has_box(record):
@@ -359,23 +361,7 @@ def _is_sound(mask: Any, size_hw: tuple[int, int]) -> bool:
 
 def _box_faults(box: Any) -> Iterator[str]:
     numbers = list(box) if isinstance(box, _SEQUENCES) else []
-    if len(numbers) != 4 or not all(map(_is_finite, numbers)):
-        yield f"bbox must be 4 finite numbers [x, y, width, height], got {_short(box)}"
+    if len(numbers) != 4 or not all(map(is_lenient_finite, numbers)):
+        yield f"bbox must be 4 finite numbers [x, y, width, height], got {short(box)}"
     elif numbers[2] < 0 or numbers[3] < 0:
-        yield f"bbox must have width and height >= 0, got {_short(box)}"
-
-
-def _is_integer(value: Any) -> TypeGuard[int]:
-    return isinstance(value, _INTEGERS) and not isinstance(value, bool)
-
-
-def _is_id(value: Any) -> TypeGuard[int]:
-    return _is_integer(value) and -MAX_ID <= value <= MAX_ID
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)
+        yield f"bbox must have width and height >= 0, got {short(box)}"

@@ -1,6 +1,6 @@
 """Tables and curves of evaluation results, as plain data and as Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -114,26 +114,6 @@ def without_empty_partitions(metrics: Mapping[str, float]) -> tuple[dict[str, fl
     defined = {name.partition("/")[0] for name, value in metrics.items() if value != UNDEFINED}
     kept = {name: v for name, v in metrics.items() if name.partition("/")[0] in defined}
     return kept, [name for name in names if name not in defined]
-
-
-def to_markdown(rows: Sequence[ComparisonRow], protocol: str, digits: int = 3) -> str:
-    """The rows as an aligned Markdown table, which also reads as plain text.
-
-    The protocol stands in the heading because a number means nothing without it.
-    """
-    cells = [
-        (f"metric ({protocol} protocol)", "baseline", "GGN", "difference"),
-        *((row.metric, *_cells(row, digits)) for row in rows),
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    ruler = [f"{'-' * widths[0]}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
-    lines = [
-        f"| {name:<{widths[0]}} | "
-        + " | ".join(f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:], strict=True))
-        + " |"
-        for name, *numbers in (cells[0], ruler, *cells[1:])
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _cells(row: ComparisonRow, digits: int) -> tuple[str, str, str]:

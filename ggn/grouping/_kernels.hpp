@@ -4,7 +4,7 @@
 // Affinities are integers in units of 1/kUnit, and everything that is summed is summed in 64-bit
 // integers: a sum then does not depend on its order, so results are the same bit for bit on every
 // machine. Images are row-major (height, width); regions are numbered from 0 in raster order of
-// their seeds. `reference.py` holds the slow twin of every function.
+// their seeds. `tests/grouping/slow_twins.py` holds the slow twin of every function.
 #pragma once
 
 #include <algorithm>

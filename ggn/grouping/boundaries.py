@@ -1,13 +1,17 @@
 """Boundary strength: the checked affinity map, and the arcs between regions of a partition."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ggn.grouping import _kernels, kernel_build  # noqa: F401 (refuses a stale kernel)
+from ggn.core.checkout import require_fresh_build
+from ggn.grouping import _kernels
 
+SOURCES = ("_kernels.hpp", "_trees.hpp", "_kernels.pyx")
+"""Of the compiled module, as in CMakeLists.txt."""
 UNIT = _kernels.UNIT
 """Affinities are integers in units of 1 / UNIT, so that sums are exact in any order."""
 MOST_PIXELS = 2**31 - 1
@@ -63,3 +67,6 @@ def find_arcs(affinity: NDArray[np.int16], labels: NDArray[np.int32]) -> Arcs:
     smooth = _kernels.smooth_triangle(affinity)
     ends, length, strength, sides = _kernels.find_arcs(affinity, labels, smooth)
     return Arcs(ends, length, strength, sides)
+
+
+require_fresh_build(Path(__file__).parent, SOURCES, _kernels.SOURCE_HASH, _kernels.__file__)

@@ -13,8 +13,6 @@ A source is one of these. Masks are ranked by score; those with equal scores kee
 from __future__ import annotations
 
 import logging
-import math
-import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from ggn.core.coco import CocoError, Fault, read_json
 from ggn.core.instances import Instances
 from ggn.core.masks import RLE, from_segmentation, resize
+from ggn.core.values import is_finite, short
 from ggn.data.mask_store import INDEX, MaskStore
 from ggn.store.read import Store
 from ggn.store.rows import ImageInstances
@@ -155,7 +154,7 @@ def _by_image(file: Path) -> dict[int, Records]:
         if isinstance(record, dict) and type(record.get("image_id")) is int:
             by_image[record["image_id"]].append((place, record))
         else:
-            got = reprlib.repr(record.get("image_id") if isinstance(record, dict) else record)
+            got = short(record.get("image_id") if isinstance(record, dict) else record)
             faults.append(Fault(str(file), place, f"image_id must be an integer, got {got}"))
     if faults:
         raise CocoError(faults)
@@ -189,21 +188,21 @@ def _instances(file: str, records: Records, size_hw: SizeHW) -> Instances:
 def _mask_and_score(record: Any, size_hw: SizeHW) -> tuple[RLE, float]:
     """Return mask and score of a record, or raise ValueError with the reason."""
     if not isinstance(record, dict) or "segmentation" not in record:
-        raise ValueError(f"must be an object with a segmentation, got {reprlib.repr(record)}")
+        raise ValueError(f"must be an object with a segmentation, got {short(record)}")
     name = next((key for key in _SCORES if key in record), None)
     if name is None:
         raise ValueError(f"must have one of {', '.join(_SCORES)}; there are {', '.join(record)}")
     score = record[name]
-    if type(score) not in (int, float) or not math.isfinite(score):
-        raise ValueError(f"{name} must be a finite number, got {reprlib.repr(score)}")
+    if not is_finite(score):
+        raise ValueError(f"{name} must be a finite number, got {short(score)}")
     segmentation = record["segmentation"]
     size = segmentation.get("size") if isinstance(segmentation, dict) else None
     if size is None or size == list(size_hw):
         return from_segmentation(segmentation, size_hw), float(score)
     if record.get("orig_shape") != list(size_hw):
-        raise ValueError(f"segmentation.size must be {list(size_hw)}, got {reprlib.repr(size)}")
+        raise ValueError(f"segmentation.size must be {list(size_hw)}, got {short(size)}")
     if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)):
-        raise ValueError(f"segmentation.size must be [height, width], got {reprlib.repr(size)}")
+        raise ValueError(f"segmentation.size must be [height, width], got {short(size)}")
     return resize(from_segmentation(segmentation, (size[0], size[1])), size_hw), float(score)
 
 

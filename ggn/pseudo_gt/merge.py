@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -15,6 +13,7 @@ from ggn.core.coco import CocoError, Fault
 from ggn.core.instances import Instances
 from ggn.core.masks import from_segmentation, resize
 from ggn.core.mending import free_ids
+from ggn.core.values import is_finite, is_integer, is_size, short
 
 PSEUDO_CATEGORY = "pseudo"
 _INTERCHANGE_KEYS = ("segmentation", "image_id", "score", "orig_shape")
@@ -119,18 +118,18 @@ def _record_faults(entry: list[Any]) -> Iterator[tuple[int, str]]:
     """Yield the place and fault of each object of a list that is malformed by itself."""
     for place, record in enumerate(entry):
         if not isinstance(record, dict):
-            yield place, f"must be an object, got {reprlib.repr(record)}"
+            yield place, f"must be an object, got {short(record)}"
         elif missing := [name for name in _INTERCHANGE_KEYS if name not in record]:
             yield place, f"lacks {', '.join(missing)}"
         else:
             for name, value, allowed, holds in (
-                ("image_id", record["image_id"], "an integer", _is_integer),
-                ("score", record["score"], "a finite number", _is_number),
-                ("orig_shape", record["orig_shape"], "[height, width]", _is_shape),
-                ("segmentation.size", _size(record), "[height, width]", _is_shape),
+                ("image_id", record["image_id"], "an integer", is_integer),
+                ("score", record["score"], "a finite number", is_finite),
+                ("orig_shape", record["orig_shape"], "[height, width]", is_size),
+                ("segmentation.size", _size(record), "[height, width]", is_size),
             ):
                 if not holds(value):
-                    yield place, f"{name} must be {allowed}, got {reprlib.repr(value)}"
+                    yield place, f"{name} must be {allowed}, got {short(value)}"
 
 
 def _differences(entry: list[Any]) -> Iterator[tuple[int, str]]:
@@ -140,20 +139,6 @@ def _differences(entry: list[Any]) -> Iterator[tuple[int, str]]:
         for name in ("image_id", "orig_shape"):
             if record[name] != first[name]:
                 yield place, f"{name} is {record[name]}, but {first[name]} in [0]"
-
-
-def _is_integer(value: Any) -> bool:
-    return type(value) is int
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _is_shape(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 2 and all(type(n) is int and n > 0 for n in value)
-    )
 
 
 def _size(record: Record) -> Any:

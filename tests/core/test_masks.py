@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ggn.core.masks import (
     areas,
-    box_iou,
     boxes_xyxy,
     decode,
     encode,
@@ -160,20 +159,10 @@ def test_mask_iou_equals_counting(bitmaps: NDArray[np.bool_], seed: int, count: 
             assert iou[i, j] == pytest.approx((a & b).sum() / union if union else 0.0)
 
 
-def test_box_iou_by_hand() -> None:
-    a = np.array([[0, 0, 4, 4]], dtype=np.float32)
-    b = np.array([[0, 2, 4, 6], [10, 10, 11, 11]], dtype=np.float32)
-    assert box_iou(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
-    assert box_iou(a, b, crowd=[True, False]) == pytest.approx(np.array([[1 / 2, 0]]))
-    assert box_iou(np.zeros((0, 4)), b).shape == (0, 2)
-    assert box_iou(a, []).shape == (1, 0)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda a: mask_iou(a, a, crowd=[True, False]), r"crowd must be \(1,\), got \(2,\)"),
-        (lambda a: box_iou([[0, 0, 1]], []), r"boxes must be \(N, 4\), got \(1, 3\)"),
         (lambda a: mask_iou(a, encode(np.ones((1, 2, 2), bool))), "mask 1 must have the size"),
     ],
 )

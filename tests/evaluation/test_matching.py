@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from ggn.evaluation.matching import IOU_THRESHOLDS, Matches, box_iou_xywh, match
+from ggn.evaluation.matching import IOU_THRESHOLDS, Matches, at_thresholds, box_iou_xywh, match
 
 
 def matches_of(
@@ -68,7 +68,9 @@ def test_of_equal_overlaps_the_later_object_is_taken() -> None:
 def test_object_that_counts_goes_before_a_better_overlap_that_does_not() -> None:
     matches = matches_of([[0.5, 0.9]], counted=[True, False], frees=[False, True])
     assert matches.hit[0, :2, 0].tolist() == [True, False]
-    assert matches.matched[0, :, 0].tolist() == [True] * 9 + [False]  # 0.55 … 0.90: the other one
+    assert at_thresholds(matches.matched_at)[0, :, 0].tolist() == [True] * 9 + [
+        False
+    ]  # 0.55 … 0.90: the other one
     assert matches.freed.tolist() == [[False]]
 
 
@@ -76,17 +78,17 @@ def test_place_is_freed_by_the_match_at_the_lowest_threshold_once_per_object() -
     matches = matches_of([[0.5], [0.9]], counted=[False], frees=[True])
     assert matches.freed.tolist() == [[True, False]]
     # At 0.55 and above it is the second detection that has found the object.
-    assert matches.matched[0, 1].tolist() == [False, True]
+    assert at_thresholds(matches.matched_at)[0, 1].tolist() == [False, True]
 
 
 def test_crowd_takes_any_number() -> None:
     matches = matches_of([[0.9], [0.8], [0.7]], crowd=[True], counted=[False])
-    assert matches.matched[0, 0].tolist() == [True, True, True]
+    assert at_thresholds(matches.matched_at)[0, 0].tolist() == [True, True, True]
     assert not matches.hit.any()
 
 
 def test_absent_objects_and_detections_match_nothing() -> None:
-    assert not matches_of([[0.9]], present=[False]).matched.any()
+    assert not matches_of([[0.9]], present=[False]).matched_at.any()
     assert matches_of([[0.9], [0.9]], takes_part=[False, True]).hit[0, 0].tolist() == [False, True]
 
 
@@ -113,8 +115,9 @@ def test_nothing_to_match(shape: tuple[int, int]) -> None:
         frees=np.zeros((4, shape[1]), bool),
         takes_part=np.ones((4, shape[0]), bool),
     )
-    assert matches.hit.shape == matches.matched.shape == (4, 10, shape[0])
-    assert not matches.matched.any()
+    assert matches.hit.shape == (4, 10, shape[0])
+    assert matches.matched_at.shape == (4, shape[0])
+    assert not matches.matched_at.any()
     assert matches.freed.shape == (4, shape[0])
 
 

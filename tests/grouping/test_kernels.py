@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import slow_twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from ggn.grouping import _kernels, reference
+from ggn.grouping import _kernels
 
 UNIT = _kernels.UNIT
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=11)
@@ -43,13 +44,13 @@ def tree(affinity):
 
 
 def test_the_unit_is_the_same():
-    assert _kernels.UNIT == reference.UNIT
+    assert _kernels.UNIT == slow_twins.UNIT
 
 
 @many
 @given(arrays.arrays(np.float32, SHAPES, elements=st.floats(0, 1, width=32)))
 def test_quantise(affinity):
-    assert equal(_kernels.quantise(affinity), reference.quantise(affinity))
+    assert equal(_kernels.quantise(affinity), slow_twins.quantise(affinity))
 
 
 @many
@@ -61,20 +62,20 @@ def test_quantise(affinity):
     )
 )
 def test_quantise_finds_the_first_bad_value(affinity):
-    assert equal(_kernels.quantise(affinity), reference.quantise(affinity))
+    assert equal(_kernels.quantise(affinity), slow_twins.quantise(affinity))
 
 
 @many
 @given(maps, st.integers(1, 15))
 def test_find_seeds(affinity, radius):
-    assert equal(_kernels.find_seeds(affinity, radius), reference.find_seeds(affinity, radius))
+    assert equal(_kernels.find_seeds(affinity, radius), slow_twins.find_seeds(affinity, radius))
 
 
 @many
 @given(maps, st.integers(1, 3))
 def test_watershed(affinity, radius):
     markers, _ = _kernels.find_seeds(affinity, radius)
-    assert equal(_kernels.watershed(affinity, markers), reference.watershed(affinity, markers))
+    assert equal(_kernels.watershed(affinity, markers), slow_twins.watershed(affinity, markers))
 
 
 @many
@@ -83,13 +84,13 @@ def test_watershed_from_any_markers(affinity, data):
     markers = data.draw(
         arrays.arrays(np.int32, affinity.shape, elements=st.sampled_from([0, 0, 0, 1, 2, 3]))
     )
-    assert equal(_kernels.watershed(affinity, markers), reference.watershed(affinity, markers))
+    assert equal(_kernels.watershed(affinity, markers), slow_twins.watershed(affinity, markers))
 
 
 @many
 @given(maps)
 def test_smooth_triangle(image):
-    assert equal(_kernels.smooth_triangle(image), reference.smooth_triangle(image))
+    assert equal(_kernels.smooth_triangle(image), slow_twins.smooth_triangle(image))
 
 
 @many
@@ -98,11 +99,11 @@ def test_find_arcs_and_sum_regions(affinity):
     labels, regions = segmented(affinity)
     smooth = _kernels.smooth_triangle(affinity)
     assert equal(
-        _kernels.find_arcs(affinity, labels, smooth), reference.find_arcs(affinity, labels, smooth)
+        _kernels.find_arcs(affinity, labels, smooth), slow_twins.find_arcs(affinity, labels, smooth)
     )
     assert equal(
         _kernels.sum_regions(affinity, labels, regions),
-        reference.sum_regions(affinity, labels, regions),
+        slow_twins.sum_regions(affinity, labels, regions),
     )
 
 
@@ -113,8 +114,8 @@ def test_link_regions_and_sum_places(affinity, seed):
     ends, *_ = _kernels.find_arcs(affinity, labels, _kernels.smooth_triangle(affinity))
     table = np.random.default_rng(seed).random(UNIT + 1)
     arguments = (affinity, labels, table, regions, ends)
-    assert equal(_kernels.link_regions(*arguments), reference.link_regions(*arguments))
-    assert equal(_kernels.sum_places(labels, regions), reference.sum_places(labels, regions))
+    assert equal(_kernels.link_regions(*arguments), slow_twins.link_regions(*arguments))
+    assert equal(_kernels.sum_places(labels, regions), slow_twins.sum_places(labels, regions))
 
 
 @st.composite
@@ -133,7 +134,7 @@ def graphs(draw):
 @settings(deadline=None, max_examples=300)
 @given(graphs())
 def test_merge(graph):
-    assert equal(_kernels.merge(*graph), reference.merge(*graph))
+    assert equal(_kernels.merge(*graph), slow_twins.merge(*graph))
 
 
 @many
@@ -142,8 +143,8 @@ def test_sums_along_the_tree(affinity):
     labels, ends, parents, merged_at = tree(affinity)
     arguments = (affinity, labels, len(parents), ends, merged_at)
     sums = _kernels.sum_inner_outlines(*arguments)
-    assert equal(sums, reference.sum_inner_outlines(*arguments))
-    assert equal(_kernels.accumulate(parents, sums), reference.accumulate(parents, sums))
+    assert equal(sums, slow_twins.sum_inner_outlines(*arguments))
+    assert equal(_kernels.accumulate(parents, sums), slow_twins.accumulate(parents, sums))
 
 
 @many
@@ -155,7 +156,7 @@ def test_suppress(affinity, threshold, limit, random):
     areas = np.ascontiguousarray(_kernels.accumulate(parents, own)[:, 0])
     order = random.sample(range(len(parents)), random.randint(0, len(parents)))
     arguments = (np.array(order, np.int32), parents, areas, threshold, limit)
-    assert equal(_kernels.suppress(*arguments), reference.suppress(*arguments))
+    assert equal(_kernels.suppress(*arguments), slow_twins.suppress(*arguments))
 
 
 @many
@@ -164,7 +165,7 @@ def test_encode_nodes(affinity, random):
     labels, _, parents, _ = tree(affinity)
     nodes = random.sample(range(len(parents)), random.randint(0, len(parents)))
     chosen = np.array(nodes, np.int32)
-    assert _kernels.encode_nodes(labels, parents, chosen) == reference.encode_nodes(
+    assert _kernels.encode_nodes(labels, parents, chosen) == slow_twins.encode_nodes(
         labels, parents, chosen
     )
 
@@ -177,14 +178,14 @@ def test_a_large_map_with_long_runs():
     assert labels.max() == 3
     smooth = _kernels.smooth_triangle(affinity)
     assert equal(
-        _kernels.watershed(affinity, labels + 1), reference.watershed(affinity, labels + 1)
+        _kernels.watershed(affinity, labels + 1), slow_twins.watershed(affinity, labels + 1)
     )
-    assert equal(smooth, reference.smooth_triangle(affinity))
+    assert equal(smooth, slow_twins.smooth_triangle(affinity))
     assert equal(
-        _kernels.find_arcs(affinity, labels, smooth), reference.find_arcs(affinity, labels, smooth)
+        _kernels.find_arcs(affinity, labels, smooth), slow_twins.find_arcs(affinity, labels, smooth)
     )
     every = np.arange(len(parents), dtype=np.int32)
-    assert _kernels.encode_nodes(labels, parents, every) == reference.encode_nodes(
+    assert _kernels.encode_nodes(labels, parents, every) == slow_twins.encode_nodes(
         labels, parents, every
     )
 

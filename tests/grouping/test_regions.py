@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from slow_twins import leaves
 
 from ggn.core import masks
 from ggn.grouping import FEATURE_NAMES, GroupingParams, build_hierarchy, candidates
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
 from ggn.grouping.merge import Hierarchy, grow_hierarchy
-from ggn.grouping.reference import leaves
 from ggn.grouping.regions import choose, describe, encode, sum_nodes
 from ggn.grouping.score import Sums
 
