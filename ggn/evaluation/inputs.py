@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.coco import Fault
+from ggn.core.faults import Mends
 from ggn.core.masks import boxes_xyxy
 from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
 from ggn.evaluation.image_records import Federation, Images
@@ -72,10 +73,8 @@ class EvaluationInputs:
     """Objects whose box, area and mask contradict each other."""
     warnings: Sequence[str] = ()
     """Sentences on duplicates."""
-    mended: Mapping[str, int] = field(default_factory=dict)
-    """How many objects were mended in reading, by kind in words."""
-    first: Mapping[str, str] = field(default_factory=dict)
-    """By kind: the first object that was mended."""
+    mends: Mends = field(default_factory=Mends)
+    """Objects that were mended in reading."""
 
     @property
     def image_ids(self) -> Sequence[int]:
@@ -155,7 +154,7 @@ def read_inputs(
         annotations: as in `read_annotations`.
         predictions: as in `read_predictions`.
         iou_types: what is compared.
-        strict: as in `read_annotations`.
+        strict: refuse what is otherwise mended in reading, as in `read_annotations`.
 
     Raises:
         CocoError: listing the faults of the annotations, or else of the predictions.
@@ -163,7 +162,7 @@ def read_inputs(
     """
     dataset = read_annotations(annotations, iou_types, strict=strict)
     name = str(predictions) if isinstance(predictions, Path | str) else "predictions"
-    check = PredictionCheck(name, dataset.images, iou_types)
+    check = PredictionCheck(name, dataset.images, iou_types, strict=strict)
     return EvaluationInputs(
         categories=dataset.categories,
         images=dataset.images,
@@ -171,8 +170,7 @@ def read_inputs(
         predictions=read_predictions(predictions, check),
         contradictions=dataset.contradictions,
         warnings=dataset.warnings,
-        mended=dataset.mended,
-        first=dataset.first,
+        mends=dataset.mends,
     )
 
 
