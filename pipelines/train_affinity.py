@@ -16,17 +16,20 @@ INPUTS = (
 
 
 def main(split: str) -> None:
-    """Write models/SPLIT/affinity, trained or inherited."""
+    """Write models/SPLIT/affinity, trained or inherited, and the curves of a training."""
     with open_stage("train_affinity", split, inputs=INPUTS) as run:
         file = run.data / "training" / "baseline.json"
         dataset, prepared = read_coco(file), read_prepared(run.data / "prepared")
         require_seen(dataset, prepared.seen, str(file))
         params, metrics = run.params(AffinityParams), {"steps": 0.0}
+        curve = run.reports / "affinity" / "curve.json"
         if params.weights_from is not None:
             given = run.inherited("affinity", params.weights_from)
             adopt_weights(given, run.models / "affinity", "affinity")
+            write_json(curve, [])
         elif not params.train:
             write_json(run.models / "affinity" / NO_NETWORK, {"train": False})
+            write_json(curve, [])
         else:
             metrics = train_affinity(
                 params,
@@ -36,6 +39,7 @@ def main(split: str) -> None:
                 run.scratch,
                 run.seed,
                 run.training_logger(),
+                curve,
             )
         run.report(run.reports / "train_affinity.json", metrics)
 

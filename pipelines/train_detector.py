@@ -1,6 +1,6 @@
 """Stage `train_detector`: train the class-agnostic detector on one recipe's training file."""
 
-from ggn.core.coco import read_coco
+from ggn.core.coco import read_coco, write_json
 from ggn.data.mask_store import store_of
 from ggn.data.prepare import read_prepared
 from ggn.data.splits import require_seen
@@ -16,7 +16,7 @@ INPUTS = (
 
 
 def main(split: str, recipe: str) -> None:
-    """Write models/SPLIT/RECIPE from data/SPLIT/training/RECIPE.json.
+    """Write models/SPLIT/RECIPE, and the curves, from data/SPLIT/training/RECIPE.json.
 
     Without annotations (a plain list of images), the baseline is the untrained network.
     """
@@ -26,9 +26,11 @@ def main(split: str, recipe: str) -> None:
         require_seen(dataset, prepared.seen, str(file))
         params = run.params(DetectorParams)
         given = params.init_from
+        curve = run.reports / recipe / "curve.json"
         initial = None if given is None else run.inherited("detector", given)
         if recipe == "baseline" and not dataset["categories"]:
             metrics = write_untrained(params, run.models / recipe, run.seed)
+            write_json(curve, [])
         else:
             metrics = train_detector(
                 params,
@@ -40,6 +42,7 @@ def main(split: str, recipe: str) -> None:
                 run.training_logger(),
                 initial=initial,
                 pseudo=store_of(dataset),
+                curve=curve,
             )
         run.report(run.reports / recipe / "training.json", metrics)
 

@@ -158,6 +158,14 @@ def test_dvc_shows_the_table_the_quality_of_the_pseudo_gt_and_the_curves(
     assert {p["recipe"] for p in points} == {"baseline", "ggn"}
     for point in points:
         assert point["AR"] == comparison[point["recipe"]][f"{point['curve']}_{point['k']}"]
+    for network in ("affinity", "baseline", "ggn"):
+        (curve,) = plots[f"reports/shapes/{network}/curve.json"]
+        drawn = curve["content"]
+        assert drawn["transform"][0]["fold"] == ["loss", "lr"]
+        points = json.loads((reports / network / "curve.json").read_text())
+        losses = [(point["step"], point["loss"]) for point in drawn["data"]["values"]]
+        assert losses == [(point["step"], point["loss"]) for point in points]
+        assert len(points) > 1
 
 
 def test_images_in_comparison_out(finished: tuple[Path, list[str], str]) -> None:
@@ -337,8 +345,8 @@ def test_changing_top_k_runs_the_selection_and_what_follows(copy: Path) -> None:
 
 
 def test_killed_stages_go_on_where_they_stopped(copy: Path) -> None:
-    report = copy / "reports/shapes/extraction.json"
-    whole = json.loads(report.read_text())
+    report, curve = (copy / "reports/shapes" / f for f in ("extraction.json", "ggn/curve.json"))
+    whole, drawn = json.loads(report.read_text()), curve.read_bytes()
     undisturbed = {
         name: contents(copy / name)
         for name in ("data/shapes/candidates", "models/shapes/ggn", "data/shapes/predictions/ggn")
@@ -357,6 +365,7 @@ def test_killed_stages_go_on_where_they_stopped(copy: Path) -> None:
     for name, files in undisturbed.items():
         assert contents(copy / name) == files, f"{name} differs from the undisturbed run's"
     assert json.loads(report.read_text()) == whole
+    assert curve.read_bytes() == drawn
     assert whole["images"] == 10
     assert whole["candidates"] > 0
     assert [path for path in (copy / ".scratch").rglob("*") if path.is_file()] == []

@@ -27,13 +27,15 @@ def train_affinity(
     scratch_dir: str | Path,
     seed: int,
     logger: Logger | None = None,
+    curve: str | Path | None = None,
 ) -> dict[str, float]:
     """Train on a COCO-style dataset and write `weights.safetensors` and `card.json` to `out_dir`.
 
     Images without annotated objects always have a loss of exactly 0, so they are left out of the
-    batches and counted in the result. `logger` gets the curves `train/loss` and `train/lr`. A
+    batches and counted in the result. `logger` gets the curves `train/loss` and `train/lr` while it
+    trains, the JSON file `curve` gets them at the end, in at most 200 points (`Training.curve`). A
     killed run resumes from `scratch_dir` if params, seed and dataset are the same, and ends with
-    the same weights as an uninterrupted one.
+    the same weights and points as an uninterrupted one.
 
     Returns:
         `loss` (mean of the last 100 steps), `images`, `images_without_objects` and `steps`.
@@ -56,6 +58,7 @@ def train_affinity(
         out_dir=out_dir,
         scratch_dir=scratch_dir,
         logger=logger,
+        curve=curve,
     )
 
 

@@ -16,6 +16,7 @@ from ggn.core.coco import read_json, write_json
 from ggn.evaluation.params import IouType, ProtocolName
 
 if TYPE_CHECKING:
+    from ggn.core.faults import Mends
     from ggn.evaluation.evaluator import ComparedImage, PartitionResult
     from ggn.evaluation.inputs import EvaluationInputs
 
@@ -36,8 +37,8 @@ Overlap = Annotated[
 Strict = Annotated[
     bool,
     typer.Option(
-        help="Refuse objects that are otherwise mended in reading, or whose box, area and mask "
-        "contradict each other."
+        help="Refuse objects and predictions that are otherwise mended in reading, and objects "
+        "whose box, area and mask contradict each other."
     ),
 ]
 BUDGET = 100
@@ -204,9 +205,9 @@ def _evaluated(
     overlap: Any = iou_type or ("segm" if have_masks(predictions) else "bbox")
     _require("--iou-type", overlap, get_args(IouType))
     inputs = read_inputs(annotations, predictions, [overlap], strict=strict)
-    for kind, count in inputs.mended.items() if warn else ():
-        line = f"{annotations}: mended in reading: {count} {kind}, first {inputs.first[kind]}"
-        err.print(line, markup=False, highlight=False)
+    if warn:
+        _print_mends(annotations, inputs.mends)
+    _print_mends(predictions, inputs.predictions.mends)
     for warning in _warnings(inputs) if warn else ():
         err.print(f"{annotations}: warning: {warning}", style="yellow", markup=False)
     partitions: dict[str, list[int]] = {}
@@ -229,6 +230,12 @@ def _evaluated(
         inputs, partitions, protocol=any_protocol, iou_type=overlap, follow=follow
     )
     return inputs, results, kind
+
+
+def _print_mends(file: Path, mends: Mends) -> None:
+    for kind, count in mends.counts.items():
+        line = f"{file}: mended in reading: {count} {kind}, first {mends.first[kind]}"
+        err.print(line, markup=False, highlight=False)
 
 
 def _warnings(inputs: EvaluationInputs) -> Iterator[str]:

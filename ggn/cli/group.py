@@ -19,6 +19,7 @@ from ggn.cli.app import Device, Out, app
 from ggn.cli.imagewise import Call, Picture
 from ggn.cli.options import (
     COCO,
+    Bits,
     Format,
     Images,
     ImagesDir,
@@ -87,6 +88,7 @@ def group(
     min_score: MinScore = None,
     max_detections: MaxDetections = None,
     tile: Annotated[str, tile_option(LARGEST_WHOLE)] = AUTO,
+    bits: Bits = 16,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
@@ -121,6 +123,7 @@ def group(
         **asdict(tiles),
         **asdict(limit),
         "top": drawn,
+        "bits": bits,
     }
     grouper, names = _Grouper(network, chosen, row, tiles, out_dir), source.picture_names()
 
@@ -134,7 +137,7 @@ def group(
             found.append(segments)
         return found
 
-    finish(Call("group", source, out_dir, settings, 1), find, "candidates", file_format)
+    finish(Call("group", source, out_dir, settings, 1, bits), find, "candidates", file_format)
 
 
 def _address(given: str | None, split: str | None) -> str | Path:

@@ -67,6 +67,8 @@ class Call:
     """Weights and options, as JSON data; they tell this call from others into the same folder."""
     together: int
     """Number of images that `find` gets at a time."""
+    bits: int = 16
+    """How many bits of 16-bit images are in use."""
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
             err.print(f"{len(writer.finished)} images are already done", highlight=False)
         parts = [todo[i : i + call.together] for i in range(0, len(todo), call.together)]
         with _progress() as bar:
-            tasks = (partial(_do_some, part, find, bar, call.out) for part in parts)
+            tasks = (partial(_do_some, part, find, bar, call) for part in parts)
             task = bar.add_task(call.command, total=len(todo))
             for found, unread in in_order(tasks):
                 for photo, instances in found:
@@ -158,13 +160,14 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
 
 
 def _do_some(
-    photographs: Sequence[Photograph], find: Find, bar: Progress, out: Path
+    photographs: Sequence[Photograph], find: Find, bar: Progress, call: Call
 ) -> tuple[list[tuple[Photograph, Instances]], list[Failure]]:
     images, failures = list[tuple[Photograph, Picture]](), list[Failure]()
     with _one_large if any(map(_is_large, photographs)) else nullcontext():
         for photo in photographs:
             try:
-                images.append((photo, _read(photo, on_disk(out) if _is_large(photo) else np.empty)))
+                allocate = on_disk(call.out) if _is_large(photo) else np.empty
+                images.append((photo, _read(photo, allocate, call.bits)))
             except (OSError, ValueError) as error:
                 failures.append(Failure(photo, str(error)))
         try:
@@ -183,10 +186,10 @@ def _is_large(photo: Photograph) -> bool:
     return height * width > LARGE
 
 
-def _read(photo: Photograph, allocate: Allocate) -> Picture:
+def _read(photo: Photograph, allocate: Allocate, bits: int) -> Picture:
     if photo.size_hw is None:  # no stored masks refer to it
-        return read_photograph(photo.path, allocate)
-    image = read_image(photo.path, allocate=allocate)
+        return read_photograph(photo.path, bits=bits, allocate=allocate)
+    image = read_image(photo.path, bits=bits, allocate=allocate)
     if image.shape[:2] != photo.size_hw:
         (height, width), (stated_height, stated_width) = image.shape[:2], photo.size_hw
         raise ValueError(

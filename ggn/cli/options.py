@@ -34,6 +34,14 @@ Format = Annotated[
         help="coco (results.json only), or also files for yolo, labelme, cvat or label-studio.",
     ),
 ]
+Bits = Annotated[
+    int,
+    typer.Option(
+        min=9,
+        max=16,
+        help="How many bits of 16-bit images are in use: as data.bits of the training.",
+    ),
+]
 Top = Annotated[int, typer.Option(min=1, help="How many instances a picture shows.")]
 Pictures = Annotated[bool, typer.Option(help="Write a picture of each image, or don't.")]
 

@@ -17,6 +17,7 @@ from ggn.cli.app import Device, Out, app
 from ggn.cli.imagewise import LARGE, Call, Picture
 from ggn.cli.options import (
     COCO,
+    Bits,
     Format,
     Images,
     ImagesDir,
@@ -69,6 +70,7 @@ def predict(
         int, typer.Option(min=1, help="Images of one size that are processed together.")
     ] = 1,
     tile: Annotated[str, tile_option(LARGE)] = AUTO,
+    bits: Bits = 16,
     file_format: Format = COCO,
     top: Top = 20,
     pictures: Pictures = True,
@@ -96,7 +98,7 @@ def predict(
     side = min(detector.params.max_size)
     tiles = tiling(tile, LARGE, side)
     drawn = top if pictures else 0
-    settings = {"weights": sha256, **asdict(tiles), **asdict(limit), "top": drawn}
+    settings = {"weights": sha256, **asdict(tiles), **asdict(limit), "top": drawn, "bits": bits}
     finder, names = (
         _Finder(detector, chosen, batch_size, tiles, limit, out_dir),
         source.picture_names(),
@@ -108,7 +110,8 @@ def predict(
             write_picture(out_dir / names[photo.image_id], overlay(picture, shown[:drawn]))
         return [instances for _, instances, _ in found]
 
-    finish(Call("predict", source, out_dir, settings, batch_size), find, "objects", file_format)
+    call = Call("predict", source, out_dir, settings, batch_size, bits)
+    finish(call, find, "objects", file_format)
 
 
 class _Finder:

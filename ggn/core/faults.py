@@ -63,6 +63,12 @@ class Mends:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         self.first.setdefault(kind, where)
 
+    def join(self, later: "Mends") -> None:
+        """Count what was mended in a later part of the same file."""
+        for kind, count in later.counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + count
+            self.first.setdefault(kind, later.first[kind])
+
 
 def find_faults(dataset: Any, file: str) -> list[Fault]:
     """Return every fault of a COCO-style dataset in the order of the file; [] if it is valid.

@@ -14,12 +14,21 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ggn.core.allocation import Allocate
+from ggn.data.depth import (
+    PLANAR,
+    has_lower_bytes,
+    is_deep_colour,
+    is_deep_planar,
+    take_lower_bytes,
+)
 
 MAX_PIXELS_VARIABLE: Final = "GGN_MAX_PIXELS"
 """The environment variable that raises the limit of pixels per image."""
 DEFAULT_MAX_PIXELS: Final = 178_956_970
 """Pillow's own limit: a larger image may be a small file that is made to exhaust the memory."""
 
+_ALL_BITS: Final = 16
+"""With all bits in use, the upper byte is the pixel."""
 _PIXELS_AT_ONCE: Final = 1 << 22
 _EXIF_ORIENTATION: Final = 0x0112
 _FIRST_ON_ITS_SIDE: Final = 5
@@ -49,7 +58,7 @@ class ImageFacts:
     orientation: int
     """EXIF orientation: 1 if viewers show the pixels as stored, 2 to 8 if they turn or mirror."""
     brightest: int | None
-    """The largest value of a 16-bit image; None for other images."""
+    """The largest value of a 16-bit image, grey or colour; None for other images."""
 
 
 def read_image(
@@ -68,21 +77,21 @@ def read_image(
         path: path of the file.
         turned: apply the EXIF orientation, as viewers do. False keeps the stored orientation, which
             masks refer to. (Pillow turns TIFF files in either case.)
-        bits: how many bits of 16-bit grey are in use: values are divided by 2^(bits - 8), and those
-            beyond become white.
+        bits: how many bits of 16-bit grey or colour are in use: values are divided by
+            2^(bits - 8), and those beyond become 255.
         allocate: makes the array that is returned (see `ggn.core.allocation`).
 
-    While it is read, an image takes 4 bytes of memory per pixel (grey, palette: 1) in addition.
+    While it is read, an image takes 4 bytes of memory per pixel (grey, palette: 1) in addition, and
+    as many again if it has 16-bit colour and `bits` is below 16.
 
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
-        ValueError: it is not an image, is damaged or truncated, has 32-bit pixels, or has more
-            pixels than `max_pixels()`.
+        ValueError: it is not an image, is damaged or truncated, has 32-bit or signed pixels or
+            16-bit bands one after the other, or has more pixels than `max_pixels()`.
     """
-    with _opened(Path(path)) as image:
-        if image.mode in ("I", "F"):
-            raise ValueError("has 32-bit pixels; store 8 or 16 bits")
+    with _opened(Path(path)) as image, _lower_bytes(Path(path), image, bits) as lower:
+        _require_readable(image)
         image.load()  # which turns a TIFF file, and changes its size and orientation
         width, height = image.size
         orientation = _orientation(image) if turned else 1
@@ -93,9 +102,37 @@ def read_image(
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             whole = bottom - top == height
-            strip = image if whole else image.crop((0, top, width, bottom))
-            stored[top:bottom] = _rgb(strip, bits)
+            strip, *others = (
+                part if whole else part.crop((0, top, width, bottom))
+                for part in (image, lower)
+                if part is not None
+            )
+            stored[top:bottom] = _scaled(strip, *others, bits) if others else _rgb(strip, bits)
         return pixels
+
+
+@contextmanager
+def _lower_bytes(path: Path, image: Image.Image, bits: int) -> Iterator[Image.Image | None]:
+    """Open an image again for the lower bytes of its 16-bit colour; None if they don't matter."""
+    if bits == _ALL_BITS or not is_deep_colour(image):
+        yield None
+        return
+    with Image.open(path) as lower:
+        take_lower_bytes(lower)
+        yield lower
+
+
+def _require_readable(image: Image.Image) -> None:
+    if image.mode in ("I", "F"):
+        raise ValueError("has 32-bit or signed pixels; store 8 or 16 bits without a sign")
+    if is_deep_planar(image):
+        raise ValueError(PLANAR)
+
+
+def _scaled(upper: Image.Image, lower: Image.Image, bits: int) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) of 16-bit colour of which `bits` are in use."""
+    values = _rgb(upper, bits).astype(np.uint16) << 8 | _rgb(lower, bits)
+    return np.minimum(values >> (bits - 8), 255).astype(np.uint8)
 
 
 def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:
@@ -116,13 +153,13 @@ def _as_stored(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]
 
 
 def read_photograph(
-    path: str | os.PathLike[str], allocate: Allocate = np.empty
+    path: str | os.PathLike[str], allocate: Allocate = np.empty, *, bits: int = 16
 ) -> NDArray[np.uint8]:
     """Return an image as viewers show it, uint8 (H, W, 3) RGB: turned as its EXIF tag asks.
 
     Use it for images without stored masks. Otherwise it is like `read_image`.
     """
-    return read_image(path, turned=True, allocate=allocate)
+    return read_image(path, turned=True, bits=bits, allocate=allocate)
 
 
 def shrink(image: NDArray[np.uint8], longest_side: int | None) -> NDArray[np.uint8]:
@@ -163,13 +200,25 @@ def verify_image(path: str | os.PathLike[str], size_hw: tuple[int, int]) -> Imag
     with _opened(Path(path)) as image:
         if (image.height, image.width) != tuple(size_hw):
             raise ValueError(_wrong_size(image, size_hw))
-        if image.mode in ("I", "F"):
-            raise ValueError("has 32-bit pixels; store 8 or 16 bits")
+        _require_readable(image)
+        is_grey, is_colour = image.mode.startswith("I;16"), is_deep_colour(image)
         orientation = _orientation(image)  # loading a TIFF turns it and drops the tag
-        deep = image.mode.startswith("I;16")
         image.draft("L", (image.width // 8, image.height // 8))
         image.load()
-        return ImageFacts(orientation, int(np.asarray(image).max()) if deep else None)
+        if is_colour:
+            return ImageFacts(orientation, _brightest(Path(path), image))
+        return ImageFacts(orientation, int(np.asarray(image).max()) if is_grey else None)
+
+
+def _brightest(path: Path, upper: Image.Image) -> int:
+    """The largest value of 16-bit colour; the largest possible if only upper bytes can be read."""
+    values = _rgb(upper, _ALL_BITS)
+    most = int(values.max())
+    with Image.open(path) as lower:
+        if not has_lower_bytes(lower):
+            return most << 8 | 255
+        take_lower_bytes(lower)
+        return most << 8 | int(_rgb(lower, _ALL_BITS)[values == most].max())
 
 
 def max_pixels() -> int:

@@ -42,7 +42,7 @@ class DataParams(BaseModel):
     ignore_exif: bool = False
     """Masks refer to the stored pixels, even if an EXIF orientation turns the image."""
     bits: int | None = Field(None, ge=9, le=16)
-    """How many bits of 16-bit grey images are in use: `prepare` writes them scaled to 8 bits."""
+    """How many bits of 16-bit images are in use: `prepare` writes them scaled to 8 bits."""
     max_train_images: int | None = Field(None, ge=1)
     """Use only so many training images, those with the smallest ids."""
     max_val_images: int | None = Field(None, ge=1)

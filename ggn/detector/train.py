@@ -30,14 +30,16 @@ def train_detector(
     logger: Logger | None = None,
     initial: Path | None = None,
     pseudo: MaskStore | None = None,
+    curve: str | Path | None = None,
 ) -> dict[str, float]:
     """Train on a COCO-style dataset and write `weights.safetensors` and `card.json` to `out_dir`.
 
     All images are used, also those without an object: the detector learns from them what is
     background. Categories are ignored, crowds are left out. `logger` gets the curves `train/loss`,
-    `train/lr` and each part of the loss. The training starts from the detector in the folder
-    `initial`, if one is given. A killed run resumes from `scratch_dir` if params, seed and dataset
-    are the same, and ends with the same weights as an uninterrupted one. `pseudo` has further
+    `train/lr` and each part of the loss while it trains, the JSON file `curve` gets the first two
+    at the end, in at most 200 points (`Training.curve`). The training starts from the detector in
+    the folder `initial`, if one is given. A killed run resumes from `scratch_dir` if params, seed
+    and dataset are the same, and ends with the same weights and points. `pseudo` has further
     objects, read image by image; `dataset` names it, so a training never resumes with other masks.
 
     Returns:
@@ -67,6 +69,7 @@ def train_detector(
         out_dir=out_dir,
         scratch_dir=scratch_dir,
         logger=logger,
+        curve=curve,
     )
     return {**metrics, "images_without_objects": sum(n == 0 for n in objects.values())}
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ggn.engine.curve import Curve
 from ggn.engine.processes import mean_over_processes, raise_together
 
 WINDOW = 100
@@ -25,10 +26,12 @@ class LossWatch:
 
     Only a look waits for the device. All processes look at the same steps.
 
-    Attributes: `recent`, the last losses that were looked at, averaged over the processes.
+    Attributes: `recent`, the last losses that were looked at, averaged over the processes, and
+    `curve`, all of them, for a training of so many `steps`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
+        self.curve = Curve(steps)
         self.recent: deque[float] = deque(maxlen=WINDOW)
         self._steps: list[_Step] = []
 
@@ -56,6 +59,8 @@ class LossWatch:
                     f"loss is {sum(parts)} at step {step.number}, on the images with ids {ids}"
                 )
         raise_together(error)
-        self.recent.extend(sum(parts) for parts in both[1])
+        for parts in both[1]:
+            self.recent.append(sum(parts))
+            self.curve.add(sum(parts))
         last: list[float] = both[1][-1]
         return last

@@ -15,10 +15,11 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
+from ggn.core.coco import write_json
 from ggn.engine.batches import TrainingData
 from ggn.engine.fit import fit, make_trainer
 from ggn.engine.losses import LossWatch
-from ggn.engine.optimisation import configure_optimizer, scaled_lr, total_steps
+from ggn.engine.optimisation import configure_optimizer, lr_factor, scaled_lr, total_steps
 from ggn.engine.params import NO_RESULT, TrainingParams
 from ggn.engine.progress import ShowProgress
 from ggn.engine.resuming import clear_scratch, resume_path
@@ -39,7 +40,7 @@ class Training(L.LightningModule):
     def __init__(self, params: TrainingParams, images: int, seed: int) -> None:
         super().__init__()
         self.params, self.images, self.seed = params, images, seed
-        self.watch = LossWatch()
+        self.watch = LossWatch(total_steps(params, images))
         self.images_seen = 0
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
@@ -81,12 +82,19 @@ class Training(L.LightningModule):
         self.watch.look()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the window of the reported loss."""
+        """Keep the window of the reported loss, and the curve."""
         checkpoint["losses"] = list(self.watch.recent)
+        checkpoint["curve"] = self.watch.curve.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the window of the reported loss."""
+        """Restore the window of the reported loss, and the curve."""
         self.watch.recent.extend(checkpoint["losses"])
+        self.watch.curve.restore(checkpoint["curve"])
+
+    def curve(self) -> list[dict[str, float]]:
+        """Return `step`, mean `loss` and `lr` of at most 200 points of the training so far."""
+        lr = scaled_lr(self.params)
+        return self.watch.curve.points(lambda i: lr * lr_factor(i, self.params, self.images))
 
 
 @contextmanager
@@ -108,6 +116,7 @@ def train(
     out_dir: str | Path,
     scratch_dir: str | Path,
     logger: Logger | None = None,
+    curve: str | Path | None = None,
 ) -> dict[str, float]:
     """Train `module` and write `weights.safetensors` and `card.json` to `out_dir`.
 
@@ -124,6 +133,7 @@ def train(
         out_dir: folder of the result.
         scratch_dir: folder of the resume state.
         logger: gets what the module logs.
+        curve: JSON file that gets `Training.curve`.
 
     Returns:
         `loss` (mean of the last 100 steps), `images`, `images_without_objects` of the dataset and
@@ -177,5 +187,7 @@ def train(
     if trainer.is_global_zero:
         card = {"kind": kind, "params": recipe, "seed": seed, "training": metrics}
         save_weights(module.network, out_dir, card, params.weights_dtype)
+        if curve is not None:
+            write_json(curve, module.curve())
         clear_scratch(scratch_dir)
     return metrics

@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.faults import Mends
 from ggn.evaluation.detections import Detections, best_first
 from ggn.evaluation.run_lengths import RunLengths
 
@@ -44,15 +45,20 @@ class DetectionsByImage:
             column.append(values)
         self._scores.append(detections.scores)
 
-    def whole(self, name: str) -> SortedByImage:
-        """Return everything added, with a name for messages; nothing can be added afterwards."""
+    def whole(self, name: str, mends: Mends) -> SortedByImage:
+        """Return everything added; nothing can be added afterwards.
+
+        Args:
+            name: for messages.
+            mends: what was mended in reading.
+        """
         for file in (self._masks, self._boxes):
             file.flush()
         none = np.zeros(0, np.int64)
         image_ids, category_ids, lengths = (np.concatenate([none, *c]) for c in self._columns)
         scores = np.concatenate([np.zeros(0), *self._scores])
         self._columns, self._scores = [], []
-        return SortedByImage(name, self, image_ids, category_ids, lengths, scores)
+        return SortedByImage(name, mends, self, image_ids, category_ids, lengths, scores)
 
     def read(self, records: NDArray[np.int64], offsets: NDArray[np.int64]) -> _Bytes:
         """Read boxes and masks of the records with these numbers, in any order."""
@@ -83,13 +89,14 @@ class SortedByImage:
     def __init__(
         self,
         name: str,
+        mends: Mends,
         source: DetectionsByImage,
         image_ids: NDArray[np.int64],
         category_ids: NDArray[np.int64],
         lengths: NDArray[np.int64],
         scores: NDArray[np.float64],
     ) -> None:
-        self.name, self._source = name, source
+        self.name, self.mends, self._source = name, mends, source
         self._category_ids, self._scores = category_ids, scores
         self._offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         self._order = np.argsort(image_ids, kind="stable")

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.faults import Mends
 from ggn.evaluation.run_lengths import RunLengths
 
 NO_CATEGORY = int(np.iinfo(np.int64).min)
@@ -83,6 +84,10 @@ class Predictions(Protocol):
     @property
     def name(self) -> str:
         """Their source, for messages."""
+
+    @property
+    def mends(self) -> Mends:
+        """Records that were mended in reading."""
 
     @property
     def have_categories(self) -> bool:

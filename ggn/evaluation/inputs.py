@@ -72,10 +72,8 @@ class EvaluationInputs:
     """Objects whose box, area and mask contradict each other."""
     warnings: Sequence[str] = ()
     """Sentences on duplicates."""
-    mended: Mapping[str, int] = field(default_factory=dict)
-    """How many objects were mended in reading, by kind in words."""
-    first: Mapping[str, str] = field(default_factory=dict)
-    """By kind: the first object that was mended."""
+    mends: Mends = field(default_factory=Mends)
+    """Objects that were mended in reading."""
 
     @property
     def image_ids(self) -> Sequence[int]:
@@ -155,7 +153,7 @@ def read_inputs(
         annotations: as in `read_annotations`.
         predictions: as in `read_predictions`.
         iou_types: what is compared.
-        strict: as in `read_annotations`.
+        strict: refuse what is otherwise mended in reading, as in `read_annotations`.
 
     Raises:
         CocoError: listing the faults of the annotations, or else of the predictions.
@@ -163,7 +161,7 @@ def read_inputs(
     """
     dataset = read_annotations(annotations, iou_types, strict=strict)
     name = str(predictions) if isinstance(predictions, Path | str) else "predictions"
-    check = PredictionCheck(name, dataset.images, iou_types)
+    check = PredictionCheck(name, dataset.images, iou_types, strict=strict)
     return EvaluationInputs(
         categories=dataset.categories,
         images=dataset.images,
@@ -171,8 +169,7 @@ def read_inputs(
         predictions=read_predictions(predictions, check),
         contradictions=dataset.contradictions,
         warnings=dataset.warnings,
-        mended=dataset.mended,
-        first=dataset.first,
+        mends=dataset.mends,
     )
 
 

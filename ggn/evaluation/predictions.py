@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ggn.core.coco import CocoError, Fault
+from ggn.core.faults import Mends
 from ggn.evaluation.by_image import DetectionsByImage
 from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import Detections, Predictions
@@ -15,7 +16,7 @@ from ggn.evaluation.stored import StoredPredictions
 
 _BATCH = 4096  # records of a list that become columns together
 
-Checked = tuple[Detections, list[Fault]]
+Checked = tuple[Detections, list[Fault], Mends]
 
 
 def read_predictions(
@@ -39,14 +40,15 @@ def read_predictions(
         parts = _of_records(predictions, check)
     else:
         raise CocoError([not_a_list(check.file, "predictions", predictions)])
-    collected, faults = DetectionsByImage(), []
-    for detections, its_faults in in_order(parts):
+    collected, faults, mends = DetectionsByImage(), [], Mends()
+    for detections, its_faults, its_mends in in_order(parts):
         faults += its_faults
+        mends.join(its_mends)
         if not faults:
             collected.add(detections)
     if faults:
         raise CocoError(faults)
-    return collected.whole(check.file)
+    return collected.whole(check.file, mends)
 
 
 def have_masks(predictions: Path) -> bool:
@@ -78,6 +80,6 @@ def _of_records(
 def _batch(records: Sequence[Record], first: int, check: PredictionCheck) -> Checked:
     columns = from_records(records, with_masks=check.compares_masks)
     if columns is not None and check.are_sound(columns):
-        return columns.detections, []
-    checked, faults = check.records(records, first)
-    return Detections.of(checked, with_masks=check.compares_masks), faults
+        return columns.detections, [], Mends()
+    checked, faults, mends = check.records(records, first)
+    return Detections.of(checked, with_masks=check.compares_masks), faults, mends

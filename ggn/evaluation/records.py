@@ -47,10 +47,8 @@ class Annotations:
     """Objects whose box, area and mask contradict each other; the metrics may then mislead."""
     warnings: list[str]
     """Sentences on duplicates."""
-    mended: Mapping[str, int]
-    """How many objects were mended in reading, by kind in words."""
-    first: Mapping[str, str]
-    """By kind: the first object that was mended."""
+    mends: Mends
+    """Objects that were mended in reading."""
 
 
 def read_annotations(
@@ -104,40 +102,44 @@ def read_annotations(
         for index, reason in contradictions(records or [], masks, images.sizes_hw)
     ]
     objects = [shapes.completed(index, record) for index, record in enumerate(objects)]
-    mends, wrong = Mends(), [*odd]
-    for index in sorted(mended):
-        for kind in dict.fromkeys(mended[index]):
-            fault = place.fault(index, records[index], f"is mended in reading: {kind}")
-            mends.add(kind, fault.where)
-            wrong.append(fault)
-    if strict and wrong:
-        raise CocoError(wrong)
+    mends, refused = _counted(place, records, mended)
+    if strict and (odd or refused):
+        raise CocoError([*odd, *refused])
     warnings = list(repetition_warnings(dataset["images"], objects))
-    return Annotations(images, categories, objects, odd, warnings, mends.counts, mends.first)
+    return Annotations(images, categories, objects, odd, warnings, mends)
 
 
 class PredictionCheck:
     """Checks the records of a COCO results file.
 
     A record needs `image_id`, `score` and what `iou_types` compare, as in `read_annotations`;
-    `category_id` may be missing.
+    `category_id` may be missing. A list without a polygon of three points is a mask without a
+    pixel, and other polygons are mended as in annotations; `strict` refuses both.
     """
 
-    def __init__(self, file: str, images: Images, iou_types: Sequence[IouType]) -> None:
+    def __init__(
+        self, file: str, images: Images, iou_types: Sequence[IouType], *, strict: bool = False
+    ) -> None:
         self.file = file
         self.images = images
         self.compares_masks = "segm" in iou_types
+        self._strict = strict
         self._shapes = _Shapes(images, iou_types, may_be_empty=True)
 
-    def records(self, records: Sequence[Any], first: int) -> tuple[list[Record], list[Fault]]:
-        """Return the valid records, with masks as compressed RLE, and the faults of the others.
+    def records(
+        self, records: Sequence[Any], first: int
+    ) -> tuple[list[Record], list[Fault], Mends]:
+        """Return the valid records, with masks as compressed RLE, the faults, and what was mended.
 
         Args:
             records: of any kind.
             first: the number of the first one in its file.
         """
-        place = _Place(self.file, "predictions", first)
-        return _sorted_out(place, records, self._faults_of, self._shapes)
+        place, mended = _Place(self.file, "predictions", first), dict[int, list[str]]()
+        shapes = replace(self._shapes, mended=mended)
+        sound, faults = _sorted_out(place, records, self._faults_of, shapes)
+        mends, refused = _counted(place, records, mended)
+        return sound, [*faults, *refused] if self._strict else faults, mends
 
     def are_sound(self, columns: Columns) -> bool:
         """Whether columns surely have no fault; a fast check of all records together."""
@@ -183,6 +185,19 @@ class _Place:
         ids = ", ".join(f"{key} {short(record[key])}" for key in keys)
         where = f"{self.section}[{self.first + index}]" + (f" ({ids})" if ids else "")
         return Fault(self.file, where, reason)
+
+
+def _counted(
+    place: _Place, records: Sequence[Any], mended: Mapping[int, Sequence[str]]
+) -> tuple[Mends, list[Fault]]:
+    """Return what was mended of which record, counted by kind, and as faults."""
+    mends, refused = Mends(), []
+    for index in sorted(mended):
+        for kind in dict.fromkeys(mended[index]):
+            fault = place.fault(index, records[index], f"is mended in reading: {kind}")
+            mends.add(kind, fault.where)
+            refused.append(fault)
+    return mends, refused
 
 
 def _checked(
@@ -310,9 +325,10 @@ class _Shapes:
         mask, size_hw = record["segmentation"], self.images.sizes_hw[record["image_id"]]
         if _is_sound(mask, size_hw):
             return record
+        kinds: list[str] = []
         if self.may_be_empty and is_nothing(mask):
             mask = {"size": [*size_hw], "counts": [size_hw[0] * size_hw[1]]}
-        kinds: list[str] = []
+            kinds.append(NOTHING)
         drawn = {**record, "segmentation": from_segmentation(mask, size_hw, kinds)}
         if kinds:
             self._note(index, *kinds)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from ggn.core.coco import CocoError, Fault, not_finite, open_json, read_json
+from ggn.core.faults import Mends
 from ggn.evaluation import _overlaps
 from ggn.evaluation.columns import Columns, from_table, schema
 from ggn.evaluation.detections import Detections
@@ -40,24 +41,24 @@ class Piece:
     """The number of the first record in the file."""
     is_last: bool
 
-    def detections(self, check: PredictionCheck) -> tuple[Detections, list[Fault]]:
-        """Return the valid records as columns, and the faults of the others.
+    def detections(self, check: PredictionCheck) -> tuple[Detections, list[Fault], Mends]:
+        """Return the valid records as columns, the faults of the others, and what was mended.
 
         Raises:
             CocoError: the text is not JSON, with the line and column.
         """
         columns = None if self.lines is None else self._columns(self.lines, check.compares_masks)
         if columns is not None and check.are_sound(columns):
-            return columns.detections, []
+            return columns.detections, [], Mends()
         records, constants = self._records()
         faults = []
         if constants:
             found = not_finite(records, self.first, "predictions")
             faults = [Fault(str(self.path), where, reason) for where, reason in found]
-        sound, others = check.records(records, self.first)
+        sound, others, mends = check.records(records, self.first)
         named = {fault.where for fault in faults}
         faults += [fault for fault in others if fault.where.partition(" (")[0] not in named]
-        return Detections.of(sound, with_masks=check.compares_masks), faults
+        return Detections.of(sound, with_masks=check.compares_masks), faults, mends
 
     def _columns(self, lines: bytes, with_masks: bool) -> Columns | None:
         """Return the records as columns; None unless all have the usual form."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ggn.core.coco import CocoError, Fault
+from ggn.core.faults import Mends
 from ggn.evaluation.columns import of_strings
 from ggn.evaluation.detections import NO_CATEGORY, Detections, best_first
 from ggn.evaluation.image_records import Images
@@ -34,7 +35,7 @@ class StoredPredictions:
     have_categories = False
 
     def __init__(self, folder: Path, images: Images) -> None:
-        self.name = str(folder)
+        self.name, self.mends = str(folder), Mends()  # a store needs no mending
         self._folder, self._images = folder, images
         self._paths = sorted(folder.glob("shard-*.parquet"))
         if not self._paths:

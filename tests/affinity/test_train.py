@@ -77,7 +77,10 @@ def test_a_killed_training_ends_with_the_same_weights(
     steps = {"epochs": 5, "checkpoint_steps": 3, "log_steps": 1}
     params = longer(tiny_params, **recipe, **steps)
     images = tiny_coco / "train2017"
-    whole = train_affinity(params, tiny_dataset, images, tmp_path / "a", tmp_path / "s", 0)
+    curves = [tmp_path / f"curve-{name}.json" for name in "ab"]
+    whole = train_affinity(
+        params, tiny_dataset, images, tmp_path / "a", tmp_path / "s", 0, curve=curves[0]
+    )
     with pytest.raises(RuntimeError, match="power cut"):
         train_affinity(
             params, tiny_dataset, images, tmp_path / "b", tmp_path / "t", 0, Killer(tmp_path)
@@ -85,10 +88,18 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert (tmp_path / "t" / "last.ckpt").is_file()
     assert not (tmp_path / "b").exists()
     torch.manual_seed(99)  # the resumed run depends on no other random numbers
-    resumed = train_affinity(params, tiny_dataset, images, tmp_path / "b", tmp_path / "t", 0)
+    assert not curves[1].exists()
+    resumed = train_affinity(
+        params, tiny_dataset, images, tmp_path / "b", tmp_path / "t", 0, curve=curves[1]
+    )
     first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b"))
     assert first == second
     assert whole["loss"] == resumed["loss"]
+    assert curves[0].read_bytes() == curves[1].read_bytes()
+    points = json.loads(curves[0].read_text())
+    assert [point["step"] for point in points] == [*range(1, int(whole["steps"]) + 1)]
+    mean = sum(point["loss"] for point in points) / len(points)  # fewer than 100 steps: all of them
+    assert mean == pytest.approx(whole["loss"], rel=1e-5)
 
 
 def test_our_recipe_trains_to_the_same_bytes_with_readers_and_after_a_kill(

@@ -300,6 +300,55 @@ def test_what_is_mended_in_reading_is_counted_by_kind_and_refused_by_strict(
     assert f"truth.json: {place}: is mended in reading: {kind}" in capsys.readouterr().err
 
 
+REACHES_OUT = [[-9, 2, 12, 2, 12, 12, -9, 12]]
+MENDED_PREDICTIONS: list[tuple[str, list[Any]]] = [
+    ("masks without a polygon of three points, counted as detections of nothing", []),
+    ("masks without a polygon of three points, counted as detections of nothing", [[]]),
+    ("masks without a polygon of three points, counted as detections of nothing", [[3, 3, 9, 9]]),
+    ("polygons of one or two points beside others, left out", [*SQUARE, [1, 1]]),
+    ("polygons that reach outside their image, cut off at its border", REACHES_OUT),
+]
+
+
+@pytest.mark.parametrize("has_box", [True, False])
+@pytest.mark.parametrize(("kind", "mask"), MENDED_PREDICTIONS)
+def test_predictions_that_are_mended_in_reading_are_counted_by_kind_and_refused_by_strict(
+    kind: str,
+    mask: list[Any],
+    has_box: bool,
+    files: Path,
+    ggn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd: dict[str, Any] = {"image_id": 1, "score": 0.5, "segmentation": mask}
+    odd |= {"bbox": [2, 2, 10, 10]} if has_box else {}
+    found = [*FOUND, odd, *FOUND, odd]
+    truth = {**TRUTH, "annotations": [{**a, "area": 100} for a in TRUTH["annotations"]]}
+    assert evaluated(files, ggn, truth, found)[0] == 0
+    said = capsys.readouterr().err
+    assert f"found.json: mended in reading: 2 {kind}, first predictions[1] (image_id 1)" in said
+    assert said.count("found.json: mended") == 1
+    assert evaluated(files, ggn, truth, found, "--strict")[0] == 1
+    said = capsys.readouterr().err
+    for index in (1, 3):
+        place = f"predictions[{index}] (image_id 1)"
+        assert f"found.json: {place}: is mended in reading: {kind}" in said
+
+
+def test_compare_counts_what_is_mended_in_both_files(
+    files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, count in (("a", 1), ("b", 3)):
+        odd = [FOUND[0] | {"segmentation": REACHES_OUT}] * count
+        (files / f"{name}.json").write_text(json.dumps([*FOUND, *odd]))
+    words = ("compare", "a.json", "b.json", "--annotations", "truth.json", "-o", "out")
+    assert ggn(*words) == 0
+    said = capsys.readouterr().err
+    assert "a.json: mended in reading: 1 polygons that reach outside" in said
+    assert "b.json: mended in reading: 3 polygons that reach outside" in said
+    assert ggn(*words, "--strict") == 1
+
+
 CORNERS: list[Any] = [
     ([20, 2, 30, 12], "bbox looks like x1, y1, x2, y2"),
     ([0.5, 0.05, 0.25, 0.25], "bbox looks like shares of 1"),

@@ -135,6 +135,26 @@ def test_group_shows_affinity_hierarchy_and_candidates(
         assert picture.width > 2 * picture.height  # four panels side by side
 
 
+@pytest.mark.parametrize("command", ["predict", "group"])
+def test_16_bit_colour_is_read_like_that_of_8_bits(
+    command: str, photo: Path, weights: Path, tmp_path: Path, ggn: Callable[..., int]
+) -> None:
+    """Of a camera of 10 bits, as `data.bits` and --bits say, or of all 16."""
+    tifffile = pytest.importorskip("tifffile", reason="needs scikit-image")
+    pixels = np.asarray(Image.open(photo)).astype(np.uint16)
+    found = {}
+    for name, factor, words in (("8", 1, ()), ("10", 4, ("--bits", "10")), ("16", 256, ())):
+        file, out = tmp_path / f"{name}.tif", tmp_path / f"out{name}"
+        values = (pixels * factor).astype(np.uint8 if factor == 1 else np.uint16)
+        tifffile.imwrite(file, values, photometric="rgb")
+        network = {"predict": ("--weights", weights / "detector")}
+        network["group"] = ("--affinity-weights", weights / "affinity")
+        assert ggn(command, file, *network[command], "--no-pictures", "--out", out, *words) == 0
+        found[name] = (out / "results.json").read_bytes()
+    assert found["8"] == found["10"] == found["16"]
+    assert b"counts" in found["8"]
+
+
 def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     photo: Path,
     weights: Path,

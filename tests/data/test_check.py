@@ -74,7 +74,7 @@ IMAGES = [
         "is 40 wide and 56 high, but its record says 56 wide and 40 high; "
         "its EXIF tag says to rotate it: store it rotated, without the tag",
     ),
-    (save_float, "has 32-bit pixels; store 8 or 16 bits"),
+    (save_float, "has 32-bit or signed pixels; store 8 or 16 bits without a sign"),
 ]
 
 

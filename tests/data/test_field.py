@@ -220,6 +220,22 @@ def test_16_bit_images_that_are_read_as_black_are_said_and_scaled_on_request(roo
     assert [image.max() for image in pixels] == [250, 75]
 
 
+def test_16_bit_colour_that_is_read_as_black_is_said_and_scaled_on_request(root: Path) -> None:
+    tifffile = pytest.importorskip("tifffile", reason="needs scikit-image")
+    content = dataset("t")
+    for i, most in ((1, 1000), (2, 300)):
+        colour = np.linspace(0, most, 1800).astype(np.uint16).reshape(20, 30, 3)
+        tifffile.imwrite(root / "images" / f"t{i}.tif", colour, photometric="rgb")
+        content["images"][i - 1]["file_name"] = f"t{i}.tif"
+    (warning,) = check_dataset(write(root, "t", content), root / "images").warnings
+    assert warning.startswith("2 of 2 16-bit images are nearly black when they are divided by 256")
+    assert warning.endswith("1000, where 65535 is possible; data.bits: 10 divides by 4 instead")
+    split = prepared(root, bits=10)
+    assert split.warnings == []
+    pixels = [read_image(Path(split.train_images) / f"t{i}.tif.png") for i in (1, 2)]
+    assert [image.max() for image in pixels] == [250, 75]
+
+
 def test_16_bits_in_use_are_no_warning(root: Path) -> None:
     content = dataset("t")
     Image.fromarray(np.full((20, 30), 60000, np.uint16)).save(root / "images/t1.png")

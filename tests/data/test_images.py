@@ -1,8 +1,11 @@
 """Every usual kind of image becomes the same RGB array; every damaged one is named."""
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -145,6 +148,98 @@ def test_the_brightest_value_of_16_bits_is_told(tmp_path: Path) -> None:
     assert read_image(path, bits=9)[:, :, 0].tolist() == [[0, 127, 128], [255, 2, 4]]
 
 
+COLOURS = np.array([[[0, 255, 256], [1000, 5, 9]], [[3, 512, 1023], [4, 2, 767]]], dtype=np.uint16)
+BY_OPENCV = bytes.fromhex(  # cv2.imwrite("a.png", COLOURS[..., ::-1]), OpenCV 5.0.0
+    "89504e470d0a1a0a0000000d4948445200000002000000021002000000ad4446300000002249444154081d"
+    "63646060f8cfc8c0fc8281ed3f272303331303f37f06c67f4cff190043df060326fd77fd0000000049454e"
+    "44ae426082"
+)
+BY_OPENCV_WITH_ALPHA = bytes.fromhex(  # the same with a fourth channel of 65535
+    "89504e470d0a1a0a0000000d49484452000000020000000210060000002226d1670000002449444154081d"
+    "05c1810d00200cc3b0749590f8ff49ae58b00318b48fe385d0a12ad911f8a79d09ff90feb2620000000049"
+    "454e44ae426082"
+)
+
+TIFFS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "big-endian": {"byteorder": ">"},
+    "deflated": {"compression": "zlib"},
+    "deflated, differences": {"compression": "zlib", "predictor": True},
+    "deflated, big-endian": {"compression": "zlib", "byteorder": ">"},
+    "in strips": {"rowsperstrip": 1},
+    "in tiles": {"tile": (16, 16)},
+}
+
+
+def deep_colour(folder: Path, form: str) -> Path:
+    """A file of the values COLOURS, written by OpenCV or tifffile."""
+    path = folder / ("a.png" if form.startswith("PNG") else "a.tif")
+    if form.startswith("PNG"):
+        path.write_bytes(BY_OPENCV if form == "PNG" else BY_OPENCV_WITH_ALPHA)
+    else:
+        tifffile = pytest.importorskip("tifffile", reason="needs scikit-image")
+        tifffile.imwrite(path, COLOURS, photometric="rgb", **TIFFS[form])
+    return path
+
+
+@pytest.mark.parametrize("form", ["PNG", "PNG with alpha", *TIFFS])
+def test_16_bit_colour_is_scaled_like_16_bit_grey(tmp_path: Path, form: str) -> None:
+    path = deep_colour(tmp_path, form)
+    assert read_image(path).tolist() == (COLOURS // 256).tolist()
+    assert read_photograph(path).tolist() == (COLOURS // 256).tolist()
+    assert read_image(path, bits=10).tolist() == [
+        [[0, 63, 64], [250, 1, 2]],
+        [[0, 128, 255], [1, 0, 191]],
+    ]
+    assert read_image(path, bits=9).tolist() == np.minimum(COLOURS // 2, 255).tolist()
+    assert verify_image(path, (2, 2)).brightest == 1023
+
+
+def test_16_bit_colour_is_scaled_strip_by_strip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ggn.data.images._PIXELS_AT_ONCE", 1)
+    path = deep_colour(tmp_path, "deflated")
+    assert read_image(path, bits=10).tolist() == (COLOURS // 4).tolist()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_bands_one_after_the_other_are_refused(
+    tmp_path: Path, compression: str | None
+) -> None:
+    """Pillow would read noise."""
+    tifffile = pytest.importorskip("tifffile", reason="needs scikit-image")
+    path, bands = tmp_path / "a.tif", COLOURS.transpose(2, 0, 1)
+    options = {"photometric": "rgb", "planarconfig": "separate", "compression": compression}
+    tifffile.imwrite(path, bands, **options)
+    for read in (read_image, lambda file: verify_image(file, (2, 2))):
+        with pytest.raises(ValueError, match=r"a\.tif: stores its 16-bit bands one after"):
+            read(path)
+    tifffile.imwrite(path, (bands // 256).astype(np.uint8), **options)
+    assert read_image(path).tolist() == (COLOURS // 256).tolist()
+
+
+def test_16_bit_grey_with_transparency_has_its_upper_bits(tmp_path: Path) -> None:
+    path, rows = tmp_path / "a.png", COLOURS[:, :, :2].astype(">u2")
+    path.write_bytes(deep_png(rows, colour_type=4))
+    assert read_image(path)[:, :, 0].tolist() == (COLOURS[:, :, 0] // 256).tolist()
+    assert verify_image(path, (2, 2)).brightest == 1023, "no lower than the true one, which is 1000"
+    with pytest.raises(ValueError, match=rf"^{path}: has 16-bit grey with transparency"):
+        read_image(path, bits=10)
+
+
+def deep_png(rows: np.ndarray[Any, np.dtype[Any]], colour_type: int) -> bytes:
+    """A PNG file of big-endian 16-bit values (H, W, bands)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+    height, width = rows.shape[:2]
+    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
 def test_heic_is_named(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -257,7 +352,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path, read: Any) -> None:
 @pytest.mark.parametrize("read", [read_image, lambda path: verify_image(path, (2, 3))])
 def test_32_bit_pixels_are_refused(tmp_path: Path, dtype: Any, read: Any) -> None:
     path = saved(tmp_path / "a.tif", np.ones((2, 3), dtype))
-    with pytest.raises(ValueError, match=f"{path}: has 32-bit pixels; store 8 or 16 bits"):
+    with pytest.raises(ValueError, match=f"{path}: has 32-bit or signed pixels; store 8 or 16"):
         read(path)
 
 

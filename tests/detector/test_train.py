@@ -146,7 +146,10 @@ def test_a_killed_training_ends_with_the_same_weights(
     recipe = {"milestones": [2], "precision": precision}
     params = changed(tiny_params, **recipe, epochs=5, checkpoint_steps=3, log_steps=1)
     images = tiny_coco / "train2017"
-    whole = train_detector(params, tiny_dataset, images, tmp_path / "a", tmp_path / "s", 0)
+    curves = [tmp_path / f"curve-{name}.json" for name in "ab"]
+    whole = train_detector(
+        params, tiny_dataset, images, tmp_path / "a", tmp_path / "s", 0, curve=curves[0]
+    )
     with pytest.raises(RuntimeError, match="power cut"):
         train_detector(
             params, tiny_dataset, images, tmp_path / "b", tmp_path / "t", 0, Killer(tmp_path)
@@ -154,10 +157,15 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert (tmp_path / "t" / "last.ckpt").is_file()
     assert not (tmp_path / "b").exists()
     torch.manual_seed(99)  # the resumed run depends on no other random numbers
-    resumed = train_detector(params, tiny_dataset, images, tmp_path / "b", tmp_path / "t", 0)
+    resumed = train_detector(
+        params, tiny_dataset, images, tmp_path / "b", tmp_path / "t", 0, curve=curves[1]
+    )
     first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b"))
     assert first == second
     assert whole["loss"] == resumed["loss"]
+    assert curves[0].read_bytes() == curves[1].read_bytes()
+    points = json.loads(curves[0].read_text())
+    assert len(points) == whole["steps"]
 
 
 @pytest.mark.parametrize(

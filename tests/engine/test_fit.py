@@ -1,5 +1,6 @@
 """A training ends in the same weights, however it is run, and says what stops it."""
 
+import csv
 import os
 import signal
 from collections.abc import Sequence
@@ -123,6 +124,19 @@ def test_curves_go_to_the_logger(tmp_path: Path) -> None:
     rows = (Path(logger.log_dir) / "metrics.csv").read_text().splitlines()
     assert "train/loss" in rows[0]
     assert len(rows) == 1 + STEPS // 4
+
+
+def test_the_curve_has_the_losses_and_the_rates_that_the_optimiser_had(tmp_path: Path) -> None:
+    logger, module = CSVLogger(tmp_path, name="curves"), Line()
+    train(tmp_path / "scratch", module, logger=logger, params={"log_steps": 1})
+    with (Path(logger.log_dir) / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    curve = module.curve()
+    assert [point["step"] for point in curve] == [*range(1, STEPS + 1)]
+    for name in ("loss", "lr"):
+        logged = [float(row[f"train/{name}"]) for row in rows]
+        assert [point[name] for point in curve] == pytest.approx(logged, rel=1e-5)
+    assert curve[0]["lr"] < curve[2]["lr"] > curve[-1]["lr"]  # the warm-up and the drop
 
 
 def test_without_a_terminal_nothing_is_printed(

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ggn.core.coco import CocoError, read_json
+from ggn.core.faults import Mends
 from ggn.core.instances import Instances
 from ggn.core.masks import encode
 from ggn.evaluation import evaluate, evaluate_partitions, order, results_file
@@ -218,18 +219,23 @@ def test_a_file_is_read_like_its_records(
     path.write_text(json.dumps(records, indent=indent))
     check = PredictionCheck("file", IMAGES, iou_types)
     try:
-        expected, faults = check.records(records, 0)
+        expected, faults, mends = check.records(records, 0)
         columns = Detections.of(expected, with_masks=check.compares_masks)
     except OverflowError:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results_file, "PIECE", size)
         parts = [piece.detections(check) for piece in read_pieces(path)]
-    assert [str(fault) for _, found in parts for fault in found] == [str(f) for f in faults]
-    assert_equal([detections for detections, _ in parts], columns)
+    assert [str(fault) for _, found, _ in parts for fault in found] == [str(f) for f in faults]
+    assert_equal([detections for detections, _, _ in parts], columns)
+    joined = Mends()
+    for _, _, some in parts:
+        joined.join(some)
+    assert joined == mends
     quick = from_records(records, with_masks=check.compares_masks)
     if quick is not None and check.are_sound(quick):
         assert faults == []
+        assert mends == Mends()
         assert_equal([quick.detections], columns)
 
 
@@ -253,8 +259,8 @@ def test_usual_records_are_never_looked_at_one_by_one(tmp_path: Path, monkeypatc
         path.write_text(json.dumps(records, indent=2))
         check = PredictionCheck("file", IMAGES, iou_types)  # type: ignore[arg-type]
         (piece,) = read_pieces(path)
-        detections, faults = piece.detections(check)
-        assert (len(detections), faults) == (2, [])
+        detections, faults, mends = piece.detections(check)
+        assert (len(detections), faults, mends) == (2, [], Mends())
         assert len(read_predictions(records, check)) == 2  # type: ignore[arg-type]
 
 
@@ -286,7 +292,7 @@ def read(collected: Any, image_id: int, most: int = 100) -> list[str]:
 def test_by_image_by_hand() -> None:
     collected = DetectionsByImage()
     collected.add(numbered([7, 5, 7, 5, 7], [0.1, 0.5, 0.9, 0.5, 0.9]))
-    whole = collected.whole("here")
+    whole = collected.whole("here", Mends())
     assert read(whole, 7) == ["2", "4", "0"]
     assert read(whole, 5) == ["1", "3"]
     assert read(whole, 6) == []
@@ -300,7 +306,7 @@ def test_any_order_comes_out_by_image(image_ids: list[int], size: int, seed: int
     everything, collected = numbered(image_ids, scores), DetectionsByImage()
     for first in range(0, len(image_ids), size):
         collected.add(everything[slice(first, first + size)])
-    whole = collected.whole("here")
+    whole = collected.whole("here", Mends())
     for image_id in range(5):
         places = [place for place, id_ in enumerate(image_ids) if id_ == image_id]
         expected = sorted(places, key=lambda place: -scores[place])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ggn.core.coco import CocoError
+from ggn.core.faults import Mends
 from ggn.evaluation import evaluate
 from ggn.evaluation.records import PredictionCheck, read_annotations
 
@@ -260,4 +261,8 @@ def test_inputs_stay_as_they_are(small: Any) -> None:
 def test_predictions_without_masks_are_not_given_any(small: Any) -> None:
     images = read_annotations(small.annotations, ["bbox"]).images
     record = {"image_id": 10, "score": 1, "bbox": [0, 0, 1, 1]}
-    assert PredictionCheck("file", images, ["bbox"]).records([record], 0) == ([record], [])
+    assert PredictionCheck("file", images, ["bbox"]).records([record], 0) == (
+        [record],
+        [],
+        Mends(),
+    )
