@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.coco import Fault
+from ggn.core.faults import Mends
 from ggn.core.masks import boxes_xywh
 from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
 from ggn.evaluation.image_records import Federation, Images

@@ -7,7 +7,7 @@ are compared. (`ggn.core.coco` checks whole datasets.)
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -34,6 +34,9 @@ Record = Mapping[str, Any]
 FaultsOf = Callable[[Record], Iterator[str]]
 
 _SEQUENCES = (list, tuple, np.ndarray)
+
+NOTHING: Final = "masks without a polygon of three points, counted as detections of nothing"
+"""The kind of mend that makes a predicted mask empty."""
 
 
 @dataclass(frozen=True)
