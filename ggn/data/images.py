@@ -107,7 +107,7 @@ def read_image(
                 for part in (image, lower)
                 if part is not None
             )
-            stored[top:bottom] = _scaled(strip, *others, bits) if others else _rgb(strip, bits)
+            stored[top:bottom] = _scaled(strip, others[0], bits) if others else _rgb(strip, bits)
         return pixels
 
 
@@ -132,7 +132,8 @@ def _require_readable(image: Image.Image) -> None:
 def _scaled(upper: Image.Image, lower: Image.Image, bits: int) -> NDArray[np.uint8]:
     """The pixels (H, W, 3) of 16-bit colour of which `bits` are in use."""
     values = _rgb(upper, bits).astype(np.uint16) << 8 | _rgb(lower, bits)
-    return np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+    return pixels
 
 
 def _rgb(image: Image.Image, bits: int) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,15 +84,38 @@ def test_outside_of_any_checkout_the_program_works(other: Any, tmp_path: Path) -
     assert "missing.json: file: does not exist" in answer.stdout
 
 
+def worked_off(other: Any) -> str:
+    """What a queued experiment prints, with other code in the checkout by the time that it runs."""
+    subprocess.run(["git", "checkout", "--quiet", "pipelines"], cwd=other.folder, check=True)
+    assert MARKER not in (other.folder / "pipelines/prepare.py").read_text("utf-8")
+    started = other.run("-m", "dvc", "queue", "start")
+    assert started.returncode == 0, started.stdout + started.stderr
+    deadline = time.monotonic() + 240
+    while "Success" not in (status := other.run("-m", "dvc", "queue", "status").stdout):
+        assert "Failed" not in status, other.run("-m", "dvc", "queue", "logs", "mine").stdout
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    said: str = other.run("-m", "dvc", "queue", "logs", "mine").stdout
+    other.run("-m", "dvc", "queue", "stop", "--kill")
+    return said
+
+
 @pytest.mark.slow
-def test_an_experiment_in_a_folder_of_its_own_runs_its_code_and_keeps_its_run(other: Any) -> None:
-    """`dvc exp run --temp` copies code to .dvc/tmp, which it deletes with all that lies there."""
+@pytest.mark.parametrize("is_queued", [False, True], ids=["temp", "queue"])
+def test_an_experiment_in_a_folder_of_its_own_runs_its_code_and_keeps_its_run(
+    other: Any, is_queued: bool
+) -> None:
+    """DVC copies its code to .dvc/tmp, which it deletes with all that lies there."""
     mlflow = pytest.importorskip("mlflow")
     pytest.importorskip("dvc")
     other.edit("pipelines/prepare.py", PRINTS)
-    answer = other.run("-m", "dvc", "exp", "run", "--temp", "--name=mine", "prepare@shapes")
+    words = ["--queue" if is_queued else "--temp", "--name=mine", "prepare@shapes"]
+    answer = other.run("-m", "dvc", "exp", "run", *words)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert MARKER in answer.stdout + answer.stderr
+    said = answer.stdout + answer.stderr
+    if is_queued:
+        said = worked_off(other)
+    assert MARKER in said
     client = mlflow.MlflowClient(f"sqlite:///{other.folder}/mlruns/mlflow.db")
     (experiment,) = (e for e in client.search_experiments() if e.name == "shapes")
     (run,) = client.search_runs([experiment.experiment_id])
