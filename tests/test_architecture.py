@@ -236,6 +236,13 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
     assert not bad, f"name the noun these hold: {bad}"
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_test_files_begin_with_a_sentence(package: str) -> None:
+    for path in (ROOT / "tests" / package).glob("test_*.py"):
+        said = ast.get_docstring(parse(path)) or ""
+        assert said.partition("\n\n")[0].endswith("."), f"{path.relative_to(ROOT)}: {said[:60]!r}"
+
+
 def test_files_stay_short() -> None:
     for path in [*SOURCES, *ROOT.glob("ggn/*/*.pyx"), *ROOT.glob("ggn/*/*.hpp")]:
         stage = path.parent.name == "pipelines" and path.stem in STAGE_MODULES

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from ggn.engine.params import BackboneParams, TrainingParams
 
-RECIPES: dict[str, dict[str, Any]] = {
+NAMED_RECIPES: dict[str, dict[str, Any]] = {
     "reference": {},
     "photographs": {
         "backbone": {"norm": "frozen_batch"},
@@ -93,7 +93,7 @@ class AffinityParams(TrainingParams):
     @classmethod
     def _follow_the_recipe(cls, given: Any) -> Any:
         name = given.get("recipe") if isinstance(given, dict) else None
-        return _filled(given, RECIPES[name]) if name in RECIPES else given
+        return _filled(given, NAMED_RECIPES[name]) if name in NAMED_RECIPES else given
 
     @model_validator(mode="after")
     def _scales_in_order(self) -> "AffinityParams":

@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 from ggn.core.faults import Fault, find_faults
 from ggn.core.files import text_file
 from ggn.core.mending import mend
 
 __all__ = [
+    "FEDERATION_KEYS",
     "CocoError",
     "Fault",
     "annotations_by_image",
@@ -28,7 +29,10 @@ __all__ = [
     "write_json",
 ]
 
-_LISTED_FAULTS = 20
+FEDERATION_KEYS: Final = ("neg_category_ids", "not_exhaustive_category_ids")
+"""Keys of images in a federated dataset (LVIS): categories that an image lacks, and those of which
+not every object is annotated."""
+_LISTED_FAULTS: Final = 20
 
 
 class CocoError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ggn.core.coco import CocoError, Fault
+from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault
 from ggn.data.conversion import (
     Converted,
     Part,
@@ -22,8 +22,6 @@ WHERE = (
     "folder itself, and train2017.zip and val2017.zip from cocodataset.org"
 )
 VERSIONS = ("v1", "v0.5")
-FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Category ids that are absent from an image; those of which not all objects are annotated."""
 
 
 def parts(source: Path) -> list[Part]:
@@ -62,7 +60,7 @@ def _part(source: Path, path: Path, part: str, version: str) -> Part:
 
     def convert(image: dict[str, Any]) -> Converted:
         where = f"image {image['id']}"
-        lists = {key: take(image, key, list, path, where) for key in FEDERATED}
+        lists = {key: take(image, key, list, path, where) for key in FEDERATION_KEYS}
         for key, ids in lists.items():
             for strange in (identity for identity in ids if identity not in known):
                 reason = f"{key} has {strange!r}, which is not the id of any of the categories"

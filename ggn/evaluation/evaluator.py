@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ggn.core.coco import FEDERATION_KEYS
 from ggn.data.splits import resolve_categories
 from ggn.evaluation.average_recall import AREA_RANGES, Tally, summarize, within_ranges
 from ggn.evaluation.budget import BUDGETS, Spent, spend
-from ggn.evaluation.image_records import FEDERATION_KEYS
 from ggn.evaluation.inputs import EvaluationInputs, ImageArrays, read_inputs
 from ggn.evaluation.matching import Bools, match
 from ggn.evaluation.order import in_order

@@ -7,9 +7,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-FEDERATION_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Keys of images in a federated dataset, in the order of `Federation`'s fields."""
-
 
 @dataclass(frozen=True)
 class Images:

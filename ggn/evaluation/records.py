@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ggn.core.coco import CocoError, Fault, read_json
+from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault, read_json
 from ggn.core.faults import Mends
 from ggn.core.masks import areas, from_segmentation
 from ggn.core.objects import CROWD_WORDS, DERIVED, crowd_value
@@ -25,7 +25,7 @@ from ggn.core.values import (
 )
 from ggn.evaluation.columns import Columns
 from ggn.evaluation.contradictions import contradictions
-from ggn.evaluation.image_records import FEDERATION_KEYS, Federation, Images
+from ggn.evaluation.image_records import Federation, Images
 from ggn.evaluation.params import IouType
 from ggn.evaluation.repetitions import repetition_warnings
 from ggn.evaluation.run_lengths import RunLengths, are_sound

@@ -8,10 +8,10 @@ from torch import nn
 from ggn.affinity.model import AffinityNet
 from ggn.detector.mask_rcnn import MaskRCNN
 
-Rule = tuple[str, str]
+Renaming = tuple[str, str]
 """A pattern for the beginning of our key, and its replacement in their key."""
 
-_AFFINITY: tuple[Rule, ...] = (
+_AFFINITY: tuple[Renaming, ...] = (
     (r"head\.pooled\.", "classifier.ppm_conv."),
     (r"head\.pool_fusion\.", "classifier.ppm_last_conv."),
     (r"head\.lateral\.", "classifier.fpn_in."),
@@ -19,7 +19,7 @@ _AFFINITY: tuple[Rule, ...] = (
     (r"head\.fusion\.", "classifier.conv_last.0."),
     (r"head\.logits\.", "classifier.conv_last.1."),
 )
-_DETECTOR: tuple[Rule, ...] = (
+_DETECTOR: tuple[Renaming, ...] = (
     (r"pyramid\.inner_blocks\.(\d)\.0\.", r"neck.lateral_convs.\1.conv."),
     (r"pyramid\.layer_blocks\.(\d)\.0\.", r"neck.fpn_convs.\1.conv."),
     (r"rpn\.conv\.", "rpn_head.rpn_conv."),
@@ -29,7 +29,7 @@ _DETECTOR: tuple[Rule, ...] = (
     (r"mask_head\.upsample\.", "roi_head.mask_head.upsample."),
     (r"mask_head\.logits\.", "roi_head.mask_head.conv_logits."),
 )
-_HEADS: dict[str, tuple[Rule, ...]] = {
+_HEADS: dict[str, tuple[Renaming, ...]] = {
     "mask_rcnn": (
         (r"rpn\.objectness\.", "rpn_head.rpn_cls."),
         (r"box_head\.logits\.", "roi_head.bbox_head.fc_cls."),
@@ -65,7 +65,7 @@ def reference_leftovers(model: nn.Module) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _rules(model: nn.Module) -> Iterator[Rule]:
+def _rules(model: nn.Module) -> Iterator[Renaming]:
     """Yield rules; the first that fits renames a key. Without one, keys are equal (backbones)."""
     if isinstance(model, AffinityNet):
         yield from _AFFINITY
@@ -83,7 +83,7 @@ def _rules(model: nn.Module) -> Iterator[Rule]:
         yield r"(backbone\..*)bn(\d)\.", r"\1gn\2."
 
 
-def _mask_convolutions(layers: nn.Sequential) -> Iterator[Rule]:
+def _mask_convolutions(layers: nn.Sequential) -> Iterator[Renaming]:
     """Yield rules for our single sequence; theirs has groups of `conv`, `gn` and an activation."""
     number = -1
     for place, layer in enumerate(layers):
@@ -92,7 +92,7 @@ def _mask_convolutions(layers: nn.Sequential) -> Iterator[Rule]:
         yield rf"mask_head\.convolutions\.{place}\.", f"roi_head.mask_head.convs.{number}.{kind}."
 
 
-def _renamed(key: str, rules: list[Rule]) -> str:
+def _renamed(key: str, rules: list[Renaming]) -> str:
     for pattern, replacement in rules:
         if match := re.match(pattern, key):
             return match.expand(replacement) + key[match.end() :]

@@ -1,3 +1,5 @@
+"""Crops and padding bring images of any size into one batch, and their labels with them."""
+
 import pytest
 import torch
 

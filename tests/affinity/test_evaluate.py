@@ -1,3 +1,5 @@
+"""Errors of an affinity map are summed pixel by pixel, inside objects and on their outlines."""
+
 import math
 
 import numpy as np

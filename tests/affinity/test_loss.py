@@ -1,3 +1,5 @@
+"""The loss is a mean over images of the pixels that belong to objects or lie beside them."""
+
 import json
 import math
 from collections.abc import Callable

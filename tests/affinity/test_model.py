@@ -1,3 +1,5 @@
+"""The network gives one logit per pixel of an image of any size."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The defaults are the reference's recipe; ours has a name; faulty values are refused."""
+
 import json
 import subprocess
 import sys
@@ -5,7 +7,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from ggn.affinity.params import RECIPES, AffinityParams
+from ggn.affinity.params import NAMED_RECIPES, AffinityParams
 
 
 def test_defaults_are_the_reference_recipe() -> None:
@@ -27,7 +29,7 @@ def test_the_reference_recipe_has_none_of_ours() -> None:
 
 def test_one_name_selects_our_recipe_and_what_is_given_goes_first() -> None:
     params = AffinityParams(recipe="photographs")
-    for key, value in RECIPES["photographs"].items():
+    for key, value in NAMED_RECIPES["photographs"].items():
         if key != "backbone":
             assert getattr(params, key) == value, key
     assert params.backbone.norm == "frozen_batch"

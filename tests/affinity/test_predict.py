@@ -1,3 +1,5 @@
+"""A prediction is the sigmoid of the network's logits, and repeats bit for bit."""
+
 from pathlib import Path
 
 import numpy as np

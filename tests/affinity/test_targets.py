@@ -1,3 +1,5 @@
+"""The target of a pixel is the share of its neighbours that have its label."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""A training learns the annotated objects, and a killed one ends with the same weights."""
+
 import json
 import math
 from pathlib import Path
@@ -10,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from ggn.affinity import load_affinity, train_affinity
 from ggn.affinity.evaluate import AffinityErrors
-from ggn.affinity.params import RECIPES, AffinityParams
+from ggn.affinity.params import NAMED_RECIPES, AffinityParams
 from ggn.data.samples import AffinitySamples
 from ggn.engine.optimisation import lr_factor
 
@@ -107,7 +109,7 @@ def test_our_recipe_trains_to_the_same_bytes_with_readers_and_after_a_kill(
 ) -> None:
     small = {"backbone": tiny_params.backbone.model_dump(), "crop_size": 64, "batch_size": 2}
     steps = {"epochs": 5, "checkpoint_steps": 3, "log_steps": 1}
-    own = AffinityParams.model_validate({**RECIPES["photographs"], **small, **steps})
+    own = AffinityParams.model_validate({**NAMED_RECIPES["photographs"], **small, **steps})
     images = tiny_coco / "train2017"
     for name, workers in (("a", 0), ("b", 2)):
         params = longer(own, workers=workers)

@@ -1,3 +1,5 @@
+"""Anchors lie on a grid per level of the pyramid, as in the reference."""
+
 from collections.abc import Callable
 from pathlib import Path
 

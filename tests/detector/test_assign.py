@@ -1,3 +1,5 @@
+"""Overlaps of boxes, and the objects that they assign to candidates."""
+
 from collections.abc import Callable
 from pathlib import Path
 

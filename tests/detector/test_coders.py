@@ -1,3 +1,5 @@
+"""Boxes are coded as deltas or as distances to their sides, and decoding undoes it."""
+
 import math
 from collections.abc import Callable
 from pathlib import Path

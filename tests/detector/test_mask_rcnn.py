@@ -1,3 +1,5 @@
+"""The whole network, with either pair of heads: padding, pyramid, gradients."""
+
 import math
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""OLN learns how well boxes fit: centerness, distances to the sides, IoU."""
+
 import math
 from collections.abc import Callable
 from pathlib import Path

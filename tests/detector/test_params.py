@@ -1,3 +1,5 @@
+"""The defaults are the reference's recipe; faulty settings are refused by name."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""Probabilities per cell become masks of the image as by bilinear sampling."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Regions are read from the level of the pyramid that fits their size."""
+
 from collections.abc import Callable
 from pathlib import Path
 

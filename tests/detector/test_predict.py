@@ -1,3 +1,5 @@
+"""A trained detector finds instances at the size of the image, and repeats bit for bit."""
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""Regions become classes, boxes and masks: samples, losses and detections by hand."""
+
 import math
 from collections.abc import Callable
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The region proposal network: its outputs, its proposals and its losses by hand."""
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""A training learns to find the annotated objects; a killed one ends with the same weights."""
+
 import csv
 import json
 from functools import partialmethod

@@ -1,3 +1,5 @@
+"""The residual networks equal torchvision's where those exist."""
+
 import lzma
 import urllib.error
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""What both trainings share has the reference's defaults; faulty values are refused."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Weights are written whole, read back equal, and refused if anything about them is damaged."""
+
 import json
 import math
 from pathlib import Path

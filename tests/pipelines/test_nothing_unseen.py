@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from ggn.affinity.params import RECIPES
+from ggn.affinity.params import NAMED_RECIPES
 from ggn.core.coco import read_coco
 from ggn.pseudo_gt import learn
 
 ROOT = Path("data/raw/mine")
 TINY = {
-    **RECIPES["photographs"],
+    **NAMED_RECIPES["photographs"],
     "backbone": {"name": "resnet10", "width": 8, "norm": "group", "weights": None},
     "pool_channels": 8,
     "head_channels": 8,
