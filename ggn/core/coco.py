@@ -159,8 +159,7 @@ def not_finite(document: Any, first: int = 0, section: str = "") -> Iterator[tup
     if isinstance(document, list):
         for index, record in enumerate(document):
             if isinstance(record, dict):
-                named = f" (id {record['id']})" if type(record.get("id")) is int else ""
-                where = f"{section}[{first + index}]{named}"
+                where = f"{section}[{first + index}]{_named(record)}"
                 for place, value in _not_finite(record, ""):
                     yield where, f"{place} is {_constant(value)}, which is not valid JSON"
             else:
@@ -175,6 +174,11 @@ def not_finite(document: Any, first: int = 0, section: str = "") -> Iterator[tup
                     yield place, f"is {_constant(number)}, which is not valid JSON"
     else:
         yield from ((place, "is not valid JSON") for place, _ in _not_finite(document, "value"))
+
+
+def _named(record: dict[str, Any]) -> str:
+    ids = (f" ({key} {record[key]})" for key in ("id", "image_id") if type(record.get(key)) is int)
+    return next(ids, "")
 
 
 def _constant(value: float) -> str:

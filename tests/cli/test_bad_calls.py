@@ -77,7 +77,7 @@ evaluate val.json results.json --iou-type mask   | 1 | --iou-type must be one of
 evaluate val.json boxes.json --iou-type segm     | 1 | boxes.json: predictions[0] (image_id 100): must have a segmentation
 evaluate val.json foreign.json                   | 1 | foreign.json: predictions[0] (image_id 5): image_id must be the id
 evaluate val.json small.json                     | 1 | small.json: predictions[0] (image_id 100): segmentation: RLE size is [10, 10]
-evaluate val.json nan.json                       | 1 | nan.json: predictions[0]: score is NaN
+evaluate val.json nan.json                       | 1 | nan.json: predictions[0] (image_id 100): score is NaN
 evaluate val.json no_score.json                  | 1 | no_score.json: predictions[0] (image_id 100): score must be a finite number
 evaluate val.json empty                          | 1 | empty: store: has no shards
 evaluate val.json photo.jpg                      | 1 | photo.jpg: not JSON
@@ -100,7 +100,7 @@ compare absent.json second.json TRUTH              | 1 | absent.json: no such fi
 compare results.json absent.json TRUTH             | 1 | absent.json: no such file
 compare results.json torn.json TRUTH               | 1 | torn.json: not JSON
 compare results.json foreign.json TRUTH            | 1 | foreign.json: predictions[0] (image_id 5)
-compare results.json nan.json TRUTH                | 1 | nan.json: predictions[0]: score is NaN
+compare results.json nan.json TRUTH                | 1 | nan.json: predictions[0] (image_id 100): score is NaN
 compare results.json empty TRUTH                   | 1 | empty: store: has no shards
 compare results.json second.json --annotations absent.json  | 1 | absent.json: no such file
 compare results.json second.json --annotations torn.json    | 1 | torn.json: not JSON
@@ -205,7 +205,7 @@ pseudo-gt import empty                       | 1 | empty: has no file named afte
 pseudo-gt import named                       | 1 | named: has no file named after an image id
 pseudo-gt import val.json                    | 1 | val.json: file: must be a list with one list of objects per image
 pseudo-gt import boxes.json                  | 1 | boxes.json: [0]: must have image_id (an integer), segmentation
-pseudo-gt import nan.json                    | 1 | nan.json: [0]: score is NaN
+pseudo-gt import nan.json                    | 1 | nan.json: [0] (image_id 100): score is NaN
 pseudo-gt import no_score.json               | 1 | no_score.json: [0]: must have image_id
 pseudo-gt import results.json -o photo.jpg   | 1 | --out photo.jpg: must be a folder, but it is a file
 pseudo-gt import results.json -o notes.txt/a | 1 | --out notes.txt/a: must be a folder, but notes.txt is a file

@@ -121,7 +121,7 @@ def test_every_nan_of_a_results_file_is_named_with_record_and_key(tmp_path: Path
         evaluate({"images": [{"id": 1}], "categories": [], "annotations": []}, path)
     named = [fault for fault in refusal.value.faults if "valid JSON" in fault.reason]
     assert [f"{fault.where}: {fault.reason}" for fault in named] == [
-        "predictions[0]: score is NaN, which is not valid JSON",
+        "predictions[0] (image_id 1): score is NaN, which is not valid JSON",
         "predictions[2]: bbox[1] is Infinity, which is not valid JSON",
         "predictions[3]: x is -Infinity, which is not valid JSON",
     ]
