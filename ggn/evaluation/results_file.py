@@ -56,8 +56,8 @@ class Piece:
             found = not_finite(records, self.first, "predictions")
             faults = [Fault(str(self.path), where, reason) for where, reason in found]
         sound, others, mends = check.records(records, self.first)
-        named = {fault.where for fault in faults}
-        faults += [fault for fault in others if fault.where.partition(" (")[0] not in named]
+        named = {_place(fault) for fault in faults}
+        faults += [fault for fault in others if _place(fault) not in named]
         return Detections.of(sound, with_masks=check.compares_masks), faults, mends
 
     def _columns(self, lines: bytes, with_masks: bool) -> Columns | None:
@@ -110,6 +110,11 @@ class Piece:
         text += error.doc[before : error.pos]
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         return f"{error.msg}: line {line} column {column} (char {len(text)})"
+
+
+def _place(fault: Fault) -> str:
+    """Return `predictions[2]` of `predictions[2] (image_id 5)`."""
+    return fault.where.partition(" (")[0]
 
 
 def read_pieces(path: Path) -> Iterator[Piece]:
