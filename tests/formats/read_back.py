@@ -78,7 +78,7 @@ def label_studio(folder, images):
 READERS = {"yolo": yolo, "labelme": labelme, "cvat": cvat, "label-studio": label_studio}
 
 
-def main():
+def main() -> None:
     name, folder, images, out = sys.argv[1:]
     arrays = {}
     for image, bitmaps, scores in READERS[name](Path(folder), Path(images)):

@@ -10,14 +10,14 @@ from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
 
 
-def test_affinities_become_integers_and_eighths_are_exact():
+def test_affinities_become_integers_and_eighths_are_exact() -> None:
     fixed = fixed_affinity(np.array([[0, 1, 0.5, 7 / 8, 1e-6]]))
     assert fixed.dtype == np.int16
     assert fixed.tolist() == [[0, UNIT, UNIT // 2, 7 * UNIT // 8, 0]]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_any_float_type_and_memory_order_is_taken(dtype):
+def test_any_float_type_and_memory_order_is_taken(dtype) -> None:
     eighths = (np.arange(48).reshape(6, 8) % 9 / 8).astype(dtype)
     expected = fixed_affinity(eighths.astype(np.float32))
     for same in (eighths, np.asfortranarray(eighths), np.repeat(eighths, 2, axis=1)[:, ::2]):
@@ -26,7 +26,7 @@ def test_any_float_type_and_memory_order_is_taken(dtype):
     assert not np.shares_memory(fixed_affinity(eighths), eighths)
 
 
-def test_a_read_only_map_is_taken():
+def test_a_read_only_map_is_taken() -> None:
     affinity = np.full((2, 3), 0.5, np.float32)
     affinity.flags.writeable = False
     assert (fixed_affinity(affinity) == UNIT // 2).all()
@@ -50,14 +50,14 @@ def test_a_read_only_map_is_taken():
         ),
     ],
 )
-def test_a_map_of_another_shape_or_type_is_refused(affinity, message):
+def test_a_map_of_another_shape_or_type_is_refused(affinity, message) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         fixed_affinity(affinity)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.25, 1.5])
-def test_the_first_bad_pixel_is_named(dtype, value):
+def test_the_first_bad_pixel_is_named(dtype, value) -> None:
     affinity = np.ones((5, 7), dtype)
     affinity[2, 3] = affinity[4, 0] = value
     message = f"affinity must be finite and in [0, 1], got {value} at row 2, column 3"
@@ -77,7 +77,7 @@ LABELS = np.array(
 )
 
 
-def test_arcs_of_three_regions_counted_by_hand():
+def test_arcs_of_three_regions_counted_by_hand() -> None:
     affinity = np.full((5, 5), 10, np.int16)
     affinity[1, 2] = 4  # touches region 1 by one crack
     ends, length, strength, sides = _kernels.find_arcs(affinity, LABELS, np.zeros((5, 5), np.int32))
@@ -88,7 +88,7 @@ def test_arcs_of_three_regions_counted_by_hand():
     assert sides.tolist() == [6 * 10 - 6, 6 * 10, 4 * 10]
 
 
-def test_an_arc_along_the_ridge_keeps_its_strength_and_one_across_it_loses_it():
+def test_an_arc_along_the_ridge_keeps_its_strength_and_one_across_it_loses_it() -> None:
     y, x = np.indices((9, 9)).astype(np.int32)
 
     def share(labels, smooth):
@@ -107,7 +107,7 @@ def test_an_arc_along_the_ridge_keeps_its_strength_and_one_across_it_loses_it():
     assert share(x > y, 16 * x**2) == pytest.approx(math.sqrt(0.5), abs=0.1)
 
 
-def test_a_watershed_line_that_crosses_a_ridge_does_not_borrow_its_strength():
+def test_a_watershed_line_that_crosses_a_ridge_does_not_borrow_its_strength() -> None:
     """A vertical boundary; two regions on its left are parted by a line that ends on it."""
     affinity = np.ones((24, 24), np.float32)
     affinity[:, 11:13] = 0.2

@@ -30,7 +30,7 @@ def row_of_four():
     return tree, sum_nodes(affinity, tree)
 
 
-def test_unions_of_four_regions_in_a_row(row_of_four):
+def test_unions_of_four_regions_in_a_row(row_of_four) -> None:
     """{4, 2} is there when 4 is born and until 5 is; {1, 2} and {1, 2, 3} go with 1 when 4 is born.
 
     {0, 1}, {2, 3} and {4, 5} are nodes; {0, 1, 2} is {4, 2} already; {0, 2} don't touch.
@@ -53,7 +53,7 @@ def suppressed(row_of_four, nodes, iou, limit=9):
     return kept.tolist()
 
 
-def test_a_union_is_dropped_if_it_overlaps_a_node_or_a_union_before_it(row_of_four):
+def test_a_union_is_dropped_if_it_overlaps_a_node_or_a_union_before_it(row_of_four) -> None:
     # In pairs of columns: {4, 2} = 0..5, {1, 2} = 2..5, {1, 2, 3} = 2..7.
     assert suppressed(row_of_four, [], 0.66) == [0, 2]  # IoU of 0 and 1: 2 / 3; of 0 and 2: 1 / 2
     assert suppressed(row_of_four, [], 0.67) == [0, 1, 2]
@@ -76,7 +76,7 @@ def unions_by_definition(tree):
     under = leaves(tree.parents)
     ends = {frozenset(pair) for pair in tree.arcs.ends.tolist()}
 
-    def connected(group):
+    def connected(group) -> bool:
         reached, left = {group[0]}, set(group[1:])
         while near := {
             b
@@ -101,7 +101,7 @@ def unions_by_definition(tree):
 
 @settings(deadline=None, max_examples=25)
 @given(maps)
-def test_no_union_of_a_partition_is_missed(affinity):
+def test_no_union_of_a_partition_is_missed(affinity) -> None:
     tree = grow_hierarchy(fixed_affinity(affinity), FINEST)
     if len(tree.parents) > 27:
         return
@@ -116,7 +116,7 @@ def test_no_union_of_a_partition_is_missed(affinity):
 
 @settings(deadline=None, max_examples=40)
 @given(maps)
-def test_sums_equal_those_of_the_unions_pixels(affinity):
+def test_sums_equal_those_of_the_unions_pixels(affinity) -> None:
     fixed = fixed_affinity(affinity)
     tree = grow_hierarchy(fixed, FINEST)
     _, unions = combine.combine(tree, sum_nodes(fixed, tree))
@@ -148,7 +148,7 @@ def two_coloured_disc():
     return affinity, disc
 
 
-def test_an_object_of_two_parts_is_found_as_their_union():
+def test_an_object_of_two_parts_is_found_as_their_union() -> None:
     affinity, disc = two_coloured_disc()
     best = []
     for share in (0.0, 0.2):
@@ -162,7 +162,7 @@ def test_an_object_of_two_parts_is_found_as_their_union():
     assert parts[overlap.argmax()] > 1
 
 
-def test_unions_come_last_touch_and_are_few(cell_map):
+def test_unions_come_last_touch_and_are_few(cell_map) -> None:
     params = GroupingParams(max_candidates=50, union_share=0.1)
     found = candidates(cell_map(3, cells=60, size_hw=(240, 320)), params)
     sizes = (found.parts >= 0).sum(axis=1)
@@ -176,6 +176,6 @@ def test_unions_come_last_touch_and_are_few(cell_map):
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (2, 2)])
-def test_maps_too_small_for_any_union(size_hw):
+def test_maps_too_small_for_any_union(size_hw) -> None:
     random = np.random.default_rng(0).random(size_hw).astype(np.float32)
     assert (candidates(random, FINEST).parts[:, 1:] == -1).all()

@@ -31,7 +31,7 @@ def strengths(affinity, labels, weight=1.0):
     return dict(zip(map(tuple, arcs.ends.tolist()), means, strict=True))
 
 
-def test_links_and_masses_of_two_pixels():
+def test_links_and_masses_of_two_pixels() -> None:
     """Affinities 1 and 0.76: boundary 0.24, so the link is exp(-2)."""
     fixed, labels = fixed_affinity(np.array([[1, 0.76]])), np.array([[0, 1]], np.int32)
     links, mass = link_regions(find_arcs(fixed, labels), fixed, labels)
@@ -39,7 +39,7 @@ def test_links_and_masses_of_two_pixels():
     assert mass == pytest.approx([1 + np.exp(-2)] * 2, rel=1e-3)
 
 
-def test_links_inside_a_region_count_for_its_mass_twice():
+def test_links_inside_a_region_count_for_its_mass_twice() -> None:
     fixed, labels = fixed_affinity(np.ones((2, 4))), np.array([[0, 0, 1, 1]] * 2, np.int32)
     links, mass = link_regions(find_arcs(fixed, labels), fixed, labels)
     assert links.tolist() == [2]
@@ -47,7 +47,7 @@ def test_links_inside_a_region_count_for_its_mass_twice():
 
 
 @pytest.mark.parametrize("regions", [40, 100])  # by the dense and by the sparse solver
-def test_modes_solve_the_eigenproblem(regions):
+def test_modes_solve_the_eigenproblem(regions) -> None:
     random = np.random.default_rng(0)
     ends = np.array([(i, j) for i in range(regions) for j in range(i + 1, min(i + 4, regions))])
     links, mass = random.random(len(ends)), 1 + random.random(regions)
@@ -59,7 +59,7 @@ def test_modes_solve_the_eigenproblem(regions):
     np.testing.assert_allclose(vectors.T * mass @ vectors, np.eye(15), atol=1e-8)
 
 
-def test_the_restricted_problem_bounds_that_of_the_pixels_from_above(cell_map):
+def test_the_restricted_problem_bounds_that_of_the_pixels_from_above(cell_map) -> None:
     """Min-max principle; with one region per pixel, they are the same problem."""
     affinity = fixed_affinity(cell_map(1, cells=3, size_hw=(12, 16)))
     pixels = np.arange(affinity.size, dtype=np.int32).reshape(affinity.shape)
@@ -72,20 +72,20 @@ def test_the_restricted_problem_bounds_that_of_the_pixels_from_above(cell_map):
     assert found[1][0] < 4 * found[0][0]
 
 
-def test_a_blank_image_has_no_global_boundary():
+def test_a_blank_image_has_no_global_boundary() -> None:
     """Not even a faint one that a division by its own maximum would make full."""
     found = strengths(np.ones((60, 60), np.float32), tiles(60, 6))
     assert max(found.values()) < 0.02
 
 
 @pytest.mark.parametrize("value", [0.1, 0.5, 0.8])
-def test_a_uniform_boundary_keeps_about_its_strength(value):
+def test_a_uniform_boundary_keeps_about_its_strength(value) -> None:
     """So local and global strength are on one scale and can be mixed."""
     found = strengths(np.full((60, 60), value, np.float32), tiles(60, 6))
     assert np.mean(list(found.values())) == pytest.approx(1 - value, abs=0.15)
 
 
-def test_the_scale_is_fixed():
+def test_the_scale_is_fixed() -> None:
     """A second, strong boundary elsewhere does not make a weak one weaker."""
     affinity = np.ones((60, 60), np.float32)
     affinity[:, 18:21] = 0.5
@@ -94,7 +94,7 @@ def test_the_scale_is_fixed():
     assert strengths(affinity, tiles(60, 6))[2, 3] > 0.8 * alone > 0.1
 
 
-def test_a_gap_in_a_boundary_is_bridged():
+def test_a_gap_in_a_boundary_is_bridged() -> None:
     """Locally the gap is nearly no boundary (0.1); globally it parts two halves."""
     affinity = np.ones((60, 60), np.float32)
     affinity[:, 29:31] = 0.1
@@ -105,7 +105,7 @@ def test_a_gap_in_a_boundary_is_bridged():
     assert elsewhere < 0.02
 
 
-def test_the_weight_mixes_local_and_global():
+def test_the_weight_mixes_local_and_global() -> None:
     affinity = np.ones((60, 60), np.float32)
     affinity[:, 18:21] = 0.5
     fixed, labels = fixed_affinity(affinity), tiles(60, 6)
@@ -115,7 +115,7 @@ def test_the_weight_mixes_local_and_global():
     assert replace(half, strength=local.strength).length is local.length
 
 
-def test_the_distance_depends_neither_on_signs_nor_on_the_basis_of_equal_eigenvalues():
+def test_the_distance_depends_neither_on_signs_nor_on_the_basis_of_equal_eigenvalues() -> None:
     random = np.random.default_rng(0)
     values, vectors = np.array([0.01, 0.02, 0.02]), random.random((9, 3))
     ends = np.array([(i, i + 1) for i in range(8)], np.int32)
@@ -128,20 +128,20 @@ def test_the_distance_depends_neither_on_signs_nor_on_the_basis_of_equal_eigenva
     assert expected.max() > 0
 
 
-def test_centroids_are_those_of_the_pixels():
+def test_centroids_are_those_of_the_pixels() -> None:
     labels = np.array([[0, 0, 1], [0, 2, 2]], np.int32)
     np.testing.assert_allclose(centroids(labels), [[1 / 3, 1 / 3], [0, 2], [1, 1.5]])
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 30), (30, 1), (2, 2)])
-def test_few_regions_are_no_obstacle(size_hw):
+def test_few_regions_are_no_obstacle(size_hw) -> None:
     random = np.random.default_rng(0)
     affinity = random.random(size_hw).astype(np.float32)
     tree = build_hierarchy(affinity, GroupingParams(globalization_weight=0.5, min_seed_spacing=2))
     assert (tree.altitudes[tree.parents] >= tree.altitudes).all()
 
 
-def test_the_hierarchy_stays_an_ultrametric(cell_map):
+def test_the_hierarchy_stays_an_ultrametric(cell_map) -> None:
     tree = build_hierarchy(cell_map(0), GroupingParams(globalization_weight=0.5))
     assert (tree.altitudes[tree.parents] >= tree.altitudes).all()
     assert tree.altitudes.max() <= 1

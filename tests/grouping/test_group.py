@@ -32,21 +32,21 @@ BOTH = [GroupingParams(), GroupingParams(globalization_weight=0.5)]
     ],
     ids=["all inside", "all boundary", "grey", "half", "1 x 1", "1 x 1 boundary", "checkerboard"],
 )
-def test_a_map_of_one_region_has_no_segments(affinity, params):
+def test_a_map_of_one_region_has_no_segments(affinity, params) -> None:
     found = candidates(affinity, params)
     assert len(found.instances) == 0
     assert found.instances.image_size_hw == affinity.shape
     assert found.features.shape == (0, found.features.shape[1])
 
 
-def test_a_map_whose_every_segment_is_filtered_has_no_segments(cell_map):
+def test_a_map_whose_every_segment_is_filtered_has_no_segments(cell_map) -> None:
     assert len(group(cell_map(0), GroupingParams(min_area=10**6))) == 0
     assert len(group(cell_map(0), GroupingParams(border_fraction=0.0, min_area=5000))) == 0
 
 
 @pytest.mark.parametrize("params", BOTH, ids=["local", "global"])
 @pytest.mark.parametrize("size_hw", [(1, 200), (200, 1), (3, 150), (150, 3), (2, 2), (17, 1)])
-def test_thin_maps(size_hw, params):
+def test_thin_maps(size_hw, params) -> None:
     random = np.random.default_rng(0)
     found = group(random.random(size_hw), params)
     assert found.image_size_hw == size_hw
@@ -56,7 +56,7 @@ def test_thin_maps(size_hw, params):
         assert len(found) > 5
 
 
-def test_a_line_of_three_objects():
+def test_a_line_of_three_objects() -> None:
     line = np.array([[1, 1, 1, 0.1, 1, 1, 1, 0.1, 1, 1, 1.0]])
     found = group(line, GroupingParams(border_fraction=1.0))
     spans = {tuple(np.flatnonzero(bitmap)[[0, -1]]) for bitmap in found.bitmaps()[:, 0]}
@@ -64,7 +64,7 @@ def test_a_line_of_three_objects():
     assert {(0, 3), (4, 7), (8, 10)} <= spans
 
 
-def test_20_000_regions_take_little_time():
+def test_20_000_regions_take_little_time() -> None:
     noise = np.random.default_rng(0).random((500, 700), dtype=np.float32)
     params = GroupingParams(seed_spacing=0.001, min_seed_spacing=2)
     start = time.perf_counter()
@@ -76,7 +76,7 @@ def test_20_000_regions_take_little_time():
     assert len(found.instances) == 100
 
 
-def test_a_background_around_20_000_regions_takes_little_time():
+def test_a_background_around_20_000_regions_takes_little_time() -> None:
     """One region with 20,000 arcs: to look its arcs up one by one took seconds."""
     affinity = np.ones((720, 1080), np.float32)
     y, x = np.indices(affinity.shape) % 6
@@ -87,13 +87,13 @@ def test_a_background_around_20_000_regions_takes_little_time():
     assert best_time(lambda: group(affinity, params), 2) < 1
 
 
-def test_a_spacing_far_beyond_the_image_costs_no_memory(cell_map):
+def test_a_spacing_far_beyond_the_image_costs_no_memory(cell_map) -> None:
     """Seeds are then the highest pixels of all; windows end with the image."""
     tree = build_hierarchy(cell_map(0), GroupingParams(min_seed_spacing=10**9))
     assert (tree.labels.max() + 1) * 2 - 1 == len(tree.parents)
 
 
-def test_ties_everywhere():
+def test_ties_everywhere() -> None:
     """Equal squares, equal boundaries: nothing but order decides, and it decides the same."""
     affinity = np.ones((50, 50), np.float32)
     affinity[::10] = affinity[:, ::10] = 0.5
@@ -103,7 +103,7 @@ def test_ties_everywhere():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_types_and_memory_layouts_give_the_same_bytes(cell_map, dtype):
+def test_types_and_memory_layouts_give_the_same_bytes(cell_map, dtype) -> None:
     coarse = cell_map(2).astype(np.float16)
     expected = digest(coarse.astype(np.float32))
     given = coarse.astype(dtype)
@@ -127,7 +127,7 @@ def test_types_and_memory_layouts_give_the_same_bytes(cell_map, dtype):
         (np.ones((2, 3), complex), "got complex128"),
     ],
 )
-def test_a_bad_map_is_refused_by_every_entry(entry, affinity, message):
+def test_a_bad_map_is_refused_by_every_entry(entry, affinity, message) -> None:
     with pytest.raises(ValueError, match=message):
         entry(affinity)
 
@@ -141,7 +141,7 @@ def digest(affinity, params=None):
 
 
 @pytest.mark.parametrize("params", BOTH, ids=["local", "global"])
-def test_two_threads_give_the_same_bytes_as_one(cell_map, params):
+def test_two_threads_give_the_same_bytes_as_one(cell_map, params) -> None:
     affinities = [cell_map(seed) for seed in range(8)]
     alone = [digest(affinity, params) for affinity in affinities]
     with ThreadPoolExecutor(2) as pool:
@@ -149,7 +149,7 @@ def test_two_threads_give_the_same_bytes_as_one(cell_map, params):
     assert together == alone * 2
 
 
-def test_other_processes_and_thread_counts_give_the_same_bytes(cell_map, tmp_path):
+def test_other_processes_and_thread_counts_give_the_same_bytes(cell_map, tmp_path) -> None:
     np.save(tmp_path / "affinity.npy", cell_map(4, size_hw=(200, 240)))
     program = (
         "import sys, numpy as np\n"
@@ -173,7 +173,7 @@ def test_other_processes_and_thread_counts_give_the_same_bytes(cell_map, tmp_pat
     assert len(found) == 1
 
 
-def test_the_object_is_found_at_two_resolutions(cell_map):
+def test_the_object_is_found_at_two_resolutions(cell_map) -> None:
     """Twice the resolution, the same map: most of the best segments are the same ones."""
     found = []
     for seed in range(3):
@@ -194,7 +194,7 @@ def best_time(call, repeats):
     return min(times)
 
 
-def test_a_480_x_640_map_takes_less_time_than_its_watershed_in_scikit_image(cell_map):
+def test_a_480_x_640_map_takes_less_time_than_its_watershed_in_scikit_image(cell_map) -> None:
     """Two seconds were asked for; about a quarter of the watershed's time is what it takes."""
     affinity = cell_map(0, cells=60, size_hw=(480, 640))
     ours = best_time(lambda: group(affinity), 5)
@@ -242,7 +242,7 @@ def recorded_map(recorded_file, name):
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 @pytest.mark.parametrize("groups", [SYNTHETIC, PHOTOGRAPHS], ids=["synthetic", "photographs"])
-def test_recall_on_the_recorded_maps_is_above_the_originals(recorded_file, groups, weight):
+def test_recall_on_the_recorded_maps_is_above_the_originals(recorded_file, groups, weight) -> None:
     params = GroupingParams(globalization_weight=weight)
     for group_name, names in groups.items():
         ours, theirs = [], []
@@ -257,7 +257,7 @@ def test_recall_on_the_recorded_maps_is_above_the_originals(recorded_file, group
 @pytest.mark.parametrize(
     ("name", "at_20", "at_100"), [("12_synth_1_gt", 0.617, 0.617), ("13_synth_2_gt", 0.692, 0.692)]
 )
-def test_the_matching_reproduces_the_recorded_recall(recorded_file, name, at_20, at_100):
+def test_the_matching_reproduces_the_recorded_recall(recorded_file, name, at_20, at_100) -> None:
     """As tests/golden/README.md has it."""
     _, truth, original = recorded_map(recorded_file, name)
     overlap = masks.mask_iou(original, truth)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from ggn.grouping import GroupingParams
 
 
-def test_the_defaults_are_the_references_where_it_has_them():
+def test_the_defaults_are_the_references_where_it_has_them() -> None:
     params = GroupingParams()
     assert params.score == "outline_minus_interior"  # ranking method 3
     assert params.nms_iou == 0.5  # its 0.2 is PseudoGtParams.nms_iou, after the final ranking
@@ -37,11 +37,11 @@ def test_the_defaults_are_the_references_where_it_has_them():
         ("use_new_affinity", True),
     ],
 )
-def test_other_values_are_refused_by_name(field, value):
+def test_other_values_are_refused_by_name(field, value) -> None:
     with pytest.raises(ValidationError, match=field):
         GroupingParams(**{field: value})
 
 
-def test_params_cannot_be_changed_afterwards():
+def test_params_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         GroupingParams().nms_iou = 0.5

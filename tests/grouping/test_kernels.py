@@ -18,7 +18,7 @@ maps = arrays.arrays(np.int16, SHAPES, elements=few_levels) | arrays.arrays(
 many = settings(deadline=None, max_examples=60)
 
 
-def equal(kernel, twin):
+def equal(kernel, twin) -> bool:
     """Equal in type and value, item by item."""
     if not isinstance(kernel, tuple):
         kernel, twin = (kernel,), (twin,)
@@ -43,13 +43,13 @@ def tree(affinity):
     return labels, ends, parents, merged_at
 
 
-def test_the_unit_is_the_same():
+def test_the_unit_is_the_same() -> None:
     assert _kernels.UNIT == slow_twins.UNIT
 
 
 @many
 @given(arrays.arrays(np.float32, SHAPES, elements=st.floats(0, 1, width=32)))
-def test_quantise(affinity):
+def test_quantise(affinity) -> None:
     assert equal(_kernels.quantise(affinity), slow_twins.quantise(affinity))
 
 
@@ -61,26 +61,26 @@ def test_quantise(affinity):
         elements=st.sampled_from([0, 0.5, 1, -1e-7, 1.0000001, np.nan, np.inf, -np.inf]),
     )
 )
-def test_quantise_finds_the_first_bad_value(affinity):
+def test_quantise_finds_the_first_bad_value(affinity) -> None:
     assert equal(_kernels.quantise(affinity), slow_twins.quantise(affinity))
 
 
 @many
 @given(maps, st.integers(1, 15))
-def test_find_seeds(affinity, radius):
+def test_find_seeds(affinity, radius) -> None:
     assert equal(_kernels.find_seeds(affinity, radius), slow_twins.find_seeds(affinity, radius))
 
 
 @many
 @given(maps, st.integers(1, 3))
-def test_watershed(affinity, radius):
+def test_watershed(affinity, radius) -> None:
     markers, _ = _kernels.find_seeds(affinity, radius)
     assert equal(_kernels.watershed(affinity, markers), slow_twins.watershed(affinity, markers))
 
 
 @many
 @given(maps, st.data())
-def test_watershed_from_any_markers(affinity, data):
+def test_watershed_from_any_markers(affinity, data) -> None:
     markers = data.draw(
         arrays.arrays(np.int32, affinity.shape, elements=st.sampled_from([0, 0, 0, 1, 2, 3]))
     )
@@ -89,13 +89,13 @@ def test_watershed_from_any_markers(affinity, data):
 
 @many
 @given(maps)
-def test_smooth_triangle(image):
+def test_smooth_triangle(image) -> None:
     assert equal(_kernels.smooth_triangle(image), slow_twins.smooth_triangle(image))
 
 
 @many
 @given(maps)
-def test_find_arcs_and_sum_regions(affinity):
+def test_find_arcs_and_sum_regions(affinity) -> None:
     labels, regions = segmented(affinity)
     smooth = _kernels.smooth_triangle(affinity)
     assert equal(
@@ -109,7 +109,7 @@ def test_find_arcs_and_sum_regions(affinity):
 
 @many
 @given(maps, st.integers(0, 2**32 - 1))
-def test_link_regions_and_sum_places(affinity, seed):
+def test_link_regions_and_sum_places(affinity, seed) -> None:
     labels, regions = segmented(affinity)
     ends, *_ = _kernels.find_arcs(affinity, labels, _kernels.smooth_triangle(affinity))
     table = np.random.default_rng(seed).random(UNIT + 1)
@@ -133,13 +133,13 @@ def graphs(draw):
 
 @settings(deadline=None, max_examples=300)
 @given(graphs())
-def test_merge(graph):
+def test_merge(graph) -> None:
     assert equal(_kernels.merge(*graph), slow_twins.merge(*graph))
 
 
 @many
 @given(maps)
-def test_sums_along_the_tree(affinity):
+def test_sums_along_the_tree(affinity) -> None:
     labels, ends, parents, merged_at = tree(affinity)
     arguments = (affinity, labels, len(parents), ends, merged_at)
     sums = _kernels.sum_inner_outlines(*arguments)
@@ -149,7 +149,7 @@ def test_sums_along_the_tree(affinity):
 
 @many
 @given(maps, st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(1, 8), st.randoms())
-def test_suppress(affinity, threshold, limit, random):
+def test_suppress(affinity, threshold, limit, random) -> None:
     labels, _, parents, _ = tree(affinity)
     own = np.zeros((len(parents), 1), np.int64)
     own[: labels.max() + 1, 0] = np.bincount(labels.ravel())
@@ -161,7 +161,7 @@ def test_suppress(affinity, threshold, limit, random):
 
 @many
 @given(maps, st.randoms())
-def test_encode_nodes(affinity, random):
+def test_encode_nodes(affinity, random) -> None:
     labels, _, parents, _ = tree(affinity)
     nodes = random.sample(range(len(parents)), random.randint(0, len(parents)))
     chosen = np.array(nodes, np.int32)
@@ -170,7 +170,7 @@ def test_encode_nodes(affinity, random):
     )
 
 
-def test_a_large_map_with_long_runs():
+def test_a_large_map_with_long_runs() -> None:
     """Beyond the tiny shapes above: several strips of columns, runs of thousands of pixels."""
     affinity = np.full((150, 37), UNIT, np.int16)
     affinity[:, 18] = affinity[70] = 5
@@ -190,7 +190,7 @@ def test_a_large_map_with_long_runs():
     )
 
 
-def test_maps_of_different_shapes_are_refused():
+def test_maps_of_different_shapes_are_refused() -> None:
     affinity, labels = np.zeros((3, 4), np.int16), np.zeros((4, 3), np.int32)
     with pytest.raises(ValueError, match=r"labels must be \(3, 4\), got \(4, 3\)"):
         _kernels.find_arcs(affinity, labels, labels)
@@ -200,7 +200,7 @@ def test_maps_of_different_shapes_are_refused():
         _kernels.watershed(affinity, labels)
 
 
-def test_a_graph_in_two_parts_is_refused():
+def test_a_graph_in_two_parts_is_refused() -> None:
     one = np.ones(1, np.int64)
     with pytest.raises(ValueError, match="must be connected"):
         _kernels.merge(3, np.array([[0, 1]], np.int32), one, one)

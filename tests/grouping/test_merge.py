@@ -21,7 +21,7 @@ def arcs(*rows):
     return Arcs(ends, length, strength, np.zeros_like(length))
 
 
-def test_a_chain_merges_from_its_weakest_arc_on():
+def test_a_chain_merges_from_its_weakest_arc_on() -> None:
     """0 -0.5- 1 -0.25- 2 -0.75- 3 -0.125- 4."""
     chain = arcs((0, 1, 0.5, 1), (1, 2, 0.25, 1), (2, 3, 0.75, 1), (3, 4, 0.125, 1))
     parents, altitudes, merged_at = merge_regions(chain, 5)
@@ -31,7 +31,7 @@ def test_a_chain_merges_from_its_weakest_arc_on():
     assert merged_at.tolist() == [7, 6, 8, 5]
 
 
-def test_means_are_weighted_by_length():
+def test_means_are_weighted_by_length() -> None:
     """A contact of 3 cracks does not weigh as much as one of 297.
 
     Regions 0 and 1 merge first; their arcs to 2 (0.8 over 297, 0.2 over 3) become one of mean
@@ -44,14 +44,14 @@ def test_means_are_weighted_by_length():
     assert altitudes[4:] == pytest.approx([0.1, 0.6, (0.8 * 297 + 0.2 * 3) / 300], abs=1e-4)
 
 
-def test_ties_go_to_the_arc_that_comes_first():
+def test_ties_go_to_the_arc_that_comes_first() -> None:
     triangle = arcs((0, 1, 0.5, 2), (0, 2, 0.5, 4), (1, 2, 0.5, 6))
     assert merge_regions(triangle, 3)[0].tolist() == [3, 3, 4, 4, 4]
     square = arcs((0, 3, 0.5, 1), (1, 2, 0.5, 1), (2, 3, 0.5, 1))
     assert merge_regions(square, 4)[0].tolist() == [4, 5, 5, 4, 6, 6, 6]
 
 
-def test_one_region_is_its_own_root():
+def test_one_region_is_its_own_root() -> None:
     parents, altitudes, merged_at = merge_regions(arcs(), 1)
     assert (parents.tolist(), altitudes.tolist(), merged_at.tolist()) == ([0], [0.0], [])
 
@@ -71,7 +71,7 @@ def connected_graphs(draw):
 
 @settings(deadline=None, max_examples=200)
 @given(connected_graphs())
-def test_altitudes_never_fall_from_child_to_parent(graph):
+def test_altitudes_never_fall_from_child_to_parent(graph) -> None:
     regions, drawn = graph
     parents, altitudes, merged_at = merge_regions(drawn, regions)
     assert (altitudes[parents] >= altitudes).all()
@@ -91,7 +91,7 @@ def ancestors(parents, node):
     return path
 
 
-def test_a_star_of_20_000_regions_takes_no_quadratic_time():
+def test_a_star_of_20_000_regions_takes_no_quadratic_time() -> None:
     spokes = 20_000
     strength = np.random.default_rng(0).random(spokes)
     star = arcs(*[(0, i + 1, s, 1 + i % 7) for i, s in enumerate(strength)])
@@ -101,7 +101,7 @@ def test_a_star_of_20_000_regions_takes_no_quadratic_time():
     assert (altitudes[parents] >= altitudes).all()
 
 
-def test_the_hierarchy_of_a_map(cell_map):
+def test_the_hierarchy_of_a_map(cell_map) -> None:
     tree = build_hierarchy(cell_map(0), GroupingParams(seed_spacing=0.03))
     regions = tree.labels.max() + 1
     assert tree.labels.dtype == tree.parents.dtype == np.int32

@@ -18,26 +18,26 @@ def fixed(rows):
     return (np.array(rows) * UNIT / 8).astype(np.int16)
 
 
-def test_seeds_of_a_line_are_its_local_maxima():
+def test_seeds_of_a_line_are_its_local_maxima() -> None:
     line = fixed([[8, 6, 2, 6, 8, 4, 7]])
     assert _kernels.find_seeds(line, 1)[0].tolist() == [[1, 0, 0, 0, 2, 0, 3]]
     assert _kernels.find_seeds(line, 2)[0].tolist() == [[1, 0, 0, 0, 2, 0, 0]]
     assert _kernels.find_seeds(line, 100)[0].tolist() == [[1, 0, 0, 0, 2, 0, 0]]
 
 
-def test_a_plateau_is_one_seed_even_across_a_diagonal():
+def test_a_plateau_is_one_seed_even_across_a_diagonal() -> None:
     markers, count = _kernels.find_seeds(fixed([[8, 8, 0, 0], [0, 0, 8, 0], [0, 1, 0, 0]]), 1)
     assert count == 1
     assert markers.tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
-def test_the_watershed_of_a_line_parts_at_the_lowest_affinity():
+def test_the_watershed_of_a_line_parts_at_the_lowest_affinity() -> None:
     line = fixed([[8, 6, 2, 6, 8, 4, 7]])
     # Pixel 2 is reached from both sides at the same level; the first seed came first.
     assert oversegment(line, 2)[0].tolist() == [[0, 0, 0, 1, 1, 1, 2]]
 
 
-def test_the_watershed_of_a_square_with_a_gap():
+def test_the_watershed_of_a_square_with_a_gap() -> None:
     square = fixed(
         [
             [8, 8, 1, 8, 8],
@@ -61,19 +61,19 @@ def test_the_watershed_of_a_square_with_a_gap():
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (9, 1), (4, 5)])
-def test_a_blank_map_is_one_region(size_hw):
+def test_a_blank_map_is_one_region(size_hw) -> None:
     for value in (0, UNIT // 2, UNIT):
         labels, count = oversegment(np.full(size_hw, value, np.int16), 3)
         assert count == 1
         assert (labels == 0).all()
 
 
-def test_a_checkerboard_is_one_region_because_diagonals_connect():
+def test_a_checkerboard_is_one_region_because_diagonals_connect() -> None:
     board = fixed(np.indices((6, 7)).sum(axis=0) % 2 * 8)
     assert oversegment(board, 3)[1] == 1
 
 
-def test_distances_follow_the_image_and_never_fall_below_the_minimum():
+def test_distances_follow_the_image_and_never_fall_below_the_minimum() -> None:
     assert seed_distance((480, 640), 0.015, 3) == 8  # 0.015 * 554
     assert seed_distance((960, 1280), 0.015, 3) == 17
     assert seed_distance((96, 96), 0.015, 3) == 3
@@ -89,7 +89,7 @@ maps = arrays.arrays(
 
 @settings(deadline=None, max_examples=100)
 @given(maps, st.integers(2, 5))
-def test_seeds_keep_their_distance_and_every_pixel_gets_a_region(affinity, distance):
+def test_seeds_keep_their_distance_and_every_pixel_gets_a_region(affinity, distance) -> None:
     markers, count = _kernels.find_seeds(affinity, distance - 1)
     assert set(np.unique(markers)) <= set(range(count + 1))
     seeds = np.argwhere(markers)
@@ -107,7 +107,7 @@ def test_seeds_keep_their_distance_and_every_pixel_gets_a_region(affinity, dista
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_equals_scikit_image_where_no_two_pixels_tie(seed):
+def test_equals_scikit_image_where_no_two_pixels_tie(seed) -> None:
     random = np.random.default_rng(seed)
     affinity = random.permutation(41 * 53).reshape(41, 53).astype(np.int16)
     markers = label(local_minima(-affinity), connectivity=2).astype(np.int32)
@@ -120,7 +120,7 @@ def noisy(affinity):
     return fixed_affinity(np.clip(affinity - 0.01 * random.random(affinity.shape), 0, 1))
 
 
-def test_twice_the_resolution_gives_as_many_regions(cell_map):
+def test_twice_the_resolution_gives_as_many_regions(cell_map) -> None:
     small = cell_map(3, cells=20, size_hw=(240, 320))
     large = np.kron(small, np.ones((2, 2), np.float32))
     counts = [oversegment(noisy(a), seed_distance(a.shape, 0.015, 3))[1] for a in (small, large)]

@@ -24,7 +24,7 @@ def three_regions(affinity):
     return Hierarchy(LABELS, PARENTS, ALTITUDES, find_arcs(affinity, LABELS), merged_at)
 
 
-def test_sums_of_three_regions_counted_by_hand():
+def test_sums_of_three_regions_counted_by_hand() -> None:
     affinity = np.full((5, 5), UNIT // 2, np.int16)
     affinity[3] = UNIT // 4
     sums = sum_nodes(affinity, three_regions(affinity))
@@ -53,7 +53,7 @@ FINEST = GroupingParams(min_seed_spacing=2, nms_iou=1.0, border_fraction=1.0)
 
 @settings(deadline=None, max_examples=60)
 @given(maps)
-def test_sums_equal_those_of_each_nodes_pixels(affinity):
+def test_sums_equal_those_of_each_nodes_pixels(affinity) -> None:
     """The oracle looks at full-image masks, node by node; the tree never does."""
     fixed = fixed_affinity(affinity)
     tree = grow_hierarchy(fixed, FINEST)
@@ -80,7 +80,7 @@ def test_sums_equal_those_of_each_nodes_pixels(affinity):
 
 @settings(deadline=None, max_examples=60)
 @given(maps)
-def test_masks_equal_pycocotools_encoding(affinity):
+def test_masks_equal_pycocotools_encoding(affinity) -> None:
     tree = build_hierarchy(affinity, FINEST)
     bitmaps = [np.isin(tree.labels, list(regions)) for regions in leaves(tree.parents)]
     nodes = np.arange(len(tree.parents), dtype=np.int32)
@@ -113,7 +113,7 @@ def chosen(scores, sums=None, **changes):
     return choose(sums, np.array(scores, np.float64), NESTED, params).tolist()
 
 
-def test_a_segment_is_dropped_if_it_overlaps_a_better_one():
+def test_a_segment_is_dropped_if_it_overlaps_a_better_one() -> None:
     # 0 in 4: IoU 10 / 12; 0 in 5: 10 / 50, not above 0.2; 1 in 4: 2 / 12; 2 in 5: 38 / 50.
     assert chosen([7, 1, 3, 2, 6, 5, 9]) == [0, 5, 3, 1]
     assert chosen([7, 1, 3, 2, 6, 5, 9], nms_iou=0.19) == [0, 2, 3, 1]
@@ -121,23 +121,23 @@ def test_a_segment_is_dropped_if_it_overlaps_a_better_one():
     assert chosen([7, 1, 3, 2, 6, 5, 9], nms_iou=1.0) == [0, 4, 5, 2, 3, 1]
 
 
-def test_the_suppressed_do_not_suppress():
+def test_the_suppressed_do_not_suppress() -> None:
     # 4 loses to 1's sibling 0, and so can't take 5 (IoU 12 / 50) with it.
     assert 5 in chosen([7, 1, 3, 2, 6, 5, 0])
 
 
-def test_equal_scores_keep_the_order_of_the_tree():
+def test_equal_scores_keep_the_order_of_the_tree() -> None:
     assert chosen([1, 1, 1, 1, 1, 1, 1]) == [0, 1, 2, 3]
 
 
-def test_the_root_small_segments_and_those_beyond_the_limit_are_dropped():
+def test_the_root_small_segments_and_those_beyond_the_limit_are_dropped() -> None:
     assert 6 not in chosen([0, 0, 0, 0, 0, 0, 9], border_fraction=1.0, nms_iou=1.0)
     assert chosen([7, 1, 3, 2, 6, 5, 9], min_area=2) == [0, 5, 3, 1]  # 1 has two pixels
     assert chosen([7, 1, 3, 2, 6, 5, 9], min_area=3) == [0, 5, 3]
     assert chosen([7, 1, 3, 2, 6, 5, 9], max_candidates=2) == [0, 5]
 
 
-def test_contact_with_the_frame_is_that_of_all_sides_against_the_whole_outline():
+def test_contact_with_the_frame_is_that_of_all_sides_against_the_whole_outline() -> None:
     on_the_edge = tree_sums(AREAS, frame=90, outline=10)
     assert chosen([1] * 7, on_the_edge) == [0, 1, 2, 3]  # 90 of 100: not above 0.9
     assert chosen([1] * 7, tree_sums(AREAS, frame=91, outline=9)) == []
@@ -145,7 +145,7 @@ def test_contact_with_the_frame_is_that_of_all_sides_against_the_whole_outline()
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_half_of_a_long_strip_is_kept(axis):
+def test_half_of_a_long_strip_is_kept(axis) -> None:
     """4 x 100: its contact with the long side exceeds the short one by far, on either axis."""
     affinity = np.ones((4, 100), np.float32)
     affinity[2] = 0.0
@@ -155,7 +155,7 @@ def test_half_of_a_long_strip_is_kept(axis):
     assert len(found.instances) == 2
 
 
-def test_what_surrounds_a_small_object_is_dropped_but_not_the_object():
+def test_what_surrounds_a_small_object_is_dropped_but_not_the_object() -> None:
     """Its contact is with all four sides, none of which alone is most of its outline."""
     affinity = np.ones((40, 40), np.float32)
     affinity[18:23, 18:23] = 0.0
@@ -165,7 +165,7 @@ def test_what_surrounds_a_small_object_is_dropped_but_not_the_object():
     assert 9 <= found.areas[0] <= 25
 
 
-def test_features_of_three_regions():
+def test_features_of_three_regions() -> None:
     affinity = np.full((5, 5), UNIT // 2, np.int16)
     tree = three_regions(affinity)
     nodes = np.array([3, 0])
@@ -184,7 +184,7 @@ def test_features_of_three_regions():
         assert row["score_outline_minus_interior"] == 1
 
 
-def test_candidates_carry_features_and_nodes(cell_map):
+def test_candidates_carry_features_and_nodes(cell_map) -> None:
     affinity = cell_map(5)
     found = candidates(affinity)
     count = len(found.instances)
@@ -203,7 +203,7 @@ def test_candidates_carry_features_and_nodes(cell_map):
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5])
-def test_candidates_overlap_no_more_than_allowed(cell_map, threshold):
+def test_candidates_overlap_no_more_than_allowed(cell_map, threshold) -> None:
     params = GroupingParams(nms_iou=threshold, union_share=0.0)
     found = candidates(cell_map(6), params).instances
     overlap = masks.mask_iou(found.masks, found.masks)

@@ -33,17 +33,17 @@ def sums(**changes):
         ("normalized_cut", 1 - 16 / (4 + 16)),
     ],
 )
-def test_scores_of_a_square(name, expected):
+def test_scores_of_a_square(name, expected) -> None:
     assert SCORES[name](sums()).tolist() == [pytest.approx(expected)]
 
 
-def test_a_segment_that_is_all_rim_is_its_own_interior():
+def test_a_segment_that_is_all_rim_is_its_own_interior() -> None:
     thin = sums(area=12, affinity=9)
     assert SCORES["outline_minus_interior"](thin)[0] == pytest.approx(1 - (0.5 - 0.75))
 
 
 @pytest.mark.parametrize("name", list(SCORES))
-def test_scores_are_finite_without_affinity_and_without_outline(name):
+def test_scores_are_finite_without_affinity_and_without_outline(name) -> None:
     dark = sums(affinity=0, rim_affinity=0, outline_affinity=0)
     whole = sums(frame=16, rim=0, rim_affinity=0, outline=0, outline_affinity=0)
     assert np.isfinite(SCORES[name](dark)).all()
@@ -51,10 +51,10 @@ def test_scores_are_finite_without_affinity_and_without_outline(name):
 
 
 @pytest.mark.parametrize("name", ["outline_affinity", "outline_minus_interior", "normalized_cut"])
-def test_a_clearer_outline_scores_higher(name):
+def test_a_clearer_outline_scores_higher(name) -> None:
     assert SCORES[name](sums(outline_affinity=4)) > SCORES[name](sums())
 
 
-def test_sums_can_be_taken_of_some_segments():
+def test_sums_can_be_taken_of_some_segments() -> None:
     two = Sums(**{key: np.array([1.0, value]) for key, value in SQUARE.items()})
     assert two[np.array([1])].area.tolist() == [16]
