@@ -42,8 +42,9 @@ class Finder:
     def __call__(
         self, images: Sequence[tuple[Photograph, Picture]], bar: Progress
     ) -> list[Instances]:
-        self.seen += [photo.image_id for photo, _ in images]
-        if self._dies_at in self.seen:
+        ids = [photo.image_id for photo, _ in images]
+        self.seen += ids
+        if self._dies_at in ids:  # on one of several threads
             raise KeyboardInterrupt
         return [Instances.from_bitmaps(image[None, :, :, 0] > 0, [0.5]) for _, image in images]
 
