@@ -5,8 +5,13 @@
 All detectors of a seed differ in their training file alone. `ggn` is the row; `reference` learns
 the affinity by the reference recipe in as many steps, `learned` ranks the row's candidates by
 `pseudo_gt.rank: learned`; `gradient` and `boxes` take candidates that nothing was learned for
-(mask_sources.py); `oracle` learns from all annotations, which nobody has in practice. Stages that
-have ended are not run again, so an interrupted run goes on.
+(mask_sources.py); `oracle` learns from all annotations, which nobody has in practice; `k3` and
+`k10` take another number of pseudo masks per image. Stages that have ended are not run again, so an
+interrupted run goes on.
+
+With `--held-out`, five of the twenty seen categories are annotated in evaluation alone and the
+categories of the row that are unseen are left out altogether: settings are chosen so, by what has
+annotations anyway. Give it a workspace of its own.
 """
 
 import argparse
@@ -21,6 +26,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from ggn.core.coco import read_coco, read_json, write_json
+from ggn.data.splits import PARTITIONS
 
 ROOT = Path(__file__).parents[1]
 SPLIT = "coco_sample"
@@ -51,14 +57,27 @@ VARIANTS: dict[str, dict[str, Any]] = {  # changes to the sections of the row
     "learned": {"pseudo_gt": {"rank": "learned"}},
     "gradient": {"affinity": {"train": False}, "grouping": {"candidates_from": "gradient.json"}},
     "boxes": {"affinity": {"train": False}, "grouping": {"candidates_from": "boxes.json"}},
+    "k3": {"pseudo_gt": {"top_k": 3}},
+    "k10": {"pseudo_gt": {"top_k": 10}},
     "oracle": {},
 }
+SAME_CANDIDATES = ("learned", "k3", "k10")  # they choose among the candidates of the row
+HELD_OUT = [
+    "boat",
+    "cat",
+    "dog",
+    "potted plant",
+    "tv",
+]  # each fourth of VOC's twenty, in VOC's order
+KEPT = sorted(PARTITIONS["voc"].names - set(HELD_OUT))
 
 
 class Run:
     """One seed of one variant, in a folder with params, data, models and reports of its own."""
 
-    def __init__(self, folder: Path, seed: int, variant: str, data: Path, weights: Path) -> None:
+    def __init__(
+        self, folder: Path, seed: int, variant: str, data: Path, weights: Path, held_out: bool
+    ) -> None:
         self.folder, self.variant = folder, variant
         self.own = folder / "data" / SPLIT
         (folder / "data" / "raw").mkdir(parents=True, exist_ok=True)
@@ -68,6 +87,8 @@ class Run:
         params = yaml.load(ROOT / "params.yaml")
         params["seed"], params["active"] = seed, [SPLIT]
         row = params["splits"][SPLIT]
+        if held_out:
+            row["data"].update(seen=KEPT, unseen=HELD_OUT)
         for section in ("affinity", "detector"):
             row[section]["backbone"]["weights"] = str(weights.resolve())
         for section, changes in VARIANTS[variant].items():
@@ -147,7 +168,7 @@ def measure(run: Run, row: Run) -> dict[str, float]:
             environment = os.environ | {"PYTHONPATH": path}
             subprocess.run(command, cwd=run.folder, check=True, env=environment)
             run.stage("inherit", "grouping", out)
-        if run.variant == "learned":
+        if run.variant in SAME_CANDIDATES:
             run.take(row, f"models/{SPLIT}/affinity", f"{data}/candidates")
             run.stage("score_candidates")
             run.stage("select_pseudo_gt")
@@ -163,13 +184,14 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="ImageNet weights of a ResNet-18, safetensors")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--held-out", action="store_true", help="find held-out seen categories")
     parser.add_argument("--workspace", type=Path, default=Path("build/photographs"))
     arguments = parser.parse_args()
     table: dict[str, list[dict[str, float]]] = {}
     quality: dict[str, list[dict[str, float]]] = {}
     for variant in arguments.variants:
         for seed in arguments.seeds:
-            place = (arguments.data, arguments.weights)
+            place = (arguments.data, arguments.weights, arguments.held_out)
             row = Run(arguments.workspace / f"{seed}-ggn", seed, "ggn", *place)
             run = Run(arguments.workspace / f"{seed}-{variant}", seed, variant, *place)
             metrics = measure(run, row)
