@@ -32,6 +32,7 @@ def main(split: str) -> None:
     """Write data/SPLIT/pseudo_gt (JSON or a store), data/SPLIT/training/ggn.json, a picture."""
     with open_stage("select_pseudo_gt", split, inputs=INPUTS) as run:
         params = run.params(PseudoGtParams)
+        files = training_images(run.data)[1]
         dataset = read_coco(run.data / "training" / "baseline.json")
         hidden = annotations_by_image(read_coco(run.data / "prepared" / "hidden.json"))
         annotated = annotations_by_image(dataset)
@@ -55,8 +56,8 @@ def main(split: str) -> None:
                 seen = objects(annotated[image_id], size_hw)
                 judgement.add(ranked, chosen, objects(hidden[image_id], size_hw), seen)
                 if len(shown) < SHOWN and len(chosen):
-                    file = training_images(run.data)[1][image_id]
-                    shown[file.name] = choice_row(read_image(file), seen, chosen)
+                    pixels = read_image(files[image_id])
+                    shown[files[image_id].name] = choice_row(pixels, seen, chosen)
                 yield image_id, chosen, overlap
 
         write = write_as_store if params.per_image else write_as_json

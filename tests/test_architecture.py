@@ -345,7 +345,7 @@ IMPORTS_OF_STAGES = {
     "evaluate_affinity": "torch",
     "extract_regions": "torch",
     "score_candidates": "",
-    "select_pseudo_gt": "matplotlib sklearn",
+    "select_pseudo_gt": "matplotlib",
     "train_detector": TRAINING,
     "predict": "torch torchvision",
     "evaluate": "",

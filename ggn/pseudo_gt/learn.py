@@ -1,17 +1,22 @@
 """A ranking learned from the annotations: predicts a candidate's IoU from its features."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from ggn.core.masks import RLE, mask_iou
 from ggn.pseudo_gt.select import HIT_IOU
 from ggn.store.rows import ImageInstances
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 KNOWN_IOU = 0.1  # from this IoU with an annotation on, a candidate belongs to that object
 KNOWN_SHARE = 0.5  # likewise from this share of its area on annotated objects on
@@ -36,7 +41,7 @@ class Labels:
     """(N,) whether the candidate lies on annotated objects, so that its true IoU is known; about
     the others the annotations say nothing."""
 
-    def of(self, chosen: NDArray[np.bool_]) -> "Labels":
+    def of(self, chosen: NDArray[np.bool_]) -> Labels:
         """Return the labels of the chosen candidates, given as bool (N,)."""
         return Labels(self.iou[chosen], self.known[chosen])
 
@@ -154,6 +159,8 @@ def _refuse_few(hits: int, candidates: int) -> None:
 
 
 def _fit(features: NDArray[np.float32], labels: Labels) -> HistGradientBoostingRegressor:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     examples = slice(None, None, -(-len(features) // MAX_EXAMPLES))
     weights = np.where(labels.known, 1.0, UNKNOWN_WEIGHT)[examples]
     trees = HistGradientBoostingRegressor(

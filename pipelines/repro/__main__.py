@@ -42,6 +42,7 @@ def main() -> int:
     A branch runs its own stages and no others, because DVC does not look at a stage whose outputs
     another call is reading. The last stage of each needs the other branch, which by then has ended
     if the trainings take equally long. If it has not, or has failed, the last call runs the stage.
+    GGN's branch is the longer one, so the baseline's leaves it the cores where both want them.
     """
     _end_with_parent()
     status = [*DVC, "status", "--quiet"]
@@ -49,7 +50,7 @@ def main() -> int:
         if failed := _start("repro", "--glob", *PREPARE).wait():
             return failed
         only = ("repro", "--single-item", "--glob")
-        branches = [_start(*only, *BASELINE, label="baseline: "), _start(*only, *GGN)]
+        branches = [_start(*only, *BASELINE, behind=True), _start(*only, *GGN)]
         signal.signal(signal.SIGTERM, lambda *_: _terminate(branches))
         for branch in branches:
             branch.wait()
@@ -62,26 +63,35 @@ def is_worth_it() -> bool:
     return cores > 1 and shutil.which("nvidia-smi") is None and not read_params().get("inherited")
 
 
-def _start(*words: str, label: str | None = None) -> subprocess.Popen[str]:
-    """Start DVC, which ends with this process; with a label before each of its lines."""
-    pipe = None if label is None else subprocess.PIPE
+def _start(*words: str, behind: bool = False) -> subprocess.Popen[str]:
+    """Start DVC, which ends with this process.
+
+    `behind` starts it at a low priority, with a label before each of its lines.
+    """
+    pipe = subprocess.PIPE if behind else None
     process = subprocess.Popen(  # noqa: S603
         [*DVC, *words],
         stdout=pipe,
         stderr=pipe and subprocess.STDOUT,
         text=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=_fall_behind if behind else _end_with_parent,
     )
     if process.stdout is not None:
-        threading.Thread(target=_print, args=(process.stdout, label), daemon=True).start()
+        threading.Thread(target=_print, args=(process.stdout,), daemon=True).start()
     return process
 
 
-def _print(lines: IO[str], label: str) -> None:
+def _print(lines: IO[str]) -> None:
     for line in lines:
         if line.strip():
-            sys.stdout.write(f"{label}{line}")
+            sys.stdout.write(f"baseline: {line}")
             sys.stdout.flush()
+
+
+def _fall_behind() -> None:
+    """Let processes of the usual priority go first."""
+    _end_with_parent()
+    os.nice(10)
 
 
 def _end_with_parent() -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,8 +166,7 @@ def open_stage(
         scratch.mkdir(parents=True, exist_ok=True)
         yield stage
         return
-    hashes = {str(path): _dvc_hash(path) for path in paths}
-    stage.tags = provenance(name, split, recipe, hashes)
+    stage.tags = provenance(name, split, recipe, _dvc_hashes(paths))
     started = time.monotonic()
     with owned(scratch):
         with _tracked(stage):
@@ -178,16 +177,14 @@ def open_stage(
         shutil.rmtree(scratch)
 
 
-def _dvc_hash(path: Path) -> str:
-    """Return the hash that dvc.lock records for an output, or 'untracked'."""
-    if not Path("dvc.lock").exists():
-        return "untracked"
-    lock = YAML(typ="safe", pure=True).load(Path("dvc.lock").read_text(encoding="utf-8")) or {}
-    for entry in lock.get("stages", {}).values():
-        for out in entry.get("outs", []):
-            if out["path"] == path.as_posix():
-                return str(out["md5"])
-    return "untracked"
+def _dvc_hashes(paths: Sequence[Path]) -> dict[str, str]:
+    """Return for each output the hash that dvc.lock records, or 'untracked'."""
+    recorded: dict[str, str] = {}
+    if (file := Path("dvc.lock")).exists():
+        lock = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8")) or {}
+        for entry in lock.get("stages", {}).values():
+            recorded |= {out["path"]: str(out["md5"]) for out in entry.get("outs", [])}
+    return {str(path): recorded.get(path.as_posix(), "untracked") for path in paths}
 
 
 @contextmanager
