@@ -210,14 +210,14 @@ def _is_lines(text: str, error: json.JSONDecodeError) -> bool:
 def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None = None) -> None:
     """Write JSON under a temporary name, then rename it, so that a file is whole or absent.
 
-    Folders are created. NaN and infinities are refused.
+    Folders are created. NaN and infinities are refused. Without `indent` there is no white space.
 
     Raises:
         ValueError: the content cannot be written as JSON.
     """
-    path = Path(path)
+    path, separators = Path(path), (",", ":") if indent is None else None
     try:
-        text = json.dumps(content, allow_nan=False, indent=indent)
+        text = json.dumps(content, allow_nan=False, indent=indent, separators=separators)
     except (TypeError, ValueError) as error:
         found = next(_not_finite(content, ""), None)
         reason = f"{found[0]} is {found[1]}" if found else error
