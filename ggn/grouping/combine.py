@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.grouping.boundaries import UNIT
-from ggn.grouping.merge import Hierarchy
+from ggn.grouping.hierarchy import Hierarchy
 from ggn.grouping.score import Sums
 
 LAST_MERGES = 50

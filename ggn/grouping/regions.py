@@ -10,7 +10,7 @@ from ggn.core.masks import RLE, union
 from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, fixed_affinity
 from ggn.grouping.combine import MOST_PARTS, combine, suppress_unions
-from ggn.grouping.merge import Hierarchy, grow_hierarchy
+from ggn.grouping.hierarchy import Hierarchy, grow_hierarchy
 from ggn.grouping.params import GroupingParams
 from ggn.grouping.score import SCORES, Sums, interior_mean, mean, outline_mean
 
@@ -75,7 +75,7 @@ def rank_nodes(fixed: NDArray[np.int16], tree: Hierarchy, params: GroupingParams
         parts = np.vstack([parts[:room], unions.parts[best]])
         chosen = chosen[:room] + unions.sums[best]
     scores = np.minimum.accumulate(score(chosen)).astype(np.float32)
-    instances = Instances(encode(tree, parts), scores, (fixed.shape[0], fixed.shape[1]))
+    instances = Instances(encode_segments(tree, parts), scores, (fixed.shape[0], fixed.shape[1]))
     return Candidates(instances, describe(chosen, tree, parts), parts)
 
 
@@ -125,7 +125,7 @@ def ranked(sums: Sums, scores: NDArray[np.float64], params: GroupingParams) -> N
     return order[allowed[order]]
 
 
-def encode(tree: Hierarchy, parts: NDArray[np.int32]) -> list[RLE]:
+def encode_segments(tree: Hierarchy, parts: NDArray[np.int32]) -> list[RLE]:
     """Return the masks of segments, given the nodes of each (N, 4), -1 beyond the last."""
     nodes, places = np.unique(parts[parts >= 0], return_inverse=True)
     texts = _kernels.encode_nodes(tree.labels, tree.parents, nodes)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ggn.core.masks import RLE, mask_iou
 from ggn.pseudo_gt.select import HIT_IOU
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 
 KNOWN_IOU = 0.1  # from this IoU with an annotation on, a candidate belongs to that object
 KNOWN_SHARE = 0.5  # likewise from this share of its area on annotated objects on

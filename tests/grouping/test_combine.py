@@ -13,7 +13,7 @@ from slow_twins import leaves
 from ggn.core import masks
 from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates, combine
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
-from ggn.grouping.merge import Hierarchy, grow_hierarchy
+from ggn.grouping.hierarchy import Hierarchy, grow_hierarchy
 from ggn.grouping.regions import sum_nodes
 
 # Four regions in a row: 0 and 1 merge to 4, 2 and 3 to 5, both to 6.

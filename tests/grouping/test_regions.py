@@ -10,8 +10,8 @@ from slow_twins import leaves
 from ggn.core import masks
 from ggn.grouping import FEATURE_NAMES, GroupingParams, build_hierarchy, candidates
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
-from ggn.grouping.merge import Hierarchy, grow_hierarchy
-from ggn.grouping.regions import choose, describe, encode, sum_nodes
+from ggn.grouping.hierarchy import Hierarchy, grow_hierarchy
+from ggn.grouping.regions import choose, describe, encode_segments, sum_nodes
 from ggn.grouping.score import Sums
 
 LABELS = np.array([[0, 0, 0, 1, 1]] * 3 + [[2] * 5] * 2, np.int32)
@@ -84,7 +84,7 @@ def test_masks_equal_pycocotools_encoding(affinity) -> None:
     tree = build_hierarchy(affinity, FINEST)
     bitmaps = [np.isin(tree.labels, list(regions)) for regions in leaves(tree.parents)]
     nodes = np.arange(len(tree.parents), dtype=np.int32)
-    assert encode(tree, single(nodes)) == masks.encode(np.array(bitmaps))
+    assert encode_segments(tree, single(nodes)) == masks.encode(np.array(bitmaps))
 
 
 def tree_sums(area, frame=0.0, outline=100.0):
@@ -199,7 +199,7 @@ def test_candidates_carry_features_and_nodes(cell_map) -> None:
         found.instances.areas,
         rtol=1e-5,
     )
-    assert encode(build_hierarchy(affinity), found.parts) == found.instances.masks
+    assert encode_segments(build_hierarchy(affinity), found.parts) == found.instances.masks
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ggn.grouping import GroupingParams, build_hierarchy
 from ggn.grouping.boundaries import UNIT, Arcs
-from ggn.grouping.merge import merge_regions
+from ggn.grouping.hierarchy import merge_regions
 
 
 def arcs(*rows):
