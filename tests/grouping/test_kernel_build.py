@@ -27,7 +27,7 @@ def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path) -> None:
         source.write("\n")
     with pytest.raises(StaleBuildError) as refusal:
         require_fresh_build(*given)
-    assert f"_kernels.hpp, _trees.hpp, _kernels.pyx in {tmp_path}" in str(refusal.value)
+    assert f"_sums.hpp, _trees.hpp, _kernels.pyx in {tmp_path}" in str(refusal.value)
     assert _kernels.__file__ in str(refusal.value)
 
 
