@@ -24,7 +24,7 @@ class ObjectRanks:
     """(N, T) from 1, of the detection that took the object at each IoU threshold, or `NEVER`."""
 
     def found(self, k: int, threshold: int = 0) -> Bools:
-        """Whether each object is found by the first k of its image; threshold 0 is IoU 0.5."""
+        """Whether the first k detections of its image find each object; threshold 0 is IoU 0.5."""
         return np.asarray(self.ranks[:, threshold] <= k)
 
     def category_recall(self, k: int) -> dict[int, tuple[int, float]]:
