@@ -18,7 +18,7 @@ def test_the_kernel_of_this_checkout_is_fresh() -> None:
 
 
 @pytest.mark.parametrize("edited", boundaries.SOURCES)
-def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path) -> None:
+def test_an_edited_source_makes_the_kernel_stale(edited: str, tmp_path: Path) -> None:
     for name in boundaries.SOURCES:
         shutil.copy(Path(boundaries.__file__).with_name(name), tmp_path)
     given = (tmp_path, boundaries.SOURCES, _kernels.SOURCE_HASH, _kernels.__file__)
