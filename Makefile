@@ -93,6 +93,7 @@ lint-style: setup
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet .
 lint-types: setup
 	@.venv/bin/mypy
+	@.venv/bin/mypy tests/grouping
 lint-imports: setup
 	@.venv/bin/lint-imports
 lint-kernel: setup

@@ -46,7 +46,7 @@ from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.publish import write_as_store
 from ggn.pseudo_gt.rank import rank_candidates
 from ggn.pseudo_gt.select import select
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 
 BACKBONE = {"weights": None, "norm": "batch", "frozen_stages": 0}

@@ -25,8 +25,8 @@ from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.paste import encode_masks
 from ggn.detector.pooling import pool_regions
 from ggn.engine.backbone import normalise
-from ggn.openmmlab import build_model, load_weights
-from ggn.openmmlab.models import KINDS, ReferenceAffinity
+from ggn.openmmlab import build_model, load_checkpoint
+from ggn.openmmlab.models import MODEL_KINDS, ReferenceAffinity
 from ggn.openmmlab.names import reference_names
 
 IMAGES = {"B": "a photograph", "B_synth": "a synthetic image"}
@@ -56,12 +56,12 @@ def main() -> None:
     fill = recipe(golden)
     images = [image for image in IMAGES if (golden / f"{image}_image.npz").is_file()]
     columns: dict[str, dict[str, dict[str, float | str]]] = {table: {} for table in (*images, "C")}
-    for kind in KINDS:
+    for kind in MODEL_KINDS:
         print(kind, file=sys.stderr)
         weights = fill(kind)
         for image in images:
             model = build_model(kind)
-            load_weights(model, weights)
+            load_checkpoint(model, weights)
             arrays = np.load(golden / f"{image}_{kind}.npz")
             stored = np.load(golden / f"{image}_image.npz")
             compare = affinity if isinstance(model, ReferenceAffinity) else detector
@@ -211,13 +211,13 @@ def losses(kind: str, weights: dict[str, Tensor], golden: Path) -> Iterator[Diff
             for stage in ("rpn", "box")
         }
         model = type(model)(model.params.model_copy(update=all_of))
-        load_weights(model, weights)
+        load_checkpoint(model, weights)
         model.backbone.freeze_stages(1)  # the reference's GroupNorm recipe froze its random stem
         batch = Batch([image], [torch.from_numpy(stored["gt_boxes"])], [masks], [0])
         named = model.train().losses(batch, torch.Generator().manual_seed(0))
         total = torch.stack(list(named.values())).sum()
     else:
-        load_weights(model, weights)
+        load_checkpoint(model, weights)
         total = affinity_step(model.train(), image, masks)
     total.backward()
     yield "total loss", relative(total.item(), recorded["total"])

@@ -28,8 +28,8 @@ import numpy as np
 from ggn.core import Instances
 from ggn.core.masks import encode
 from ggn.store import shards, work
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
 from ggn.store.work import Work
 
 NAMES = ("score", "contrast")

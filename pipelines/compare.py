@@ -6,15 +6,15 @@ from ggn.affinity import load_affinity
 from ggn.core.coco import annotations_by_image, read_coco, read_json
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
-from ggn.evaluation.comparison import RECIPES, Comparison
-from ggn.evaluation.params import EvaluationParams
+from ggn.evaluation.comparison import Comparison
+from ggn.evaluation.params import RECIPES, EvaluationParams
 from ggn.evaluation.pictures import Picture, gallery_row, images_to_show, legend, write_gallery
 from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates_of
 from ggn.pseudo_gt.params import PseudoGtParams
 from ggn.pseudo_gt.rank import as_extracted, rank_candidates
 from ggn.pseudo_gt.select import objects, select
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
 from pipelines.stage import NO_NETWORK, Stage, open_stage, run_stage
 
 INPUTS = (

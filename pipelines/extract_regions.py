@@ -9,9 +9,8 @@ from ggn.affinity import load_affinity
 from ggn.data.images import read_image
 from ggn.data.prepare import training_images
 from ggn.grouping import FEATURE_NAMES, GroupingParams, affinity_of, candidates
-from ggn.pseudo_gt.given import FEATURE_NAMES as MASK_FEATURES
-from ggn.pseudo_gt.given import from_source
-from ggn.store.rows import ImageInstances
+from ggn.pseudo_gt.given import MASK_FEATURE_NAMES, from_source
+from ggn.store.parquet import ImageInstances
 from ggn.store.work import Work
 from ggn.store.workers import Workers
 from pipelines.stage import (
@@ -39,7 +38,7 @@ def main(split: str, shards: Shards = None, shard: Shard = None, runner: Runner 
     with open_stage("extract_regions", split, inputs=INPUTS, worker=shard is not None) as run:
         params, (images, files) = run.params(GroupingParams), training_images(run.data)
         given = params.candidates_from
-        work = Work.of(run.scratch, list(files), MASK_FEATURES if given else FEATURE_NAMES)
+        work = Work.of(run.scratch, list(files), MASK_FEATURE_NAMES if given else FEATURE_NAMES)
         if given:
             find = from_source(run.inherited("grouping", given), images)
         else:

@@ -9,7 +9,7 @@ from ggn.core.coco import read_coco
 from ggn.data.images import read_image
 from ggn.data.prepare import read_prepared
 from ggn.detector import load_detector
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 from ggn.store.work import Work
 from ggn.store.workers import Workers
 from pipelines.stage import (

@@ -67,7 +67,7 @@ class Checkout:
         for path in (
             root / "requirements.lock",
             root / "CMakeLists.txt",
-            *(kernel / name for name in ("_kernels.pyx", "_kernels.hpp", "_trees.hpp")),
+            *(kernel / name for name in ("_kernels.pyx", "_arcs.hpp", "_trees.hpp")),
         ):
             path.touch()
         self.recorder = self.program(root / "recorder")
@@ -151,7 +151,7 @@ def test_setup_does_nothing_when_nothing_changed(ready: Checkout) -> None:
         ("requirements.lock", ["--require-hashes", "--editable"]),
         ("pyproject.toml", ["--editable"]),
         ("CMakeLists.txt", ["--editable"]),
-        ("ggn/grouping/_kernels.hpp", ["--editable"]),
+        ("ggn/grouping/_arcs.hpp", ["--editable"]),
         ("ggn/grouping/_trees.hpp", ["--editable"]),
         ("ggn/grouping/_kernels.pyx", ["--editable"]),
         ("docker/versions.env", []),

@@ -12,7 +12,7 @@ from ggn.affinity.params import AffinityParams
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.engine.weights import WeightsError, save_weights
-from ggn.tracking.store import TrackingError
+from ggn.tracking.backend import TrackingError
 
 BACKBONE = {"name": "resnet10", "width": 4, "norm": "group", "weights": None}
 

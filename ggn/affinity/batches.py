@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ggn.affinity.params import AffinityParams
-from ggn.affinity.targets import OUTSIDE
+from ggn.affinity.targets import PADDING_LABEL
 from ggn.data.colours import RandomColours
 from ggn.data.transforms import Compose, RandomCrop, RandomHorizontalFlip, RandomScale, Transform
 from ggn.engine.backbone import IMAGE_MEAN
@@ -59,7 +59,7 @@ def collate(samples: Sequence[Sample], crop_size: int | None) -> AffinityBatch:
     )
     colour = torch.tensor(IMAGE_MEAN).round().to(torch.uint8).view(1, 3, 1, 1)
     images = colour.expand(len(samples), 3, height, width).clone()
-    batch_labels = torch.full((len(samples), height, width), OUTSIDE, dtype=torch.int32)
+    batch_labels = torch.full((len(samples), height, width), PADDING_LABEL, dtype=torch.int32)
     for index, (image, labels, _) in enumerate(samples):
         h, w = labels.shape
         images[index, :, :h, :w] = image

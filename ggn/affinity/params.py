@@ -51,7 +51,8 @@ class AffinityParams(TrainingParams):
     """Channels of each of the four branches (1, 2, 3 and 6 cells per side) of pyramid pooling
     (head `upernet`)."""
     pool_norm: Literal["group", "batch"] = "group"
-    """Normalisation of these branches; `batch` fails in small batches, where bin 1 is constant."""
+    """Normalisation of these branches; `batch` fails in small batches, where the branch of one cell
+    is constant."""
     head_channels: int = Field(256, ge=4, multiple_of=4)
     """Channels of the feature pyramid and of the fusion of its levels."""
     head_norm: Literal["batch", "group"] = "batch"

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
 
-OUTSIDE = -1
+PADDING_LABEL = -1
 """Label of pixels that are not part of the image (the padding of a batch)."""
 
 
@@ -27,16 +27,16 @@ def affinity_targets(labels: Tensor) -> tuple[Tensor, Tensor]:
             f"labels must be integer (B, H, W), got {labels.dtype} {tuple(labels.shape)}"
         )
     height, width = labels.shape[1:]
-    padded = F.pad(labels, (1, 1, 1, 1), value=OUTSIDE)
+    padded = F.pad(labels, (1, 1, 1, 1), value=PADDING_LABEL)
     same = torch.zeros(labels.shape, dtype=torch.float32, device=labels.device)
     valid = torch.zeros_like(same)
     near_object = labels > 0
     for dy, dx in NEIGHBOUR_OFFSETS.tolist():
         neighbour = padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
         same += neighbour == labels
-        valid += neighbour != OUTSIDE
+        valid += neighbour != PADDING_LABEL
         near_object = near_object | (neighbour > 0)
     # A pixel without any neighbour (a 1×1 image) has no edge.
     target = torch.where(valid > 0, same / valid.clamp(min=1), torch.ones_like(same))
-    weight = near_object & (labels != OUTSIDE)
+    weight = near_object & (labels != PADDING_LABEL)
     return target.unsqueeze(1), weight.to(torch.float32).unsqueeze(1)

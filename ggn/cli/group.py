@@ -58,9 +58,9 @@ if TYPE_CHECKING:
 
 Map = NDArray[np.float32]
 LARGEST_WHOLE: Final = 16 * MEGAPIXEL
-"""Pixels of an image whose affinity is predicted as a whole: memory goes with them."""
+"""The affinity of an image of up to so many pixels is predicted at once; memory grows with them."""
 SIDE: Final = 1024
-"""Of a tile of larger ones, in pixels."""
+"""Side of the tiles of a larger image, in pixels."""
 HALO: Final = 256
 """Pixels around a tile that the network also sees. Farther pixels matter only through pooling."""
 

@@ -34,8 +34,8 @@ from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
 from ggn.data.images import image_size_hw, read_image, read_photograph
 from ggn.evaluation.order import in_order
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 
 Picture = NDArray[np.uint8]

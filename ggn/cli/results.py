@@ -15,8 +15,8 @@ from ggn.cli.sources import Source
 from ggn.core.coco import write_json
 from ggn.formats import Labelled, write_format
 from ggn.store.export import export_coco_results
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
 
 CATEGORIES = [{"id": 1, "name": "object"}]
 

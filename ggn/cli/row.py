@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ggn.grouping import Candidates, GroupingParams
     from ggn.pseudo_gt.learn import LearnedRanking
     from ggn.pseudo_gt.params import RankName
-    from ggn.store.rows import ImageInstances
+    from ggn.store.parquet import ImageInstances
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RowGrouping:
         """Return the candidates of an image, best first."""
         from ggn.grouping import FEATURE_NAMES
         from ggn.pseudo_gt.rank import rank_candidates
-        from ggn.store.rows import ImageInstances
+        from ggn.store.parquet import ImageInstances
 
         item = ImageInstances(0, found.instances, found.features)
         given = None if self.learned is None else {0: self.learned(found.features)}

@@ -16,8 +16,8 @@ app.add_typer(track, name="track")
 @track.command("sync")
 def sync_pending() -> None:
     """Deliver runs that the MLflow store did not receive; exit with 1 if some remain."""
+    from ggn.tracking.backend import PENDING, destination, tracking_uri
     from ggn.tracking.delivery import sync
-    from ggn.tracking.store import PENDING, destination, tracking_uri
 
     uri = tracking_uri()
     failed = 0

@@ -20,7 +20,7 @@ from rich.progress import (
 from ggn.cli.app import Device, Out, app, err, out
 
 if TYPE_CHECKING:
-    from ggn.zoo.download import Progress as Told
+    from ggn.zoo.download import ReportBytes
 
 zoo = typer.Typer(help="The model zoo: published numbers, releases, models of other projects.")
 app.add_typer(zoo, name="zoo")
@@ -106,7 +106,7 @@ def fetch(
 
 
 @contextmanager
-def _download_bar(label: str) -> Iterator[Told]:
+def _download_bar(label: str) -> Iterator[ReportBytes]:
     """Show a bar from the first block on."""
     bar = Progress(
         TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""What a mask, a set of instances and a COCO record is; numpy and pycocotools only."""
+"""What a mask, a set of instances and a COCO record are; numpy and pycocotools only."""
 
 import lazy_loader
 

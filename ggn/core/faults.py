@@ -175,7 +175,10 @@ def _path_reasons(file_name: str, is_strict: bool) -> Reasons:
 
 
 class _Known:
-    """Tells why records are faulty. Knows what annotations may refer to; None if it is missing."""
+    """Tells why records are faulty.
+
+    Knows the images and categories that annotations may refer to; None if their list is missing.
+    """
 
     def __init__(self, dataset: Record, mends: Mends | None) -> None:
         images, categories = (_with_ids(dataset.get(key)) for key in ("images", "categories"))
@@ -208,7 +211,7 @@ class _Known:
             yield from self._listed_before(index, image)
 
     def category_reasons(self, index: int, category: Record) -> Reasons:
-        """Yield all that is wrong with a category. Sharing a name is, if annotations use both."""
+        """Yield all that is wrong with a category. It may share its name with an unused one."""
         yield from _id_reasons(category, "id")
         yield from _text_reasons(category, "name")
         yield from self._used_before("categories", index, category)

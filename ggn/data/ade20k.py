@@ -14,8 +14,8 @@ from ggn.data.conversion import (
     Part,
     Record,
     SourceError,
+    image_record,
     label_records,
-    measured,
     require,
     take,
 )
@@ -98,7 +98,7 @@ def _full_part(source: Path, name: str, folder: str) -> Part:
 
 def _with_colours(source: Path, item: str, path: Path) -> tuple[Record, NDArray[np.uint8]]:
     """Return the image record and its colours (H, W, 3), which must be of the same size."""
-    image = measured(source, item, str(source / item), WHERE)
+    image = image_record(source, item, str(source / item), WHERE)
     try:
         colours = read_image(path)
     except FileNotFoundError as error:

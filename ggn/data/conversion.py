@@ -198,7 +198,7 @@ def group_by_image(document: Mapping[str, Any], path: Path) -> dict[int, list[Re
     return grouped
 
 
-def measured(root: Path, file_name: str, owner: str, where: str) -> Record:
+def image_record(root: Path, file_name: str, owner: str, where: str) -> Record:
     """Return the image record of a file, its size read from its header.
 
     Raises:

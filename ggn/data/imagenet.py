@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ggn.data.conversion import Converted, Part, SourceError, measured, require
+from ggn.data.conversion import Converted, Part, SourceError, image_record, require
 
 WHERE = (
     "get ILSVRC2012_img_train.tar from image-net.org (register) and unpack the tar of each class "
@@ -36,7 +36,7 @@ def parts(source: Path) -> list[Part]:
         raise SourceError(f"{source}/train: has no class folder; {WHERE}")
 
     def convert(item: str) -> Converted:
-        return measured(source, item, str(source / "train"), WHERE), []
+        return image_record(source, item, str(source / "train"), WHERE), []
 
     info = {"dataset": "imagenet 2012", "set": "train", "classes": len(folders)}
     return [Part("train", source / "train", items, convert, [], info)]

@@ -56,9 +56,10 @@ def _remove(folder: Path) -> None:
 
 
 class MaskStoreWriter:
-    """Writes a store in the order of image ids. The index comes last; without it, it is no store.
+    """Writes a store in the order of image ids.
 
-    Use it as a context manager: if an error ends the body, no index is written.
+    The index is written last; without it, the folder is not a store. Use it as a
+    context manager: if an error ends the body, no index is written.
     """
 
     def __init__(self, folder: Path) -> None:

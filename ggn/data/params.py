@@ -44,9 +44,9 @@ class DataParams(BaseModel):
     bits: int | None = Field(None, ge=9, le=16)
     """How many bits of 16-bit images are in use: `prepare` writes them scaled to 8 bits."""
     max_train_images: int | None = Field(None, ge=1)
-    """Use only so many training images, those with the smallest ids."""
+    """Use only this many training images, those with the smallest ids."""
     max_val_images: int | None = Field(None, ge=1)
-    """Use only so many validation images, those with the smallest ids."""
+    """Use only this many validation images, those with the smallest ids."""
     shapes: ShapesParams = ShapesParams()
     """How the synthetic images are drawn."""
 

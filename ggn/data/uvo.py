@@ -14,7 +14,7 @@ from ggn.data.conversion import (
     Record,
     SourceError,
     group_by_image,
-    measured,
+    image_record,
     read_parts,
     require,
     take,
@@ -72,7 +72,7 @@ def _part(source: Path, path: Path, frames: str, name: str, part: str) -> Part:
         known += [record for record in shown if record not in known]
 
     def convert(item: str) -> Converted:
-        image = measured(source, f"{frames}/{item}", f"{path}: frame {item}", WHERE)
+        image = image_record(source, f"{frames}/{item}", f"{path}: frame {item}", WHERE)
         size_hw = (image["height"], image["width"])
         return {**image, "video": item.rpartition("/")[0] or item}, [
             _annotation(record, size_hw, path, item) for record in objects[item]

@@ -9,7 +9,7 @@ IGNORED, NEGATIVE = -1, 0
 """Assignments other than to an object; object k (0-based) is k + 1."""
 
 
-class Sample(NamedTuple):
+class SampledIndices(NamedTuple):
     """Indices int64 of the candidates chosen for training."""
 
     positive: Tensor
@@ -103,7 +103,7 @@ def _choose(indices: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 def sample_candidates(
     assigned: Tensor, count: int, positive_fraction: float, generator: torch.Generator
-) -> Sample:
+) -> SampledIndices:
     """Draw up to `count` candidates, at most `positive_fraction` of them positive.
 
     If there are fewer positives, negatives fill the rest.
@@ -117,4 +117,4 @@ def sample_candidates(
     positive = torch.nonzero(assigned > 0).flatten()
     positive = _choose(positive, int(count * positive_fraction), generator)
     negative = torch.nonzero(assigned == NEGATIVE).flatten()
-    return Sample(positive, _choose(negative, count - len(positive), generator))
+    return SampledIndices(positive, _choose(negative, count - len(positive), generator))

@@ -14,7 +14,7 @@ from ggn.detector.assign import pairwise_iou
 from ggn.detector.oln import OlnBoxHead, OlnRPN
 from ggn.detector.params import DetectorParams
 from ggn.detector.pooling import pool_regions
-from ggn.detector.roi_heads import BoxHead, Detections, MaskHead, mask_targets, select_detections
+from ggn.detector.roi_heads import BoxHead, MaskHead, ScoredBoxes, mask_targets, select_detections
 from ggn.detector.rpn import RPN, Proposals
 from ggn.engine.backbone import build_backbone, normalise
 
@@ -133,7 +133,7 @@ class MaskRCNN(nn.Module):
     @torch.no_grad()
     def detect(
         self, image: Tensor, original_hw: tuple[int, int]
-    ) -> tuple[Detections, Tensor | None]:
+    ) -> tuple[ScoredBoxes, Tensor | None]:
         """Find the objects of one image.
 
         Args:
@@ -149,10 +149,10 @@ class MaskRCNN(nn.Module):
     @torch.no_grad()
     def detect_each(
         self, images: Sequence[Tensor], original_hw: Sequence[tuple[int, int]]
-    ) -> list[tuple[Detections, Tensor | None]]:
+    ) -> list[tuple[ScoredBoxes, Tensor | None]]:
         """Return the result of `detect` for each image; features are computed for all together."""
         features = self.features(self.prepare_images(images))
-        found: list[tuple[Detections, Tensor | None]] = []
+        found: list[tuple[ScoredBoxes, Tensor | None]] = []
         for index, (image, size_hw) in enumerate(zip(images, original_hw, strict=True)):
             own = [level[index : index + 1] for level in features]
             boxes = self.find_boxes(own, _size_hw(image), size_hw)
@@ -164,7 +164,7 @@ class MaskRCNN(nn.Module):
 
     def find_boxes(
         self, features: list[Tensor], size_hw: tuple[int, int], original_hw: tuple[int, int]
-    ) -> Detections:
+    ) -> ScoredBoxes:
         """Return the detections, in original pixels, of an image of `size_hw` network pixels."""
         sizes = torch.tensor([size_hw], device=features[0].device)
         ((boxes, scores),) = self.rpn.propose(self.rpn(features), sizes)

@@ -15,7 +15,7 @@ from ggn.data.transforms import ResizeToFit
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_boxes, encode_masks
-from ggn.detector.roi_heads import Detections
+from ggn.detector.roi_heads import ScoredBoxes
 from ggn.engine.devices import chosen_device
 from ggn.engine.inference import image_tensor, inference
 from ggn.engine.precision import half_dtype
@@ -70,7 +70,7 @@ class Detector:
         return [found[index] for index in range(len(images))]
 
     def _instances(
-        self, found: Detections, probabilities: Tensor | None, size_hw: tuple[int, int]
+        self, found: ScoredBoxes, probabilities: Tensor | None, size_hw: tuple[int, int]
     ) -> Instances:
         """Return the detections with pixels, as run-length masks of an image of `size_hw`."""
         threshold = self._network.params.detection.mask_threshold

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from ggn.detector.assign import Sample, assign_by_iou, pairwise_iou, sample_candidates
+from ggn.detector.assign import SampledIndices, assign_by_iou, pairwise_iou, sample_candidates
 from ggn.detector.coders import clip_boxes, decode_deltas, encode_deltas
 from ggn.detector.params import BoxParams, DetectionParams, MaskParams
 from ggn.detector.pooling import roi_align
@@ -39,7 +39,7 @@ class TrainingRegions(NamedTuple):
         return self.boxes_xyxy[: len(self.object_index)]
 
 
-class Detections(NamedTuple):
+class ScoredBoxes(NamedTuple):
     """Boxes float32 (N, 4) in pixels of the original image and scores (N,), best first."""
 
     boxes_xyxy: Tensor
@@ -93,7 +93,7 @@ class BoxHead(nn.Module):
     ) -> TrainingRegions:
         """Draw the regions of one image to train on; the objects' own boxes are candidates."""
         assigned, candidates = self._assign(proposals_xyxy, objects_xyxy)
-        sample: Sample = sample_candidates(
+        sample: SampledIndices = sample_candidates(
             assigned, self.params.samples, self.params.positive_fraction, generator
         )
         return TrainingRegions(candidates[torch.cat(list(sample))], assigned[sample.positive] - 1)
@@ -168,7 +168,7 @@ def select_detections(
     scale_wh: tuple[float, float],
     delta_stds: Sequence[float],
     params: DetectionParams,
-) -> Detections:
+) -> ScoredBoxes:
     """Turn the box head's output for one image into at most `max_detections` detections.
 
     Boxes are clipped to the network's image, scaled to original pixels, and suppressed there (NMS).
@@ -188,7 +188,7 @@ def select_detections(
     boxes = boxes / boxes.new_tensor([*scale_wh, *scale_wh])
     boxes, scores = boxes[scores > 0], scores[scores > 0]
     kept = nms(boxes, scores, params.nms_iou)[: params.max_detections]
-    return Detections(boxes[kept], scores[kept])
+    return ScoredBoxes(boxes[kept], scores[kept])
 
 
 class MaskHead(nn.Module):

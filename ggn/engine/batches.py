@@ -42,7 +42,7 @@ def _explained(failure: Exception, batches: Any) -> Exception:
 
 
 def _end_without_shared_memory(_worker: int) -> None:
-    """End this reading process where it finds no room for a batch; it would be waited for."""
+    """End a worker that has no shared memory for its batch; the training would wait for it."""
 
     def failed(error: Exception, _batch: Any) -> None:
         if "shared memory" in str(error):

@@ -63,7 +63,7 @@ def _tasks_of_slurm(tasks: int) -> tuple[int, int]:
 
 
 def _starter() -> list[Any]:
-    """Return who starts the processes, if SLURM has one task: we, lest `devices` be ignored."""
+    """Under SLURM with one task, start the processes ourselves, so that `devices` counts."""
     alone = SLURMEnvironment.detect() and os.environ["SLURM_NTASKS"] == "1"
     return [LightningEnvironment()] if alone and not TorchElasticEnvironment.detect() else []
 
@@ -104,7 +104,7 @@ def make_trainer(
 def fit(
     module: L.LightningModule, data: TrainingData, trainer: L.Trainer, resume: Path | None
 ) -> None:
-    """Run the training to its end, from the checkpoint where there is one.
+    """Run the training to its end, from the checkpoint if there is one.
 
     Raises:
         SystemExit: with status 143 if the process is terminated (SIGTERM), as by a cluster.

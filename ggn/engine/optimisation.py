@@ -23,7 +23,7 @@ def total_steps(params: TrainingParams, images: int) -> int:
 
 
 def scaled_lr(params: TrainingParams) -> float:
-    """Return the learning rate after the warm-up: `lr`, in proportion to the batch if so asked."""
+    """Return the rate after the warm-up: `lr`, scaled to the batch if `lr_batch_size` is set."""
     if params.lr_batch_size is None:
         return params.lr
     return params.lr * params.batch_size / params.lr_batch_size
@@ -54,7 +54,7 @@ def parameter_groups(module: nn.Module, params: TrainingParams) -> list[dict[str
 
     The backbone (the submodule of that name, if there is one) has its own share of the learning
     rate. Biases and the scales and shifts of normalisation layers, which are the parameters of one
-    dimension, have no weight decay if so asked.
+    dimension, have no weight decay unless `decay_norm_and_bias` is set.
     """
     lr = scaled_lr(params)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -51,7 +51,7 @@ class TrainingParams(BaseModel):
     batch_size: int = Field(8, ge=1)
     """Images of one optimisation step, over all devices together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """Stochastic gradient descent with momentum, or Adam with decoupled weight decay, which wants a
+    """Stochastic gradient descent with momentum, or Adam with decoupled weight decay, which needs a
     far smaller `lr` and learns faster from random weights."""
     lr: float = Field(0.02, gt=0)
     """Learning rate after the warm-up, for batches of `lr_batch_size`."""
@@ -83,7 +83,7 @@ class TrainingParams(BaseModel):
     """Whether torch.compile fuses the network (in a detector, its backbone) before the first step;
     it needs a C++ compiler, and on a GPU pays off after minutes."""
     devices: int = Field(1, ge=1)
-    """GPUs to train on, or processes on a machine without; a launcher's own number goes first.
+    """GPUs to train on, or processes if there is no GPU; torchrun or SLURM overrides the number.
 
     A batch is shared out evenly; BatchNorm that learns sees the statistics of each share."""
     workers: int = Field(0, ge=0)

@@ -73,7 +73,7 @@ def clear_scratch(scratch_dir: str | Path) -> None:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint can be read; one that is damaged is said to be, and put aside.
+    """Tell whether a checkpoint can be read; a damaged one is reported and put aside.
 
     Raises:
         OSError: it may be whole, but the machine does not give it (permission, disk).

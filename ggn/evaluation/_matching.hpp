@@ -84,12 +84,12 @@ inline void match(const Pairs& pairs, std::size_t n_detections, std::size_t n_ob
 
 // What one view of an image adds to recall and precision.
 struct Spent {
-  std::int64_t* hits;     // (K, T) detections within each budget that hit
-  std::int64_t* n_best;   // how many of the following are filled
-  std::int32_t* best;     // (P,) the detections that precision looks at, in order
-  Thresholds* hit;        // (P,) where they hit
-  Thresholds* ignored;    // (P,) where they are neither a hit nor a false alarm
-  std::uint16_t* places;  // (D,) the place of each detection in the budget, from 1; never without
+  std::int64_t* hits;    // (K, T) detections within each budget that hit
+  std::int64_t* n_best;  // how many of the following are filled
+  std::int32_t* best;    // (P,) the detections that precision looks at, in order
+  Thresholds* hit;       // (P,) where they hit
+  Thresholds* ignored;   // (P,) where they are neither a hit nor a false alarm
+  std::uint16_t* ranks;  // (D,) the rank of each detection within the budget, from 1; never without
 };
 
 // Spend the budget in order of the detections; `budgets` ascend. A detection on an ignored object
@@ -99,18 +99,18 @@ inline void spend(std::size_t n_detections, const Thresholds* matched, const Thr
                   const std::uint8_t* holds_place, const std::uint8_t* excused,
                   const std::int64_t* budgets, std::size_t n_budgets, std::size_t n_thresholds,
                   std::int64_t precision_budget, std::uint16_t never, Spent out) {
-  std::int64_t place = 0, n_best = 0;
+  std::int64_t rank = 0, n_best = 0;
   std::size_t budget = 0;  // the first that has room
   for (std::size_t i = 0; i < n_budgets * n_thresholds; ++i) out.hits[i] = 0;
   for (std::size_t d = 0; d < n_detections; ++d) {
-    out.places[d] = never;
+    out.ranks[d] = never;
     if (!holds_place[d] || freed[d]) continue;
-    ++place;
-    while (budget < n_budgets && budgets[budget] < place) ++budget;
-    if (place < never) out.places[d] = static_cast<std::uint16_t>(place);
+    ++rank;
+    while (budget < n_budgets && budgets[budget] < rank) ++budget;
+    if (rank < never) out.ranks[d] = static_cast<std::uint16_t>(rank);
     for (std::size_t t = 0; budget < n_budgets && hit[d] >> t; ++t)
       out.hits[budget * n_thresholds + t] += hit[d] >> t & 1;
-    if (place > precision_budget || !takes_part[d]) continue;
+    if (rank > precision_budget || !takes_part[d]) continue;
     out.best[n_best] = static_cast<std::int32_t>(d);
     out.hit[n_best] = hit[d];
     const Thresholds every = static_cast<Thresholds>((1u << n_thresholds) - 1);

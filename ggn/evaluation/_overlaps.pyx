@@ -41,7 +41,7 @@ cdef extern from "_matching.hpp" namespace "ggn" nogil:
         int32_t* best
         uint16_t* hit
         uint16_t* ignored
-        uint16_t* places
+        uint16_t* ranks
     void spend_ "ggn::spend"(
         size_t, const uint16_t*, const uint16_t*, const uint8_t*, const uint8_t*, const uint8_t*,
         const uint8_t*, const int64_t*, size_t, size_t, int64_t, uint16_t, Spent)
@@ -238,11 +238,11 @@ def spend(
     best = np.zeros((n_views, precision_budget), np.int32)
     best_hit = np.zeros((n_views, precision_budget), np.uint16)
     best_ignored = np.zeros((n_views, precision_budget), np.uint16)
-    places = np.zeros((n_views, n_detections), np.uint16)
+    ranks = np.zeros((n_views, n_detections), np.uint16)
     cdef int64_t[:, :, ::1] out_hits = hits
     cdef int64_t[::1] out_n_best = n_best
     cdef int32_t[:, ::1] out_best = best
-    cdef uint16_t[:, ::1] out_hit = best_hit, out_ignored = best_ignored, out_places = places
+    cdef uint16_t[:, ::1] out_hit = best_hit, out_ignored = best_ignored, out_ranks = ranks
     cdef Spent spent
     if n_views and n_detections:
         with nogil:
@@ -252,12 +252,12 @@ def spend(
                 spent.best = &out_best[view, 0]
                 spent.hit = &out_hit[view, 0]
                 spent.ignored = &out_ignored[view, 0]
-                spent.places = &out_places[view, 0]
+                spent.ranks = &out_ranks[view, 0]
                 spend_(
                     n_detections, &matched[view, 0], &hit[view, 0], &freed[view, 0],
                     &takes_part[view, 0], &holds_place[view, 0], &excused[view, 0], &budgets[0],
                     budgets.shape[0], n_thresholds, precision_budget, never, spent)
-    return hits, n_best, best, best_hit, best_ignored, places
+    return hits, n_best, best, best_hit, best_ignored, ranks
 
 
 def separate(const uint8_t[::1] text, bint after_comma, uint8_t[::1] lines):

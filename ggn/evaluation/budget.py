@@ -28,7 +28,7 @@ class Spent:
     """(P,) where each of them has found an object that counts."""
     ignored_at: NDArray[np.uint16]
     """(P,) where each of them is neither a hit nor a false alarm."""
-    places: NDArray[np.uint16]
+    ranks: NDArray[np.uint16]
     """(D,) the rank of each detection in the budget, from 1; `NEVER` if it has none."""
 
 
@@ -51,7 +51,7 @@ def spend(
             finds an object that does not count is never a false alarm.
         precision_budget: the number of ranks that precision uses.
     """
-    hits, counts, best, hit_at, ignored_at, places = _overlaps.spend(
+    hits, counts, best, hit_at, ignored_at, ranks = _overlaps.spend(
         matches.matched_at,
         matches.hit_at,
         as_bytes(matches.freed),
@@ -73,5 +73,5 @@ def spend(
             of_best[start:end],
             hit_at[start:end],
             ignored_at[start:end],
-            places[view],
+            ranks[view],
         )

@@ -14,7 +14,7 @@ from ggn.evaluation.average_recall import UNDEFINED
 from ggn.evaluation.bootstrap import Interval
 from ggn.evaluation.evaluator import CategorySpec
 from ggn.evaluation.intervals import HOW, Intervals, compare_partitions
-from ggn.evaluation.params import IouType
+from ggn.evaluation.params import RECIPES, IouType
 from ggn.evaluation.report import (
     ComparisonRow,
     comparison_rows,
@@ -22,8 +22,6 @@ from ggn.evaluation.report import (
     headline_metrics,
     recall_curves,
 )
-
-RECIPES = ("baseline", "ggn")
 
 
 @dataclass(frozen=True)

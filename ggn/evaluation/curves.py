@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.pictures import save_figure
 
-Curve = list[tuple[int, float]]
+RecallCurve = list[tuple[int, float]]
 """(k, AR_k) for every budget."""
 
 
-def write_curves(path: Path, curves: Mapping[str, Curve], title: str) -> None:
+def write_curves(path: Path, curves: Mapping[str, RecallCurve], title: str) -> None:
     """Write a PNG with a line for each name; curves without points are left out.
 
     Args:

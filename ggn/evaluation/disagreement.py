@@ -9,7 +9,7 @@ from ggn.core.instances import Instances
 from ggn.core.masks import RLE, from_segmentation
 from ggn.evaluation.inputs import EvaluationInputs
 from ggn.evaluation.pictures import Picture, overlay
-from ggn.evaluation.places import ObjectPlaces
+from ggn.evaluation.ranks import ObjectRanks
 from ggn.evaluation.records import Record
 
 
@@ -19,8 +19,8 @@ class Disagreement:
 
     image_ids: NDArray[np.int64]
     """(N,) of all objects."""
-    object_places: NDArray[np.int64]
-    """(N,) as in `ObjectPlaces`."""
+    object_indices: NDArray[np.int64]
+    """(N,) as in `ObjectRanks`."""
     by_first: NDArray[np.bool_]
     """(N,) found by the first model."""
     by_second: NDArray[np.bool_]
@@ -41,16 +41,16 @@ class Disagreement:
         return [int(id_) for id_ in ids[np.argsort(-number, kind="stable")][:count]]
 
 
-def disagreement(first: ObjectPlaces, second: ObjectPlaces, k: int) -> Disagreement:
+def disagreement(first: ObjectRanks, second: ObjectRanks, k: int) -> Disagreement:
     """Compare which of the same objects two models find.
 
     Raises:
         ValueError: the objects are not the same.
     """
-    same = np.array_equal(first.object_places, second.object_places)
+    same = np.array_equal(first.object_indices, second.object_indices)
     if not same or not np.array_equal(first.image_ids, second.image_ids):
         raise ValueError("the two evaluations are not of the same objects")
-    return Disagreement(first.image_ids, first.object_places, first.found(k), second.found(k))
+    return Disagreement(first.image_ids, first.object_indices, first.found(k), second.found(k))
 
 
 def disagreement_row(
@@ -70,7 +70,7 @@ def disagreement_row(
     size_hw = (image.shape[0], image.shape[1])
 
     def shown(chosen: NDArray[np.bool_]) -> Picture:
-        masks = [_mask(records[place], size_hw) for place in outcome.object_places[here & chosen]]
+        masks = [_mask(records[place], size_hw) for place in outcome.object_indices[here & chosen]]
         return overlay(image, Instances(masks, np.ones(len(masks), np.float32), size_hw))
 
     return {

@@ -17,8 +17,8 @@ from ggn.evaluation.inputs import EvaluationInputs, ImageArrays, read_inputs
 from ggn.evaluation.matching import Bools, match
 from ggn.evaluation.order import in_order
 from ggn.evaluation.params import IOU_TYPES, PROTOCOL_NAMES, IouType, ProtocolName
-from ggn.evaluation.places import ObjectPlaces, PlacesSoFar
 from ggn.evaluation.protocols import PROTOCOLS, ImageOverlaps, Protocol, View, is_verified
+from ggn.evaluation.ranks import ObjectRanks, RanksSoFar
 from ggn.evaluation.sums import RecallSums, SumsSoFar, recall_hits
 
 Annotations = Path | str | Mapping[str, Any]
@@ -112,7 +112,7 @@ class PartitionResult:
     """The metrics of one set of categories, and which of its objects were found."""
 
     metrics: dict[str, float]
-    objects: ObjectPlaces
+    objects: ObjectRanks
     sums: RecallSums
     """What each image adds to the recalls."""
 
@@ -159,7 +159,7 @@ def evaluate_inputs(
     return {
         name: PartitionResult(
             summarize(compared.tallies.values(), rules.has_precision and compared.is_verified),
-            compared.places.gathered(),
+            compared.ranks.gathered(),
             compared.sums.gathered(),
         )
         for name, compared in comparisons.items()
@@ -196,7 +196,7 @@ class _Comparison:
 
     tallies: dict[Hashable, dict[str, Tally]] = field(default_factory=dict)
     """View key -> area range -> tally."""
-    places: PlacesSoFar = field(default_factory=PlacesSoFar)
+    ranks: RanksSoFar = field(default_factory=RanksSoFar)
     sums: SumsSoFar = field(default_factory=SumsSoFar)
     is_verified: bool = True
 
@@ -304,4 +304,4 @@ def _add(compared: ComparedImage, comparisons: Mapping[str, _Comparison]) -> Non
         ):
             tally.add(spent, n_objects)
         comparison.sums.add(view.key, view.hits, view.n_objects)
-        comparison.places.add(compared.image, view.counted, view.taker, view.spent[0].places)
+        comparison.ranks.add(compared.image, view.counted, view.taker, view.spent[0].ranks)

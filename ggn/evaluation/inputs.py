@@ -44,7 +44,7 @@ class ImageArrays:
     crowd: Bools
     """(G,)"""
     image_id: int
-    object_places: NDArray[np.int64]
+    object_indices: NDArray[np.int64]
     """(G,) places of the objects in `EvaluationInputs.objects`; ids of annotations may repeat."""
     detection_category_ids: NDArray[np.int64]
     """(D,) -1 without a category."""
@@ -115,7 +115,7 @@ class EvaluationInputs:
             category_ids=np.array([item["category_id"] for item in objects], np.int64),
             crowd=crowd,
             image_id=image_id,
-            object_places=np.arange(len(objects)),
+            object_indices=np.arange(len(objects)),
             detection_category_ids=np.where(
                 detections.category_ids == NO_CATEGORY, -1, detections.category_ids
             ),

@@ -9,6 +9,8 @@ IouType = Literal["bbox", "segm"]
 
 PROTOCOL_NAMES: tuple[str, ...] = get_args(ProtocolName)
 IOU_TYPES: tuple[str, ...] = get_args(IouType)
+RECIPES = ("baseline", "ggn")
+"""The recipes by which a detector is trained, and which are compared: keys of the stages."""
 
 
 class EvaluationParams(BaseModel):

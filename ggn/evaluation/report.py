@@ -212,7 +212,7 @@ def category_table(
 
     Args:
         recall: partition -> category name -> number of objects, AR_k; as
-            `places.ObjectPlaces.category_recall` says them.
+            `ranks.ObjectRanks.category_recall` says them.
         budget: the k of AR_k.
         title: should state the protocol.
         digits: decimals of the recall.

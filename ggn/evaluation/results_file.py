@@ -27,7 +27,7 @@ _LOOK_BACK = 1024  # bytes: no shorter than the longest match
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Some records of a file, one after the other."""
 
     path: Path
@@ -117,7 +117,7 @@ def _place(fault: Fault) -> str:
     return fault.where.partition(" (")[0]
 
 
-def read_pieces(path: Path) -> Iterator[Piece]:
+def read_pieces(path: Path) -> Iterator[Chunk]:
     """Yield the text of a results file, piece by piece.
 
     Raises:
@@ -139,10 +139,10 @@ def read_pieces(path: Path) -> Iterator[Piece]:
                 rest += file.read()
                 found = _separated(rest, begin, first > 0)
                 lines = found.lines(None) if found.ended else None
-                yield Piece(path, start, rest, lines, first, is_last=True)
+                yield Chunk(path, start, rest, lines, first, is_last=True)
                 return
             text = rest[: found.cut]
-            yield Piece(path, start, text, found.lines(found.cut), first, is_last=False)
+            yield Chunk(path, start, text, found.lines(found.cut), first, is_last=False)
             start, first, begin = start + found.cut + 1, first + found.count, 0
             rest = rest[found.cut + 1 :] + more
 

@@ -1,7 +1,7 @@
 from .extract import affinity_of as affinity_of
 from .extract import candidates_of as candidates_of
-from .merge import Hierarchy as Hierarchy
-from .merge import build_hierarchy as build_hierarchy
+from .hierarchy import Hierarchy as Hierarchy
+from .hierarchy import build_hierarchy as build_hierarchy
 from .params import GroupingParams as GroupingParams
 from .regions import FEATURE_NAMES as FEATURE_NAMES
 from .regions import Candidates as Candidates

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""Bindings of `_kernels.hpp` and `_trees.hpp`: arrays in, arrays out, the GIL released, no policy.
+"""Bindings of the headers beside it: arrays in, arrays out, the GIL released, no policy.
 
 Only shapes are checked; that labels, parents and nodes are in range is up to the caller.
 """
@@ -11,19 +11,25 @@ from libc.stdint cimport int16_t, int32_t, int64_t
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-cdef extern from "_kernels.hpp" namespace "ggn" nogil:
+cdef extern from "_fixed_point.hpp" namespace "ggn" nogil:
     const int kUnit
-    cdef struct Arc:
-        int32_t first, second
-        int64_t length, strength, affinity
     int64_t quantise_ "ggn::quantise"(const float*, int64_t, int16_t*)
+
+cdef extern from "_watershed.hpp" namespace "ggn" nogil:
     int32_t find_seeds_ "ggn::find_seeds"(
         const int16_t*, int64_t, int64_t, int64_t, int32_t*) except +
     void watershed_ "ggn::watershed"(const int16_t*, int64_t, int64_t, int32_t*) except +
+
+cdef extern from "_arcs.hpp" namespace "ggn" nogil:
+    cdef struct Arc:
+        int32_t first, second
+        int64_t length, strength, affinity
     void smooth_triangle_ "ggn::smooth_triangle"(
         const int16_t*, int64_t, int64_t, int32_t*) except +
     vector[Arc] find_arcs_ "ggn::find_arcs"(
         const int16_t*, const int32_t*, const int32_t*, int64_t, int64_t) except +
+
+cdef extern from "_sums.hpp" namespace "ggn" nogil:
     void sum_regions_ "ggn::sum_regions"(
         const int16_t*, const int32_t*, int64_t, int64_t, int64_t*)
     void link_regions_ "ggn::link_regions"(

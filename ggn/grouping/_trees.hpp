@@ -1,4 +1,4 @@
-// Hot loops on the tree of segments, under the same rules as `_kernels.hpp`: merging, sums over the
+// Hot loops on the tree of segments, under the rules of `_fixed_point.hpp`: merging, sums over the
 // nodes, suppression, encoding. Nodes are numbered leaves first, then in the order of merging.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "_kernels.hpp"
+#include "_arcs.hpp"
 
 namespace ggn {
 

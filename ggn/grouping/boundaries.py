@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from ggn.core.checkout import require_fresh_build
 from ggn.grouping import _kernels
 
-SOURCES = ("_kernels.hpp", "_trees.hpp", "_kernels.pyx")
+SOURCES = (
+    "_fixed_point.hpp",
+    "_watershed.hpp",
+    "_arcs.hpp",
+    "_sums.hpp",
+    "_trees.hpp",
+    "_kernels.pyx",
+)
 """Of the compiled module, as in CMakeLists.txt."""
 UNIT = _kernels.UNIT
 """Affinities are integers in units of 1 / UNIT, so that sums are exact in any order."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.grouping.boundaries import UNIT
-from ggn.grouping.merge import Hierarchy
+from ggn.grouping.hierarchy import Hierarchy
 from ggn.grouping.score import Sums
 
 LAST_MERGES = 50
@@ -32,18 +32,18 @@ Flags = NDArray[np.bool_]
 class Crown:
     """The crown of a tree of N nodes: the T nodes that its last merges join.
 
-    The B smallest of them, the least nodes, make up all others. They are numbered such that every
-    node consists of a range of them.
+    The B smallest of them, the crown's leaves, make up all others. They are numbered such that
+    every node consists of a range of them.
     """
 
     nodes: Ints
     """(T,) ascending; the root is not among them."""
     begin: Ints
-    """(N,) the first least node in each node of the tree, or the one that contains it."""
+    """(N,) the first of the crown's leaves in each node of the tree, or the one around it."""
     end: Ints
     """(N,) one beyond the last."""
     areas: Floats
-    """(B,) pixels of the least nodes."""
+    """(B,) pixels of the leaves."""
     seams: Floats
     """(3, T, T) for each two disjoint nodes: the cracks between them, the affinities of the pixels
     on both sides of these cracks, and their strength."""
@@ -63,7 +63,7 @@ class Unions:
     """As for nodes, but the rim is that of the parts, so seams between them don't count as
     interior."""
     held: Flags
-    """(C, B) the least nodes of the crown in each union."""
+    """(C, B) the crown's leaves in each union."""
 
 
 def combine(tree: Hierarchy, sums: Sums) -> tuple[Crown, Unions]:
@@ -82,25 +82,25 @@ def find_crown(tree: Hierarchy, areas: Floats) -> Crown:
     root, regions = len(parents) - 1, (len(parents) + 1) // 2
     first = max(root + 1 - LAST_MERGES, regions)
     nodes = np.flatnonzero(parents[:root] >= first)
-    least = nodes[nodes < first]
+    leaves = nodes[nodes < first]
 
     # Every node divides its range among its two children.
     held = np.zeros(root + 1, np.int64)
-    held[least] = 1
+    held[leaves] = 1
     for node in nodes:
         held[parents[node]] += held[node]
     begin, free = np.zeros(root + 1, np.int64), np.zeros(root + 1, np.int64)
     for node in nodes[::-1]:
         begin[node] = free[node] = free[parents[node]]
         free[parents[node]] += held[node]
-    # Nodes below the crown take the range of the least node above them, found by doubling steps.
+    # Nodes below the crown take the range of the leaf above them, found by doubling steps.
     above = np.where(parents < first, parents, np.arange(root + 1))
     while not np.array_equal(above, further := above[above]):
         above = further
     begin, held = begin[above], held[above]
     end = begin + held
 
-    count = len(least)
+    count = len(leaves)
     between = np.zeros((3, count + 1, count + 1))  # sums over all rows and columns before
     places = begin[tree.arcs.ends]
     for table, values in zip(
@@ -116,7 +116,8 @@ def find_crown(tree: Hierarchy, areas: Floats) -> Crown:
     born, lasts = np.where(nodes < first, 0, nodes), parents[nodes]
     together = np.maximum.outer(born, born) < np.minimum.outer(lasts, lasts)
     np.fill_diagonal(together, False)
-    return Crown(nodes, begin, end, areas[least[np.argsort(begin[least])]], seams, together, lasts)
+    in_order = leaves[np.argsort(begin[leaves])]
+    return Crown(nodes, begin, end, areas[in_order], seams, together, lasts)
 
 
 def adjacent_rows(crown: Crown) -> Ints:
@@ -192,7 +193,7 @@ def suppress_unions(
 
 
 def ranges(crown: Crown, nodes: NDArray[np.integer]) -> Flags:
-    """Return the least nodes that are in each node of the tree, or contain it, (S, B)."""
-    least = np.arange(len(crown.areas))
-    held: Flags = (crown.begin[nodes, None] <= least) & (least < crown.end[nodes, None])
+    """Return the crown's leaves that are in each node of the tree, or contain it, (S, B)."""
+    leaves = np.arange(len(crown.areas))
+    held: Flags = (crown.begin[nodes, None] <= leaves) & (leaves < crown.end[nodes, None])
     return held

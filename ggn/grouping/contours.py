@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.grouping.merge import Hierarchy
+from ggn.grouping.hierarchy import Hierarchy
 
 
 def contour_map(hierarchy: Hierarchy) -> NDArray[np.float32]:

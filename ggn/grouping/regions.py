@@ -1,6 +1,6 @@
 """Candidate segments: nodes of the tree and unions of them, ranked, suppressed, encoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +10,7 @@ from ggn.core.masks import RLE, union
 from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, fixed_affinity
 from ggn.grouping.combine import MOST_PARTS, combine, suppress_unions
-from ggn.grouping.merge import Hierarchy, grow_hierarchy
+from ggn.grouping.hierarchy import Hierarchy, grow_hierarchy
 from ggn.grouping.params import GroupingParams
 from ggn.grouping.score import SCORES, Sums, interior_mean, mean, outline_mean
 
@@ -28,6 +28,8 @@ FEATURE_NAMES = (
     *(f"score_{name}" for name in SCORES),
 )
 """Columns of `Candidates.features`."""
+IN_UNITS = ("affinity", "rim_affinity", "outline_affinity", "outline_strength")
+"""The fields of `Sums` that the kernels add up in integers of 1 / UNIT."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def rank_nodes(fixed: NDArray[np.int16], tree: Hierarchy, params: GroupingParams
         parts = np.vstack([parts[:room], unions.parts[best]])
         chosen = chosen[:room] + unions.sums[best]
     scores = np.minimum.accumulate(score(chosen)).astype(np.float32)
-    instances = Instances(encode(tree, parts), scores, (fixed.shape[0], fixed.shape[1]))
+    instances = Instances(encode_segments(tree, parts), scores, (fixed.shape[0], fixed.shape[1]))
     return Candidates(instances, describe(chosen, tree, parts), parts)
 
 
@@ -91,17 +93,27 @@ def sum_nodes(affinity: NDArray[np.int16], tree: Hierarchy) -> Sums:
     """
     nodes, arcs = len(tree.parents), tree.arcs
     regions = (nodes + 1) // 2
-    own = np.zeros((nodes, 8), np.int64)
-    own[:regions, :3] = _kernels.sum_regions(affinity, tree.labels, regions)
-    own[:, 3:5] = _kernels.sum_inner_outlines(
+    names = [field.name for field in fields(Sums)]
+    own = np.zeros(nodes, [(name, np.int64) for name in names])
+    of_regions, (first, second) = own[:regions], arcs.ends.T
+    of_regions["area"], of_regions["affinity"], of_regions["frame"] = _kernels.sum_regions(
+        affinity, tree.labels, regions
+    ).T
+    own["rim"], own["rim_affinity"] = _kernels.sum_inner_outlines(
         affinity, tree.labels, nodes, arcs.ends, tree.merged_at
-    )
-    for column, values in ((5, arcs.length), (6, arcs.affinity), (7, arcs.strength)):
-        for at, times in ((arcs.ends[:, 0], 1), (arcs.ends[:, 1], 1), (tree.merged_at, -2)):
-            own[:, column] += times * np.bincount(at, values, nodes).astype(np.int64)
-    total = _kernels.accumulate(tree.parents, own).astype(np.float64)
-    total[:, [1, 4, 6, 7]] /= UNIT
-    return Sums(*total.T)
+    ).T
+    for name, of_arcs in (
+        ("outline", arcs.length),
+        ("outline_affinity", arcs.affinity),
+        ("outline_strength", arcs.strength),
+    ):
+        for node, times in ((first, 1), (second, 1), (tree.merged_at, -2)):
+            own[name] += times * np.bincount(node, of_arcs, nodes).astype(np.int64)
+    totals = _kernels.accumulate(tree.parents, own.view(np.int64).reshape(nodes, -1))
+    named = dict(zip(names, totals.astype(np.float64).T, strict=True))
+    for name in IN_UNITS:
+        named[name] /= UNIT
+    return Sums(**named)
 
 
 def choose(
@@ -125,7 +137,7 @@ def ranked(sums: Sums, scores: NDArray[np.float64], params: GroupingParams) -> N
     return order[allowed[order]]
 
 
-def encode(tree: Hierarchy, parts: NDArray[np.int32]) -> list[RLE]:
+def encode_segments(tree: Hierarchy, parts: NDArray[np.int32]) -> list[RLE]:
     """Return the masks of segments, given the nodes of each (N, 4), -1 beyond the last."""
     nodes, places = np.unique(parts[parts >= 0], return_inverse=True)
     texts = _kernels.encode_nodes(tree.labels, tree.parents, nodes)

@@ -23,7 +23,7 @@ from ggn.openmmlab.identity import (
     refuse_contradictions,
 )
 from ggn.openmmlab.recipe import Recipe, translate
-from ggn.openmmlab.weights import load_weights, read_state_dict
+from ggn.openmmlab.weights import load_checkpoint, read_state_dict
 from ggn.pseudo_gt.params import PseudoGtParams
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -77,7 +77,7 @@ def convert_model(config: str | Path, weights: str | Path, out: str | Path) -> C
     params = sections[kind]
     network = AffinityNet(params) if kind == "affinity" else MaskRCNN(params)
     try:
-        load_weights(network, weights)
+        load_checkpoint(network, weights)
     except WeightsError as error:
         raise WeightsError(f"{config} does not describe these weights: {error}") from error
     card = {

@@ -27,7 +27,7 @@ _DETECTORS: dict[str, dict[str, Any]] = {
     "oln_box": {"heads": "oln", "mask": None},
     "oln_mask": {"heads": "oln"},
 }
-KINDS = ("pa", *_DETECTORS)
+MODEL_KINDS = ("pa", *_DETECTORS)
 
 
 class ReferenceAffinity(AffinityNet):
@@ -75,7 +75,7 @@ def model_params(kind: str) -> AffinityParams | DetectorParams:
         return AffinityParams.model_validate(_AFFINITY)
     if kind in _DETECTORS:
         return DetectorParams.model_validate(_DETECTORS[kind])
-    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    raise ValueError(f"kind must be one of {', '.join(MODEL_KINDS)}, got {kind!r}")
 
 
 def _device(network: nn.Module) -> str:

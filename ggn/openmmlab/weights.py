@@ -34,7 +34,7 @@ _ALLOWED: list[Any] = [
 devices. These are plain data, like a float. Arrays of objects are still refused."""
 
 
-def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
+def load_checkpoint(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
     """Load an mmdetection 2.x checkpoint into a network of `ggn`; all of it or nothing.
 
     Args:
@@ -64,7 +64,7 @@ def load_weights(model: nn.Module, weights: str | Path | Mapping[str, Any]) -> N
     model.load_state_dict(wanted)
 
 
-def save_weights(model: nn.Module) -> dict[str, Tensor]:
+def mmdet_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the network's weights on the CPU as an mmdetection 2.x state dict.
 
     Layers that only the reference has, and never uses, are zero.

@@ -27,11 +27,11 @@ from ggn.core.instances import Instances
 from ggn.core.masks import RLE, from_segmentation, resize
 from ggn.core.values import is_finite, short
 from ggn.data.mask_store import INDEX, MaskStore
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
-from ggn.store.work import Find
+from ggn.store.work import FindInImages
 
-FEATURE_NAMES = ("score", "area", "width", "height", "fill", "frame_sides")
+MASK_FEATURE_NAMES = ("score", "area", "width", "height", "fill", "frame_sides")
 """Features of any mask: its score; its area and the width and height of its box, as shares of the
 image; the share of its box that it fills; the number of image sides that it touches."""
 
@@ -46,8 +46,10 @@ _SCORES = ("score", "predicted_iou")
 logger = logging.getLogger(__name__)
 
 
-def from_source(source: Path, images: Sequence[Mapping[str, Any]]) -> Find:
-    """Return a function that yields the candidates of images, best first, with `FEATURE_NAMES`.
+def from_source(source: Path, images: Sequence[Mapping[str, Any]]) -> FindInImages:
+    """Return a function that yields the candidates of images, best first.
+
+    Their features are `MASK_FEATURE_NAMES`.
 
     An image that the source lacks has no candidates; masks of other images are ignored.
 
@@ -207,7 +209,7 @@ def _mask_and_score(record: Any, size_hw: SizeHW) -> tuple[RLE, float]:
 
 
 def _features(masks: Instances) -> NDArray[np.float32]:
-    """Return the features of N masks, (N, len(FEATURE_NAMES))."""
+    """Return the features of N masks, (N, len(MASK_FEATURE_NAMES))."""
     height, width = masks.image_size_hw
     boxes = masks.boxes_xyxy.astype(np.float64).reshape(-1, 4)
     box_width, box_height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ggn.core.masks import RLE, mask_iou
 from ggn.pseudo_gt.select import HIT_IOU
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor

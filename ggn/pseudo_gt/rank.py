@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ggn.core.coco import read_json, write_json
 from ggn.core.instances import Instances
 from ggn.pseudo_gt.params import PseudoGtParams, RankName
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 
 Scores = NDArray[np.float32]
 _GIVEN: Final = ("learned", "oln")

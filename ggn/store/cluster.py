@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ggn.store.rows import ImageInstances
-from ggn.store.work import Find, Finish, Load
+from ggn.store.parquet import ImageInstances
+from ggn.store.work import FindInImages, Finish, Load
 
 CPUS_PER_PREDICTOR = 4  # where the cluster has no GPU
 RETRIES = 3
@@ -23,7 +23,7 @@ RETRIES = 3
 logger = logging.getLogger(__name__)
 
 
-def on_ray(load: Load, finish: Finish, files: Mapping[int, Path]) -> Find:
+def on_ray(load: Load, finish: Finish, files: Mapping[int, Path]) -> FindInImages:
     """Return a function that finds instances on the cluster of RAY_ADDRESS, or on this machine.
 
     The workers read the images from `files`, on a disk that all machines share. If a worker or a

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ggn.core.files import text_file
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 
 
 def export_coco_results(items: Iterable[ImageInstances], path: Path, category_id: int = 1) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ggn.store.rows import SCHEMA, ImageInstances, StoreError, from_row
+from ggn.store.parquet import SCHEMA, ImageInstances, StoreError, from_row
 from ggn.store.shards import shard_path
 
 _SHARD_NAME = re.compile(r"shard-\d{5,}-of-(\d{5,})\.parquet")

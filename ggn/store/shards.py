@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ggn.core.files import replaced
-from ggn.store.rows import ImageInstances, StoreError, schema_of, to_row, to_table
+from ggn.store.parquet import ImageInstances, StoreError, schema_of, to_row, to_table
 
 ROWS_PER_GROUP = 64
 """Rows that writer and reader hold in memory at a time; reading one image decodes as many."""

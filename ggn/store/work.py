@@ -14,7 +14,7 @@ from typing import Any
 
 from ggn.core.coco import write_json
 from ggn.core.files import sha256
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 from ggn.store.shards import ShardWriter, plan_shards, shard_path
 
 IMAGES_PER_SHARD = 2000
@@ -23,7 +23,7 @@ LEAST_SHARDS = 64
 LEAST_IMAGES_PER_SHARD = 64
 """With fewer images, the headers of the shards would take more space than their content."""
 
-Find = Callable[[Iterable[int]], Iterator[ImageInstances]]
+FindInImages = Callable[[Iterable[int]], Iterator[ImageInstances]]
 """Finds the instances of some images, in any order."""
 Load = Callable[[], Callable[[Path], Any]]
 """Loads the network and returns its prediction for an image file; called once per process."""
@@ -69,7 +69,9 @@ class Work:
         """Return how many images some shards have."""
         return sum(len(self.plan[index]) for index in shards)
 
-    def run(self, shards: Iterable[int], find: Find, advance: Callable[[int], object]) -> Counts:
+    def run(
+        self, shards: Iterable[int], find: FindInImages, advance: Callable[[int], object]
+    ) -> Counts:
         """Complete all of `shards`, waiting for those that other processes work on.
 
         A shard with a correct checksum stays as it is. If a complete shard is now damaged or
@@ -104,7 +106,7 @@ class Work:
                 shutil.copyfile(source, out / source.name)
 
     def _make_whole(
-        self, index: int, find: Find, advance: Callable[[int], object], counts: Counts
+        self, index: int, find: FindInImages, advance: Callable[[int], object], counts: Counts
     ) -> None:
         ids, path = self.plan[index], self._path(index)
         seal, log = (self.folder / f"{path.stem}{suffix}" for suffix in (".json", ".log"))

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ggn.store.cluster import on_ray
-from ggn.store.rows import ImageInstances
-from ggn.store.work import Counts, Find, Finish, Load, Work
+from ggn.store.parquet import ImageInstances
+from ggn.store.work import Counts, FindInImages, Finish, Load, Work
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ class Workers:
         """Number of workers."""
         return self.shards or (self.gpus if self.runner == "local" else 0) or 1
 
-    def find(self, load: Load, finish: Finish, files: Mapping[int, Path]) -> Find:
+    def find(self, load: Load, finish: Finish, files: Mapping[int, Path]) -> FindInImages:
         """Return a function that finds the instances of images, given their files by id."""
         if self.runner == "ray":
             return on_ray(load, finish, files)
         return on_threads(load, finish, files, predicting=2 if self.gpus else None)
 
-    def carry_out(self, work: Work, find: Find, console: Console) -> Counts:
+    def carry_out(self, work: Work, find: FindInImages, console: Console) -> Counts:
         """Do this process's share. If it is not a worker, all shards are complete on return.
 
         Raises:
@@ -73,7 +73,7 @@ class Workers:
 
 def on_threads(
     load: Load, finish: Finish, files: Mapping[int, Path], predicting: int | None = None
-) -> Find:
+) -> FindInImages:
     """Return a function that finds the instances on this machine, with one thread per core.
 
     Args:

@@ -24,13 +24,13 @@ COVERED = 0.5
 THIN = 4
 """Objects fewer pixels wide, at their level, need only half of `SAME_IOU` to be the same."""
 
-Find = Callable[[Sequence[NDArray[Any]]], Sequence[Instances]]
+FindInTiles = Callable[[Sequence[NDArray[Any]]], Sequence[Instances]]
 """Finds the instances of some tiles, each (h, w, …), at their own size."""
 
 
 def find_in_tiles(
     levels: Sequence[NDArray[Any]],
-    find: Find,
+    find: FindInTiles,
     side: int,
     overlap: int,
     *,
@@ -81,7 +81,7 @@ def count_tiles(size_hw: tuple[int, int], side: int, overlap: int) -> int:
 def _pieces(
     level: NDArray[Any],
     tiles: Sequence[Tile],
-    find: Find,
+    find: FindInTiles,
     together: int,
     advance: Callable[[int], object],
 ) -> Iterator[Piece]:

@@ -4,8 +4,8 @@ import signal
 import sys
 from pathlib import Path
 
+from ggn.tracking.backend import TrackingError, tracking_uri
 from ggn.tracking.delivery import follow
-from ggn.tracking.store import TrackingError, tracking_uri
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run; its end must be delivered

@@ -18,6 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ggn.tracking.backend import (
+    TrackingError,
+    UnreachableError,
+    connect,
+    destination,
+    expected_errors,
+    experiment_id,
+    failure,
+)
 from ggn.tracking.journal import (
     Header,
     claimed,
@@ -26,15 +35,6 @@ from ggn.tracking.journal import (
     journals,
     read_events,
     read_header,
-)
-from ggn.tracking.store import (
-    TrackingError,
-    UnreachableError,
-    connect,
-    destination,
-    expected_errors,
-    experiment_id,
-    failure,
 )
 
 IDENTITY_TAG = "ggn.identity"

@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Set
 from typing import Protocol
 
-from ggn.tracking.delivery import IDENTITY_TAG, sync
-from ggn.tracking.rows import row_journal
-from ggn.tracking.store import (
+from ggn.tracking.backend import (
     ZOO,
     connect,
     expected_errors,
@@ -18,6 +16,8 @@ from ggn.tracking.store import (
     tracking_uri,
     zoo_page,
 )
+from ggn.tracking.delivery import IDENTITY_TAG, sync
+from ggn.tracking.rows import row_journal
 
 
 class Number(Protocol):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ggn.evaluation.comparison import Comparison
+from ggn.tracking.backend import ZOO, connect, expected_errors, experiment_id, failure, tracking_uri
 from ggn.tracking.published import deliver, settle
 from ggn.tracking.rows import log_table, row_journal
-from ggn.tracking.store import ZOO, connect, expected_errors, experiment_id, failure, tracking_uri
 
 SOURCE = "recorded"
 TABLE = "comparison.json"

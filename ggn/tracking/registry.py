@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ggn.tracking.store import (
+from ggn.tracking.backend import (
     LOCAL_FILE,
     LOCAL_URI,
     ZOO,

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from ggn.evaluation.average_recall import UNDEFINED
 from ggn.evaluation.report import recall_curves
+from ggn.tracking.backend import ZOO, destination, pending, tracking_uri
 from ggn.tracking.journal import Journal
 from ggn.tracking.runs import flat, is_tracking
-from ggn.tracking.store import ZOO, destination, pending, tracking_uri
 
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ggn.tracking.backend import destination, home, pending, tracking_uri
 from ggn.tracking.delivery import deliverer_file, sole_deliverer
 from ggn.tracking.journal import Journal, journals
-from ggn.tracking.store import destination, home, pending, tracking_uri
 
 _log = logging.getLogger(__name__)
 _SERVER_SECONDS = 20.0

@@ -11,7 +11,7 @@ from typing import Any
 from ggn.core.coco import CocoError, Fault, drop_faulty, read_json, write_json
 from ggn.zoo.rows import LICENCE, LICENCE_TEXT, ReferenceFile
 
-WEIGHTS = ("affinity", "detector")
+WEIGHT_KINDS = ("affinity", "detector")
 """Kinds of files with weights."""
 
 
@@ -38,7 +38,7 @@ def convert(
     Raises:
         WeightsError, CocoError, ValueError: the file is not what it should be.
     """
-    if file.kind in WEIGHTS:
+    if file.kind in WEIGHT_KINDS:
         _convert_weights(file, brought, target, origin)
         return
     source = _unpacked(brought, scratch / "unpacked")
@@ -56,12 +56,12 @@ def _convert_weights(
     file: ReferenceFile, brought: Path, target: Path, origin: Mapping[str, object]
 ) -> None:
     from ggn.engine.weights import save_weights
-    from ggn.openmmlab import build_model, load_weights
+    from ggn.openmmlab import build_model, load_checkpoint
     from ggn.openmmlab.models import model_params
 
     kind = file.model or ""
     model, params = build_model(kind), model_params(kind)
-    load_weights(model, brought)
+    load_checkpoint(model, brought)
     card = {
         "kind": file.kind,
         "params": params.model_dump(),

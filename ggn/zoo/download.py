@@ -18,7 +18,7 @@ TIMEOUT = 60.0
 """Seconds that a server may stay silent."""
 _BLOCK = 1 << 20
 
-Progress = Callable[[int, int | None], None]
+ReportBytes = Callable[[int, int | None], None]
 """Gets the number of bytes downloaded so far, and the total if it is known."""
 
 
@@ -30,7 +30,7 @@ def silent(_done: int, _total: int | None) -> None:
     """Show no progress."""
 
 
-def download(url: str, folder: Path, progress: Progress = silent) -> Path:
+def download(url: str, folder: Path, progress: ReportBytes = silent) -> Path:
     """Download to `folder/download` and return that path.
 
     A part left by an earlier call is continued, if the server says that its file is unchanged.
@@ -82,7 +82,7 @@ def _broken(url: str, reason: str) -> DownloadError:
     return DownloadError(f"{url}: interrupted ({reason}); the same command continues")
 
 
-def _from_server(url: str, path: Path, progress: Progress) -> None:
+def _from_server(url: str, path: Path, progress: ReportBytes) -> None:
     part, mark = path.with_suffix(".part"), path.with_suffix(".mark")
     request = urllib.request.Request(url)  # noqa: S310 (http or https, checked above)
     if part.exists() and mark.exists():
@@ -108,7 +108,7 @@ def _from_server(url: str, path: Path, progress: Progress) -> None:
 class _Told:
     """A file that reports its length after every block."""
 
-    def __init__(self, file: BinaryIO, total: int | None, progress: Progress) -> None:
+    def __init__(self, file: BinaryIO, total: int | None, progress: ReportBytes) -> None:
         self._file, self._total, self._progress = file, total, progress
 
     def write(self, block: bytes) -> int:

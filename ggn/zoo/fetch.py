@@ -10,7 +10,7 @@ from ggn.core.coco import read_json, write_json
 from ggn.core.files import sha256
 from ggn.zoo import versioned
 from ggn.zoo.conversion import convert, converted_name
-from ggn.zoo.download import DownloadError, Progress, download, silent
+from ggn.zoo.download import DownloadError, ReportBytes, download, silent
 from ggn.zoo.rows import LICENCE, ReferenceFile, Row
 
 
@@ -58,7 +58,7 @@ def fetch(
     row: Row,
     file: ReferenceFile,
     source: str | None = None,
-    progress: Progress = silent,
+    progress: ReportBytes = silent,
 ) -> Path:
     """Fetch one released file and convert it to `releases/ROW/NAME`, under DVC.
 
@@ -102,7 +102,7 @@ def fetch(
 
 
 def _bring(
-    root: Path, row: Row, file: ReferenceFile, source: str, target: Path, progress: Progress
+    root: Path, row: Row, file: ReferenceFile, source: str, target: Path, progress: ReportBytes
 ) -> dict[str, object]:
     """Write the converted file and return its record."""
     scratch = root / ".scratch" / "fetch" / f"{row.split}-{file.name}"

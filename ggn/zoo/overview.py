@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ggn.core.coco import read_json
+from ggn.evaluation.params import RECIPES
 from ggn.zoo.fetch import is_there
 from ggn.zoo.numbers import published
 from ggn.zoo.release import CARD
 from ggn.zoo.rows import ROWS, Row
-from ggn.zoo.versioned import RECIPES
 
 _ROWS = {row.split: row for row in ROWS}
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from ggn.core.coco import read_coco, read_json, write_json
 from ggn.core.files import sha256
+from ggn.evaluation.params import RECIPES
 from ggn.zoo import versioned
-from ggn.zoo.versioned import RECIPES
 
 REMOTE = "releases"
 """The DVC remote of .dvc/config that is committed with the repository."""
-STORE = "releases/store"
+REMOTE = "releases/store"
 """Its folder, in git."""
 WEIGHTS = ("affinity", *RECIPES)
 PSEUDO_GT = "pseudo_gt.json"
@@ -67,8 +67,8 @@ def release(root: Path, split: str) -> dict[str, Any]:
             versioned.add_and_push(root, artefacts, REMOTE)
             if outputs_size(root, split) <= OUTPUTS_LIMIT:
                 versioned.push_outputs(root, split, REMOTE)
-            versioned.prune(root, root / STORE)
-            versioned.run(root, "git", "add", "--force", "--", STORE)  # ignored, see .gitignore
+            versioned.prune(root, root / REMOTE)
+            versioned.run(root, "git", "add", "--force", "--", REMOTE)  # ignored, see .gitignore
         except BaseException:
             shutil.rmtree(place)
             if old.exists():

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-RECIPES = ("baseline", "ggn")
-"""The recipes by which a detector is trained: the second key of its stages."""
+from ggn.evaluation.params import RECIPES
 
 
 class CommandError(ValueError):

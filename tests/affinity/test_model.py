@@ -16,7 +16,7 @@ from ggn.affinity.model import AffinityNet
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.targets import affinity_targets
 from ggn.engine.backbone import normalise
-from ggn.openmmlab import load_weights
+from ggn.openmmlab import load_checkpoint
 from ggn.openmmlab.names import reference_names
 
 
@@ -122,7 +122,7 @@ def test_batch_norm_on_a_pooled_map_is_why_groups_are_the_default() -> None:
 @pytest.fixture
 def reference_net(recorded_weights: Callable[[str], dict[str, Tensor]]) -> AffinityNet:
     net = AffinityNet(AffinityParams(pool_norm="batch"))
-    load_weights(net, recorded_weights("pa"))
+    load_checkpoint(net, recorded_weights("pa"))
     return net
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ggn.affinity.offsets import NEIGHBOUR_OFFSETS
-from ggn.affinity.targets import OUTSIDE, affinity_targets
+from ggn.affinity.targets import PADDING_LABEL, affinity_targets
 from ggn.core.masks import encode
 from ggn.data.samples import instance_map
 
@@ -54,7 +54,7 @@ def test_padding_is_neither_an_edge_nor_counted() -> None:
     rows = [[1, 1, 2], [1, 0, 2]]
     target, weight = targets_of(rows)
     padded_target, padded_weight = targets_of(
-        [[*row, OUTSIDE, OUTSIDE] for row in rows] + [[OUTSIDE] * 5] * 2
+        [[*row, PADDING_LABEL, PADDING_LABEL] for row in rows] + [[PADDING_LABEL] * 5] * 2
     )
     assert torch.equal(padded_target[:2, :3], target)
     assert torch.equal(padded_weight[:2, :3], weight)

@@ -18,7 +18,7 @@ from ggn.data.mask_store import MaskStore
 from ggn.grouping import FEATURE_NAMES, GroupingParams
 from ggn.pseudo_gt.learn import LearnedRanking
 from ggn.pseudo_gt.rank import rank_candidates
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 from pipelines.extract_regions import group, load_predictor
 from pipelines.stage import load_params

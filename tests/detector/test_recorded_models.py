@@ -14,9 +14,9 @@ from ggn.detector.mask_rcnn import Batch, MaskRCNN
 from ggn.detector.params import DetectorParams
 from ggn.detector.paste import encode_masks
 from ggn.detector.pooling import pool_regions
-from ggn.detector.roi_heads import Detections
+from ggn.detector.roi_heads import ScoredBoxes
 from ggn.detector.rpn import Proposals
-from ggn.openmmlab import load_weights
+from ggn.openmmlab import load_checkpoint
 from ggn.openmmlab.names import reference_names
 
 
@@ -54,7 +54,7 @@ def reference(
 ) -> tuple[str, MaskRCNN]:
     everything = {"rpn": {"samples": 10**6}, "box": {"samples": 10**6}}
     model = MaskRCNN(params_of(request.param, **everything))
-    load_weights(model, recorded_weights(request.param))
+    load_checkpoint(model, recorded_weights(request.param))
     return request.param, model
 
 
@@ -100,7 +100,7 @@ def same_set(ours: Tensor, theirs: np.ndarray, tolerance: float) -> bool:
     return max(distances.min(0).max(), distances.min(1).max()) <= tolerance
 
 
-def rows(boxes: Detections | Proposals) -> Tensor:
+def rows(boxes: ScoredBoxes | Proposals) -> Tensor:
     return torch.cat([boxes.boxes_xyxy, boxes.scores[:, None]], dim=1)
 
 

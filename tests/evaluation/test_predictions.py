@@ -27,7 +27,7 @@ from ggn.evaluation.image_records import Images
 from ggn.evaluation.order import in_order
 from ggn.evaluation.predictions import have_masks, read_predictions
 from ggn.evaluation.records import PredictionCheck
-from ggn.evaluation.results_file import Piece, first_record, read_pieces
+from ggn.evaluation.results_file import Chunk, first_record, read_pieces
 from ggn.evaluation.run_lengths import RunLengths
 
 IMAGES = Images(frozenset({1, 2, 3}), dict.fromkeys((1, 2, 3), (4, 4)), {})
@@ -40,7 +40,7 @@ def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results_file, "PIECE", 16)
 
 
-def pieces_of(path: Path, text: str) -> list[Piece]:
+def pieces_of(path: Path, text: str) -> list[Chunk]:
     path.write_text(text)
     return list(read_pieces(path))
 

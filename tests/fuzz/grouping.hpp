@@ -3,8 +3,11 @@
 
 #include <limits>
 
-#include "_kernels.hpp"
+#include "_arcs.hpp"
+#include "_fixed_point.hpp"
+#include "_sums.hpp"
 #include "_trees.hpp"
+#include "_watershed.hpp"
 #include "case.hpp"
 
 namespace grouping {

@@ -195,20 +195,20 @@ void match_and_spend(Random& random, const std::vector<double>& iou, size_t n_ma
   int64_t n_best = -1;
   std::vector<int32_t> best(static_cast<size_t>(precision_budget));
   std::vector<ggn::Thresholds> best_hit(best.size()), ignored(best.size());
-  std::vector<uint16_t> places(n_masks);
+  std::vector<uint16_t> ranks(n_masks);
   ggn::spend(n_masks, matched.data(), hit.data(), freed.data(), takes_part.data(),
              holds_place.data(), excused.data(), budgets.data(), budgets.size(), n_thresholds,
              precision_budget, 99,
-             {hits.data(), &n_best, best.data(), best_hit.data(), ignored.data(), places.data()});
-  int64_t place = 0, seen = 0;
+             {hits.data(), &n_best, best.data(), best_hit.data(), ignored.data(), ranks.data()});
+  int64_t rank = 0, seen = 0;
   std::vector<int64_t> expected(hits.size(), 0);
   for (size_t d = 0; d < n_masks; ++d) {
     const bool has_place = holds_place[d] && !freed[d];
-    place += has_place;
-    require(places[d] == (has_place ? place : 99), "the places are numbered");
+    rank += has_place;
+    require(ranks[d] == (has_place ? rank : 99), "the ranks are numbered");
     for (size_t i = 0; has_place && i < hits.size(); ++i)
-      expected[i] += place <= budgets[i / n_thresholds] && (hit[d] >> i % n_thresholds & 1);
-    if (!has_place || place > precision_budget || !takes_part[d]) continue;
+      expected[i] += rank <= budgets[i / n_thresholds] && (hit[d] >> i % n_thresholds & 1);
+    if (!has_place || rank > precision_budget || !takes_part[d]) continue;
     require(seen < n_best && best[size_t(seen)] == int32_t(d), "precision looks at the best");
     for (size_t t = 0; t < n_thresholds; ++t) {
       const bool on_any = matched[d] >> t & 1, on_counted = hit[d] >> t & 1;

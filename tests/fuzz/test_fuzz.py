@@ -12,8 +12,10 @@ NEEDED = (
     "Makefile",
     "pyproject.toml",
     "docker/versions.env",
-    "ggn/grouping/_kernels.hpp",
-    "ggn/grouping/_trees.hpp",
+    *(
+        f"ggn/grouping/_{name}.hpp"
+        for name in ("fixed_point", "watershed", "arcs", "sums", "trees")
+    ),
     *(f"ggn/evaluation/{name}.hpp" for name in ("_elements", "_matching", "_overlaps")),
     *(f"tests/fuzz/{name}" for name in ("case.hpp", "grouping.hpp", "overlaps.hpp")),
     "tests/fuzz/fuzz_kernels.cpp",
@@ -73,7 +75,7 @@ def test_nothing_is_found(checkout, environment):
 
 def test_a_read_beyond_the_end_is_found(checkout, environment):
     """The frame of `find_arcs` made too short, which no result shows."""
-    header = checkout / "ggn/grouping/_kernels.hpp"
+    header = checkout / "ggn/grouping/_arcs.hpp"
     text = header.read_text()
     assert text.count("(height + 2 * kReach + 1) * stride") == 1
     header.write_text(

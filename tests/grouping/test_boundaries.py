@@ -2,9 +2,11 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ggn.grouping import _kernels
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
@@ -17,7 +19,7 @@ def test_affinities_become_integers_and_eighths_are_exact() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_any_float_type_and_memory_order_is_taken(dtype) -> None:
+def test_any_float_type_and_memory_order_is_taken(dtype: type[np.floating[Any]]) -> None:
     eighths = (np.arange(48).reshape(6, 8) % 9 / 8).astype(dtype)
     expected = fixed_affinity(eighths.astype(np.float32))
     for same in (eighths, np.asfortranarray(eighths), np.repeat(eighths, 2, axis=1)[:, ::2]):
@@ -50,14 +52,14 @@ def test_a_read_only_map_is_taken() -> None:
         ),
     ],
 )
-def test_a_map_of_another_shape_or_type_is_refused(affinity, message) -> None:
+def test_a_map_of_another_shape_or_type_is_refused(affinity: NDArray[Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         fixed_affinity(affinity)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.25, 1.5])
-def test_the_first_bad_pixel_is_named(dtype, value) -> None:
+def test_the_first_bad_pixel_is_named(dtype: type[np.floating[Any]], value: float) -> None:
     affinity = np.ones((5, 7), dtype)
     affinity[2, 3] = affinity[4, 0] = value
     message = f"affinity must be finite and in [0, 1], got {value} at row 2, column 3"
@@ -91,10 +93,10 @@ def test_arcs_of_three_regions_counted_by_hand() -> None:
 def test_an_arc_along_the_ridge_keeps_its_strength_and_one_across_it_loses_it() -> None:
     y, x = np.indices((9, 9)).astype(np.int32)
 
-    def share(labels, smooth):
+    def share(labels: NDArray[Any], smooth: NDArray[np.int32]) -> float:
         blank = np.zeros(labels.shape, np.int16)
         _, length, strength, _ = _kernels.find_arcs(blank, labels.astype(np.int32), smooth)
-        return strength[0] / length[0] / UNIT
+        return float(strength[0] / length[0] / UNIT)
 
     # A smoothed affinity of x^2 is a valley along y, so its normal is x, as that of {x > 4}.
     assert share(x > 4, (x - 4) ** 2) == 1

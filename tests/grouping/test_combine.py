@@ -1,20 +1,24 @@
 """Unions of adjacent nodes: which are looked at, their sums, which of them become candidates."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 from scipy import ndimage
 from slow_twins import leaves
 
 from ggn.core import masks
 from ggn.grouping import FEATURE_NAMES, GroupingParams, candidates, combine
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
-from ggn.grouping.merge import Hierarchy, grow_hierarchy
+from ggn.grouping.hierarchy import Hierarchy, grow_hierarchy
 from ggn.grouping.regions import sum_nodes
+from ggn.grouping.score import Sums
 
 # Four regions in a row: 0 and 1 merge to 4, 2 and 3 to 5, both to 6.
 ROW = np.array([[0, 0, 1, 1, 2, 2, 3, 3]] * 3, np.int32)
@@ -22,7 +26,7 @@ PARENTS = np.array([4, 4, 5, 5, 6, 6, 6], np.int32)
 
 
 @pytest.fixture
-def row_of_four():
+def row_of_four() -> tuple[Hierarchy, Sums]:
     affinity = np.full(ROW.shape, UNIT // 2, np.int16)
     altitudes = np.array([0, 0, 0, 0, 0.1, 0.2, 0.3])
     merged_at = np.array([4, 6, 5], np.int32)  # of the arcs (0, 1), (1, 2), (2, 3)
@@ -30,7 +34,7 @@ def row_of_four():
     return tree, sum_nodes(affinity, tree)
 
 
-def test_unions_of_four_regions_in_a_row(row_of_four) -> None:
+def test_unions_of_four_regions_in_a_row(row_of_four: tuple[Hierarchy, Sums]) -> None:
     """{4, 2} is there when 4 is born and until 5 is; {1, 2} and {1, 2, 3} go with 1 when 4 is born.
 
     {0, 1}, {2, 3} and {4, 5} are nodes; {0, 1, 2} is {4, 2} already; {0, 2} don't touch.
@@ -45,15 +49,19 @@ def test_unions_of_four_regions_in_a_row(row_of_four) -> None:
     assert unions.sums.rim.tolist() == [3 + 3 + 3, 6 + 6, 6 + 6 + 3]  # each part's own
 
 
-def suppressed(row_of_four, nodes, iou, limit=9):
+def suppressed(
+    row_of_four: tuple[Hierarchy, Sums], nodes: list[int], iou: float, limit: int = 9
+) -> list[int]:
     tree, sums = row_of_four
     crown, unions = combine.combine(tree, sums)
-    order, nodes = np.arange(3, dtype=np.int32), np.array(nodes, np.int32)
-    kept = combine.suppress_unions(crown, unions, order, nodes, sums.area, limit, iou)
-    return kept.tolist()
+    order, taken = np.arange(3, dtype=np.int32), np.array(nodes, np.int32)
+    kept = combine.suppress_unions(crown, unions, order, taken, sums.area, limit, iou)
+    return [int(union) for union in kept]
 
 
-def test_a_union_is_dropped_if_it_overlaps_a_node_or_a_union_before_it(row_of_four) -> None:
+def test_a_union_is_dropped_if_it_overlaps_a_node_or_a_union_before_it(
+    row_of_four: tuple[Hierarchy, Sums],
+) -> None:
     # In pairs of columns: {4, 2} = 0..5, {1, 2} = 2..5, {1, 2, 3} = 2..7.
     assert suppressed(row_of_four, [], 0.66) == [0, 2]  # IoU of 0 and 1: 2 / 3; of 0 and 2: 1 / 2
     assert suppressed(row_of_four, [], 0.67) == [0, 1, 2]
@@ -71,12 +79,12 @@ maps = arrays.arrays(
 FINEST = GroupingParams(min_seed_spacing=2, border_fraction=1.0)
 
 
-def unions_by_definition(tree):
+def unions_by_definition(tree: Hierarchy) -> set[frozenset[int]]:
     """Return the sets of regions that two to four touching regions of a partition make up."""
     under = leaves(tree.parents)
     ends = {frozenset(pair) for pair in tree.arcs.ends.tolist()}
 
-    def connected(group) -> bool:
+    def connected(group: tuple[int, ...]) -> bool:
         reached, left = {group[0]}, set(group[1:])
         while near := {
             b
@@ -89,7 +97,8 @@ def unions_by_definition(tree):
         return not left
 
     regions = (len(tree.parents) + 1) // 2
-    partition, found = set(range(regions)), set()
+    partition = set(range(regions))
+    found: set[frozenset[int]] = set()
     for node in range(regions, len(tree.parents)):
         for size in (2, 3, 4):
             for group in itertools.combinations(sorted(partition), size):
@@ -101,7 +110,7 @@ def unions_by_definition(tree):
 
 @settings(deadline=None, max_examples=25)
 @given(maps)
-def test_no_union_of_a_partition_is_missed(affinity) -> None:
+def test_no_union_of_a_partition_is_missed(affinity: NDArray[Any]) -> None:
     tree = grow_hierarchy(fixed_affinity(affinity), FINEST)
     if len(tree.parents) > 27:
         return
@@ -116,7 +125,7 @@ def test_no_union_of_a_partition_is_missed(affinity) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(maps)
-def test_sums_equal_those_of_the_unions_pixels(affinity) -> None:
+def test_sums_equal_those_of_the_unions_pixels(affinity: NDArray[Any]) -> None:
     fixed = fixed_affinity(affinity)
     tree = grow_hierarchy(fixed, FINEST)
     _, unions = combine.combine(tree, sum_nodes(fixed, tree))
@@ -137,7 +146,7 @@ def test_sums_equal_those_of_the_unions_pixels(affinity) -> None:
             assert found[at] == pytest.approx(values[one_side].sum(), abs=1e-6)
 
 
-def two_coloured_disc():
+def two_coloured_disc() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Its halves are further apart than each is from the background around it."""
     y, x = np.indices((120, 120)) - 60
     disc = y**2 + x**2 < 30**2
@@ -162,7 +171,7 @@ def test_an_object_of_two_parts_is_found_as_their_union() -> None:
     assert parts[overlap.argmax()] > 1
 
 
-def test_unions_come_last_touch_and_are_few(cell_map) -> None:
+def test_unions_come_last_touch_and_are_few(cell_map: Callable[..., NDArray[np.float32]]) -> None:
     params = GroupingParams(max_candidates=50, union_share=0.1)
     found = candidates(cell_map(3, cells=60, size_hw=(240, 320)), params)
     sizes = (found.parts >= 0).sum(axis=1)
@@ -176,6 +185,6 @@ def test_unions_come_last_touch_and_are_few(cell_map) -> None:
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (2, 2)])
-def test_maps_too_small_for_any_union(size_hw) -> None:
+def test_maps_too_small_for_any_union(size_hw: tuple[int, int]) -> None:
     random = np.random.default_rng(0).random(size_hw).astype(np.float32)
     assert (candidates(random, FINEST).parts[:, 1:] == -1).all()

@@ -1,9 +1,12 @@
 """The global boundary: where it is strong, where there is none, and that it is well defined."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import linalg
 
 from ggn.grouping import GroupingParams, build_hierarchy
@@ -17,18 +20,21 @@ from ggn.grouping.globalize import (
 )
 
 
-def tiles(size, side):
+def tiles(size: int, side: int) -> NDArray[np.int32]:
     """A partition of size x size pixels into squares of side x side, numbered by rows."""
     index = np.arange(size) // side
     return (index[:, None] * (size // side) + index).astype(np.int32)
 
 
-def strengths(affinity, labels, weight=1.0):
+def strengths(
+    affinity: NDArray[Any], labels: NDArray[np.int32], weight: float = 1.0
+) -> dict[tuple[int, int], float]:
     """Mean strength of each arc, by its pair of regions."""
     fixed = fixed_affinity(affinity)
     arcs = globalize(find_arcs(fixed, labels), fixed, labels, weight)
     means = arcs.strength / arcs.length / UNIT
-    return dict(zip(map(tuple, arcs.ends.tolist()), means, strict=True))
+    pairs = zip(arcs.ends.tolist(), means.tolist(), strict=True)
+    return {(first, second): mean for (first, second), mean in pairs}
 
 
 def test_links_and_masses_of_two_pixels() -> None:
@@ -47,7 +53,7 @@ def test_links_inside_a_region_count_for_its_mass_twice() -> None:
 
 
 @pytest.mark.parametrize("regions", [40, 100])  # by the dense and by the sparse solver
-def test_modes_solve_the_eigenproblem(regions) -> None:
+def test_modes_solve_the_eigenproblem(regions: int) -> None:
     random = np.random.default_rng(0)
     ends = np.array([(i, j) for i in range(regions) for j in range(i + 1, min(i + 4, regions))])
     links, mass = random.random(len(ends)), 1 + random.random(regions)
@@ -59,7 +65,9 @@ def test_modes_solve_the_eigenproblem(regions) -> None:
     np.testing.assert_allclose(vectors.T * mass @ vectors, np.eye(15), atol=1e-8)
 
 
-def test_the_restricted_problem_bounds_that_of_the_pixels_from_above(cell_map) -> None:
+def test_the_restricted_problem_bounds_that_of_the_pixels_from_above(
+    cell_map: Callable[..., NDArray[np.float32]],
+) -> None:
     """Min-max principle; with one region per pixel, they are the same problem."""
     affinity = fixed_affinity(cell_map(1, cells=3, size_hw=(12, 16)))
     pixels = np.arange(affinity.size, dtype=np.int32).reshape(affinity.shape)
@@ -79,7 +87,7 @@ def test_a_blank_image_has_no_global_boundary() -> None:
 
 
 @pytest.mark.parametrize("value", [0.1, 0.5, 0.8])
-def test_a_uniform_boundary_keeps_about_its_strength(value) -> None:
+def test_a_uniform_boundary_keeps_about_its_strength(value: float) -> None:
     """So local and global strength are on one scale and can be mixed."""
     found = strengths(np.full((60, 60), value, np.float32), tiles(60, 6))
     assert np.mean(list(found.values())) == pytest.approx(1 - value, abs=0.15)
@@ -134,14 +142,14 @@ def test_centroids_are_those_of_the_pixels() -> None:
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 30), (30, 1), (2, 2)])
-def test_few_regions_are_no_obstacle(size_hw) -> None:
+def test_few_regions_are_no_obstacle(size_hw: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     affinity = random.random(size_hw).astype(np.float32)
     tree = build_hierarchy(affinity, GroupingParams(globalization_weight=0.5, min_seed_spacing=2))
     assert (tree.altitudes[tree.parents] >= tree.altitudes).all()
 
 
-def test_the_hierarchy_stays_an_ultrametric(cell_map) -> None:
+def test_the_hierarchy_stays_an_ultrametric(cell_map: Callable[..., NDArray[np.float32]]) -> None:
     tree = build_hierarchy(cell_map(0), GroupingParams(globalization_weight=0.5))
     assert (tree.altitudes[tree.parents] >= tree.altitudes).all()
     assert tree.altitudes.max() <= 1

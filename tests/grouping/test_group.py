@@ -6,15 +6,21 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from ggn.core import masks
+from ggn.core.masks import RLE
 from ggn.grouping import GroupingParams, build_hierarchy, candidates, group
 
+Maps = Callable[..., NDArray[np.float32]]
 BOTH = [GroupingParams(), GroupingParams(globalization_weight=0.5)]
 
 
@@ -32,21 +38,23 @@ BOTH = [GroupingParams(), GroupingParams(globalization_weight=0.5)]
     ],
     ids=["all inside", "all boundary", "grey", "half", "1 x 1", "1 x 1 boundary", "checkerboard"],
 )
-def test_a_map_of_one_region_has_no_segments(affinity, params) -> None:
+def test_a_map_of_one_region_has_no_segments(
+    affinity: NDArray[Any], params: GroupingParams
+) -> None:
     found = candidates(affinity, params)
     assert len(found.instances) == 0
     assert found.instances.image_size_hw == affinity.shape
     assert found.features.shape == (0, found.features.shape[1])
 
 
-def test_a_map_whose_every_segment_is_filtered_has_no_segments(cell_map) -> None:
+def test_a_map_whose_every_segment_is_filtered_has_no_segments(cell_map: Maps) -> None:
     assert len(group(cell_map(0), GroupingParams(min_area=10**6))) == 0
     assert len(group(cell_map(0), GroupingParams(border_fraction=0.0, min_area=5000))) == 0
 
 
 @pytest.mark.parametrize("params", BOTH, ids=["local", "global"])
 @pytest.mark.parametrize("size_hw", [(1, 200), (200, 1), (3, 150), (150, 3), (2, 2), (17, 1)])
-def test_thin_maps(size_hw, params) -> None:
+def test_thin_maps(size_hw: tuple[int, int], params: GroupingParams) -> None:
     random = np.random.default_rng(0)
     found = group(random.random(size_hw), params)
     assert found.image_size_hw == size_hw
@@ -87,7 +95,7 @@ def test_a_background_around_20_000_regions_takes_little_time() -> None:
     assert best_time(lambda: group(affinity, params), 2) < 1
 
 
-def test_a_spacing_far_beyond_the_image_costs_no_memory(cell_map) -> None:
+def test_a_spacing_far_beyond_the_image_costs_no_memory(cell_map: Maps) -> None:
     """Seeds are then the highest pixels of all; windows end with the image."""
     tree = build_hierarchy(cell_map(0), GroupingParams(min_seed_spacing=10**9))
     assert (tree.labels.max() + 1) * 2 - 1 == len(tree.parents)
@@ -103,7 +111,9 @@ def test_ties_everywhere() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_types_and_memory_layouts_give_the_same_bytes(cell_map, dtype) -> None:
+def test_types_and_memory_layouts_give_the_same_bytes(
+    cell_map: Maps, dtype: type[np.floating[Any]]
+) -> None:
     coarse = cell_map(2).astype(np.float16)
     expected = digest(coarse.astype(np.float32))
     given = coarse.astype(dtype)
@@ -127,21 +137,23 @@ def test_types_and_memory_layouts_give_the_same_bytes(cell_map, dtype) -> None:
         (np.ones((2, 3), complex), "got complex128"),
     ],
 )
-def test_a_bad_map_is_refused_by_every_entry(entry, affinity, message) -> None:
+def test_a_bad_map_is_refused_by_every_entry(
+    entry: Callable[..., object], affinity: NDArray[Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         entry(affinity)
 
 
-def digest(affinity, params=None):
+def digest(affinity: NDArray[Any], params: GroupingParams | None = None) -> str:
     found = candidates(affinity, params)
     tree = build_hierarchy(affinity, params)
-    parts = [json.dumps(found.instances.masks).encode(), found.instances.scores, found.features]
-    parts += [tree.labels, tree.parents, tree.altitudes]
+    parts: list[Any] = [json.dumps(found.instances.masks).encode(), found.instances.scores]
+    parts += [found.features, tree.labels, tree.parents, tree.altitudes]
     return hashlib.sha256(b"".join(bytes(part) for part in parts)).hexdigest()
 
 
 @pytest.mark.parametrize("params", BOTH, ids=["local", "global"])
-def test_two_threads_give_the_same_bytes_as_one(cell_map, params) -> None:
+def test_two_threads_give_the_same_bytes_as_one(cell_map: Maps, params: GroupingParams) -> None:
     affinities = [cell_map(seed) for seed in range(8)]
     alone = [digest(affinity, params) for affinity in affinities]
     with ThreadPoolExecutor(2) as pool:
@@ -149,7 +161,9 @@ def test_two_threads_give_the_same_bytes_as_one(cell_map, params) -> None:
     assert together == alone * 2
 
 
-def test_other_processes_and_thread_counts_give_the_same_bytes(cell_map, tmp_path) -> None:
+def test_other_processes_and_thread_counts_give_the_same_bytes(
+    cell_map: Maps, tmp_path: Path
+) -> None:
     np.save(tmp_path / "affinity.npy", cell_map(4, size_hw=(200, 240)))
     program = (
         "import sys, numpy as np\n"
@@ -173,19 +187,19 @@ def test_other_processes_and_thread_counts_give_the_same_bytes(cell_map, tmp_pat
     assert len(found) == 1
 
 
-def test_the_object_is_found_at_two_resolutions(cell_map) -> None:
+def test_the_object_is_found_at_two_resolutions(cell_map: Maps) -> None:
     """Twice the resolution, the same map: most of the best segments are the same ones."""
-    found = []
+    found: list[float] = []
     for seed in range(3):
         small = cell_map(seed, cells=20, size_hw=(240, 320))
         large = np.kron(small, np.ones((2, 2), np.float32))
-        best = [masks.resize(mask, large.shape) for mask in group(small).masks[:20]]
+        best = [masks.resize(mask, (480, 640)) for mask in group(small).masks[:20]]
         found += masks.mask_iou(best, group(large).masks).max(axis=1).tolist()
     assert np.median(found) > 0.9
     assert np.mean(found) > 0.7
 
 
-def best_time(call, repeats):
+def best_time(call: Callable[[], object], repeats: int) -> float:
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -194,7 +208,7 @@ def best_time(call, repeats):
     return min(times)
 
 
-def test_a_480_x_640_map_takes_less_time_than_its_watershed_in_scikit_image(cell_map) -> None:
+def test_a_480_x_640_map_takes_less_time_than_its_watershed_in_scikit_image(cell_map: Maps) -> None:
     """Two seconds were asked for; about a quarter of the watershed's time is what it takes."""
     affinity = cell_map(0, cells=60, size_hw=(480, 640))
     ours = best_time(lambda: group(affinity), 5)
@@ -212,7 +226,7 @@ PHOTOGRAPHS = {
 }
 
 
-def average_recall(overlap, limit):
+def average_recall(overlap: NDArray[np.float64], limit: int) -> float:
     """Greedy one-to-one matching in rank order, IoU strictly above 0.5, 0.55, ..., 0.95."""
     recalls = []
     for threshold in MATCH_THRESHOLDS:
@@ -224,10 +238,12 @@ def average_recall(overlap, limit):
                 matched += 1
                 free[:, best] = -1
         recalls.append(matched / overlap.shape[1])
-    return np.mean(recalls)
+    return float(np.mean(recalls))
 
 
-def recorded_map(recorded_file, name):
+def recorded_map(
+    recorded_file: Callable[[str], Path], name: str
+) -> tuple[NDArray[np.float32], list[RLE], list[RLE]]:
     """Affinity, ground truth, and the original's candidates by ranking method 3."""
     with np.load(recorded_file(f"F_map_{name}.npz")) as fixture:
         affinity, truth = fixture["affinity"].astype(np.float32), fixture["gt_rle"].tolist()
@@ -235,17 +251,21 @@ def recorded_map(recorded_file, name):
     found = json.loads(gzip.decompress(recorded_file(f"{file}.json.gz").read_bytes()))
     original = found[name]["g0.0"]["3"]["rle"]
     size = list(affinity.shape)
-    return affinity, *(
-        [{"size": size, "counts": c} for c in counts] for counts in (truth, original)
+    objects, segments = (
+        [RLE(size=size, counts=counts) for counts in every] for every in (truth, original)
     )
+    return affinity, objects, segments
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 @pytest.mark.parametrize("groups", [SYNTHETIC, PHOTOGRAPHS], ids=["synthetic", "photographs"])
-def test_recall_on_the_recorded_maps_is_above_the_originals(recorded_file, groups, weight) -> None:
+def test_recall_on_the_recorded_maps_is_above_the_originals(
+    recorded_file: Callable[[str], Path], groups: dict[str, tuple[str, ...]], weight: float
+) -> None:
     params = GroupingParams(globalization_weight=weight)
     for group_name, names in groups.items():
-        ours, theirs = [], []
+        ours: list[list[float]] = []
+        theirs: list[list[float]] = []
         for name in names:
             affinity, truth, original = recorded_map(recorded_file, name)
             for recalls, found in ((ours, group(affinity, params).masks), (theirs, original)):
@@ -257,7 +277,9 @@ def test_recall_on_the_recorded_maps_is_above_the_originals(recorded_file, group
 @pytest.mark.parametrize(
     ("name", "at_20", "at_100"), [("12_synth_1_gt", 0.617, 0.617), ("13_synth_2_gt", 0.692, 0.692)]
 )
-def test_the_matching_reproduces_the_recorded_recall(recorded_file, name, at_20, at_100) -> None:
+def test_the_matching_reproduces_the_recorded_recall(
+    recorded_file: Callable[[str], Path], name: str, at_20: float, at_100: float
+) -> None:
     """As tests/golden/README.md has it."""
     _, truth, original = recorded_map(recorded_file, name)
     overlap = masks.mask_iou(original, truth)

@@ -1,5 +1,7 @@
 """Parameters of the grouping: what is the default, what is refused."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -37,11 +39,11 @@ def test_the_defaults_are_the_references_where_it_has_them() -> None:
         ("use_new_affinity", True),
     ],
 )
-def test_other_values_are_refused_by_name(field, value) -> None:
+def test_other_values_are_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=field):
         GroupingParams(**{field: value})
 
 
 def test_params_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        GroupingParams().nms_iou = 0.5
+        GroupingParams().nms_iou = 0.5  # type: ignore[misc]

@@ -18,7 +18,7 @@ def test_the_kernel_of_this_checkout_is_fresh() -> None:
 
 
 @pytest.mark.parametrize("edited", boundaries.SOURCES)
-def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path) -> None:
+def test_an_edited_source_makes_the_kernel_stale(edited: str, tmp_path: Path) -> None:
     for name in boundaries.SOURCES:
         shutil.copy(Path(boundaries.__file__).with_name(name), tmp_path)
     given = (tmp_path, boundaries.SOURCES, _kernels.SOURCE_HASH, _kernels.__file__)
@@ -27,7 +27,7 @@ def test_an_edited_source_makes_the_kernel_stale(edited, tmp_path) -> None:
         source.write("\n")
     with pytest.raises(StaleBuildError) as refusal:
         require_fresh_build(*given)
-    assert f"_kernels.hpp, _trees.hpp, _kernels.pyx in {tmp_path}" in str(refusal.value)
+    assert f"_sums.hpp, _trees.hpp, _kernels.pyx in {tmp_path}" in str(refusal.value)
     assert _kernels.__file__ in str(refusal.value)
 
 

@@ -1,11 +1,15 @@
 """Every function of the kernel equals its slow twin, to the bit, on random maps full of ties."""
 
+from random import Random
+from typing import Any
+
 import numpy as np
 import pytest
 import slow_twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from ggn.grouping import _kernels
 
@@ -15,10 +19,11 @@ few_levels = st.sampled_from([0, 1, 4096, 8192, 8193, 16383, UNIT])
 maps = arrays.arrays(np.int16, SHAPES, elements=few_levels) | arrays.arrays(
     np.int16, SHAPES, elements=st.integers(0, UNIT)
 )
+Graph = tuple[int, slow_twins.Int32, slow_twins.Int64, slow_twins.Int64]
 many = settings(deadline=None, max_examples=60)
 
 
-def equal(kernel, twin) -> bool:
+def equal(kernel: Any, twin: Any) -> bool:
     """Equal in type and value, item by item."""
     if not isinstance(kernel, tuple):
         kernel, twin = (kernel,), (twin,)
@@ -29,12 +34,14 @@ def equal(kernel, twin) -> bool:
     return True
 
 
-def segmented(affinity, radius=1):
+def segmented(affinity: slow_twins.Int16, radius: int = 1) -> tuple[slow_twins.Int32, int]:
     markers, regions = _kernels.find_seeds(affinity, radius)
     return _kernels.watershed(affinity, markers), regions
 
 
-def tree(affinity):
+def tree(
+    affinity: slow_twins.Int16,
+) -> tuple[slow_twins.Int32, slow_twins.Int32, slow_twins.Int32, slow_twins.Int32]:
     labels, regions = segmented(affinity)
     ends, length, strength, _ = _kernels.find_arcs(
         affinity, labels, _kernels.smooth_triangle(affinity)
@@ -49,7 +56,7 @@ def test_the_unit_is_the_same() -> None:
 
 @many
 @given(arrays.arrays(np.float32, SHAPES, elements=st.floats(0, 1, width=32)))
-def test_quantise(affinity) -> None:
+def test_quantise(affinity: NDArray[np.float32]) -> None:
     assert equal(_kernels.quantise(affinity), slow_twins.quantise(affinity))
 
 
@@ -61,26 +68,26 @@ def test_quantise(affinity) -> None:
         elements=st.sampled_from([0, 0.5, 1, -1e-7, 1.0000001, np.nan, np.inf, -np.inf]),
     )
 )
-def test_quantise_finds_the_first_bad_value(affinity) -> None:
+def test_quantise_finds_the_first_bad_value(affinity: NDArray[np.float32]) -> None:
     assert equal(_kernels.quantise(affinity), slow_twins.quantise(affinity))
 
 
 @many
 @given(maps, st.integers(1, 15))
-def test_find_seeds(affinity, radius) -> None:
+def test_find_seeds(affinity: slow_twins.Int16, radius: int) -> None:
     assert equal(_kernels.find_seeds(affinity, radius), slow_twins.find_seeds(affinity, radius))
 
 
 @many
 @given(maps, st.integers(1, 3))
-def test_watershed(affinity, radius) -> None:
+def test_watershed(affinity: slow_twins.Int16, radius: int) -> None:
     markers, _ = _kernels.find_seeds(affinity, radius)
     assert equal(_kernels.watershed(affinity, markers), slow_twins.watershed(affinity, markers))
 
 
 @many
 @given(maps, st.data())
-def test_watershed_from_any_markers(affinity, data) -> None:
+def test_watershed_from_any_markers(affinity: slow_twins.Int16, data: st.DataObject) -> None:
     markers = data.draw(
         arrays.arrays(np.int32, affinity.shape, elements=st.sampled_from([0, 0, 0, 1, 2, 3]))
     )
@@ -89,13 +96,13 @@ def test_watershed_from_any_markers(affinity, data) -> None:
 
 @many
 @given(maps)
-def test_smooth_triangle(image) -> None:
+def test_smooth_triangle(image: slow_twins.Int16) -> None:
     assert equal(_kernels.smooth_triangle(image), slow_twins.smooth_triangle(image))
 
 
 @many
 @given(maps)
-def test_find_arcs_and_sum_regions(affinity) -> None:
+def test_find_arcs_and_sum_regions(affinity: slow_twins.Int16) -> None:
     labels, regions = segmented(affinity)
     smooth = _kernels.smooth_triangle(affinity)
     assert equal(
@@ -109,7 +116,7 @@ def test_find_arcs_and_sum_regions(affinity) -> None:
 
 @many
 @given(maps, st.integers(0, 2**32 - 1))
-def test_link_regions_and_sum_places(affinity, seed) -> None:
+def test_link_regions_and_sum_places(affinity: slow_twins.Int16, seed: int) -> None:
     labels, regions = segmented(affinity)
     ends, *_ = _kernels.find_arcs(affinity, labels, _kernels.smooth_triangle(affinity))
     table = np.random.default_rng(seed).random(UNIT + 1)
@@ -119,7 +126,7 @@ def test_link_regions_and_sum_places(affinity, seed) -> None:
 
 
 @st.composite
-def graphs(draw):
+def graphs(draw: st.DrawFn) -> Graph:
     regions = draw(st.integers(2, 14))
     ends = {(draw(st.integers(0, i - 1)), i) for i in range(1, regions)}
     ends |= draw(
@@ -133,13 +140,13 @@ def graphs(draw):
 
 @settings(deadline=None, max_examples=300)
 @given(graphs())
-def test_merge(graph) -> None:
+def test_merge(graph: Graph) -> None:
     assert equal(_kernels.merge(*graph), slow_twins.merge(*graph))
 
 
 @many
 @given(maps)
-def test_sums_along_the_tree(affinity) -> None:
+def test_sums_along_the_tree(affinity: slow_twins.Int16) -> None:
     labels, ends, parents, merged_at = tree(affinity)
     arguments = (affinity, labels, len(parents), ends, merged_at)
     sums = _kernels.sum_inner_outlines(*arguments)
@@ -149,7 +156,7 @@ def test_sums_along_the_tree(affinity) -> None:
 
 @many
 @given(maps, st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(1, 8), st.randoms())
-def test_suppress(affinity, threshold, limit, random) -> None:
+def test_suppress(affinity: slow_twins.Int16, threshold: float, limit: int, random: Random) -> None:
     labels, _, parents, _ = tree(affinity)
     own = np.zeros((len(parents), 1), np.int64)
     own[: labels.max() + 1, 0] = np.bincount(labels.ravel())
@@ -161,7 +168,7 @@ def test_suppress(affinity, threshold, limit, random) -> None:
 
 @many
 @given(maps, st.randoms())
-def test_encode_nodes(affinity, random) -> None:
+def test_encode_nodes(affinity: slow_twins.Int16, random: Random) -> None:
     labels, _, parents, _ = tree(affinity)
     nodes = random.sample(range(len(parents)), random.randint(0, len(parents)))
     chosen = np.array(nodes, np.int32)

@@ -1,10 +1,14 @@
 """Seeds and watershed: by hand, by properties, against scikit-image."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import ArrayLike, NDArray
 from skimage.measure import label
 from skimage.morphology import local_minima
 from skimage.segmentation import watershed
@@ -14,8 +18,9 @@ from ggn.grouping.boundaries import UNIT, fixed_affinity
 from ggn.grouping.oversegment import oversegment, seed_distance
 
 
-def fixed(rows):
-    return (np.array(rows) * UNIT / 8).astype(np.int16)
+def fixed(rows: ArrayLike) -> NDArray[np.int16]:
+    units: NDArray[np.int16] = (np.array(rows) * UNIT / 8).astype(np.int16)
+    return units
 
 
 def test_seeds_of_a_line_are_its_local_maxima() -> None:
@@ -61,7 +66,7 @@ def test_the_watershed_of_a_square_with_a_gap() -> None:
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (9, 1), (4, 5)])
-def test_a_blank_map_is_one_region(size_hw) -> None:
+def test_a_blank_map_is_one_region(size_hw: tuple[int, int]) -> None:
     for value in (0, UNIT // 2, UNIT):
         labels, count = oversegment(np.full(size_hw, value, np.int16), 3)
         assert count == 1
@@ -89,7 +94,9 @@ maps = arrays.arrays(
 
 @settings(deadline=None, max_examples=100)
 @given(maps, st.integers(2, 5))
-def test_seeds_keep_their_distance_and_every_pixel_gets_a_region(affinity, distance) -> None:
+def test_seeds_keep_their_distance_and_every_pixel_gets_a_region(
+    affinity: NDArray[Any], distance: int
+) -> None:
     markers, count = _kernels.find_seeds(affinity, distance - 1)
     assert set(np.unique(markers)) <= set(range(count + 1))
     seeds = np.argwhere(markers)
@@ -107,7 +114,7 @@ def test_seeds_keep_their_distance_and_every_pixel_gets_a_region(affinity, dista
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_equals_scikit_image_where_no_two_pixels_tie(seed) -> None:
+def test_equals_scikit_image_where_no_two_pixels_tie(seed: int) -> None:
     random = np.random.default_rng(seed)
     affinity = random.permutation(41 * 53).reshape(41, 53).astype(np.int16)
     markers = label(local_minima(-affinity), connectivity=2).astype(np.int32)
@@ -115,15 +122,20 @@ def test_equals_scikit_image_where_no_two_pixels_tie(seed) -> None:
     np.testing.assert_array_equal(_kernels.watershed(affinity, markers), expected)
 
 
-def noisy(affinity):
+def noisy(affinity: NDArray[Any]) -> NDArray[np.int16]:
     random = np.random.default_rng(0)
     return fixed_affinity(np.clip(affinity - 0.01 * random.random(affinity.shape), 0, 1))
 
 
-def test_twice_the_resolution_gives_as_many_regions(cell_map) -> None:
+def test_twice_the_resolution_gives_as_many_regions(
+    cell_map: Callable[..., NDArray[np.float32]],
+) -> None:
     small = cell_map(3, cells=20, size_hw=(240, 320))
     large = np.kron(small, np.ones((2, 2), np.float32))
-    counts = [oversegment(noisy(a), seed_distance(a.shape, 0.015, 3))[1] for a in (small, large)]
+    counts = [
+        oversegment(noisy(a), seed_distance((a.shape[0], a.shape[1]), 0.015, 3))[1]
+        for a in (small, large)
+    ]
     assert counts[0] > 100
     assert counts[1] == pytest.approx(counts[0], rel=0.25)
     # A distance fixed in pixels would not do: the granularity would change with the resolution.

@@ -1,17 +1,21 @@
 """Sums along the tree, the filter at the frame, suppression, masks, features."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import ArrayLike, NDArray
 from slow_twins import leaves
 
 from ggn.core import masks
 from ggn.grouping import FEATURE_NAMES, GroupingParams, build_hierarchy, candidates
 from ggn.grouping.boundaries import UNIT, find_arcs, fixed_affinity
-from ggn.grouping.merge import Hierarchy, grow_hierarchy
-from ggn.grouping.regions import choose, describe, encode, sum_nodes
+from ggn.grouping.hierarchy import Hierarchy, grow_hierarchy
+from ggn.grouping.regions import choose, describe, encode_segments, sum_nodes
 from ggn.grouping.score import Sums
 
 LABELS = np.array([[0, 0, 0, 1, 1]] * 3 + [[2] * 5] * 2, np.int32)
@@ -19,7 +23,7 @@ PARENTS = np.array([3, 3, 4, 4, 4], np.int32)  # 0 and 1 merge to 3, then 2 join
 ALTITUDES = np.array([0, 0, 0, 0.25, 0.5])
 
 
-def three_regions(affinity):
+def three_regions(affinity: NDArray[np.int16]) -> Hierarchy:
     merged_at = np.array([3, 4, 4], np.int32)  # of the arcs (0, 1), (0, 2), (1, 2)
     return Hierarchy(LABELS, PARENTS, ALTITUDES, find_arcs(affinity, LABELS), merged_at)
 
@@ -38,7 +42,7 @@ def test_sums_of_three_regions_counted_by_hand() -> None:
     assert sums.rim_affinity.tolist() == [2.5, 2, 1.25, 2.5, 0]
 
 
-def single(nodes):
+def single(nodes: ArrayLike) -> NDArray[np.int32]:
     """Return the parts of segments that are one node each."""
     return np.pad(np.array(nodes, np.int32)[:, None], ((0, 0), (0, 3)), constant_values=-1)
 
@@ -53,7 +57,7 @@ FINEST = GroupingParams(min_seed_spacing=2, nms_iou=1.0, border_fraction=1.0)
 
 @settings(deadline=None, max_examples=60)
 @given(maps)
-def test_sums_equal_those_of_each_nodes_pixels(affinity) -> None:
+def test_sums_equal_those_of_each_nodes_pixels(affinity: NDArray[Any]) -> None:
     """The oracle looks at full-image masks, node by node; the tree never does."""
     fixed = fixed_affinity(affinity)
     tree = grow_hierarchy(fixed, FINEST)
@@ -80,14 +84,14 @@ def test_sums_equal_those_of_each_nodes_pixels(affinity) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(maps)
-def test_masks_equal_pycocotools_encoding(affinity) -> None:
+def test_masks_equal_pycocotools_encoding(affinity: NDArray[Any]) -> None:
     tree = build_hierarchy(affinity, FINEST)
     bitmaps = [np.isin(tree.labels, list(regions)) for regions in leaves(tree.parents)]
     nodes = np.arange(len(tree.parents), dtype=np.int32)
-    assert encode(tree, single(nodes)) == masks.encode(np.array(bitmaps))
+    assert encode_segments(tree, single(nodes)) == masks.encode(np.array(bitmaps))
 
 
-def tree_sums(area, frame=0.0, outline=100.0):
+def tree_sums(area: list[int], frame: float = 0.0, outline: float = 100.0) -> Sums:
     count = len(area)
     zero = np.zeros(count)
     return Sums(
@@ -107,10 +111,11 @@ NESTED = np.array([4, 4, 5, 6, 5, 6, 6], np.int32)
 AREAS = [10, 2, 38, 50, 12, 50, 100]
 
 
-def chosen(scores, sums=None, **changes):
+def chosen(scores: list[int], sums: Sums | None = None, **changes: Any) -> list[int]:
     sums = sums or tree_sums(AREAS)
-    params = GroupingParams(**{"nms_iou": 0.2, **changes})
-    return choose(sums, np.array(scores, np.float64), NESTED, params).tolist()
+    params = GroupingParams.model_validate({"nms_iou": 0.2, **changes})
+    kept = choose(sums, np.array(scores, np.float64), NESTED, params)
+    return [int(node) for node in kept]
 
 
 def test_a_segment_is_dropped_if_it_overlaps_a_better_one() -> None:
@@ -145,7 +150,7 @@ def test_contact_with_the_frame_is_that_of_all_sides_against_the_whole_outline()
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_half_of_a_long_strip_is_kept(axis) -> None:
+def test_half_of_a_long_strip_is_kept(axis: int) -> None:
     """4 x 100: its contact with the long side exceeds the short one by far, on either axis."""
     affinity = np.ones((4, 100), np.float32)
     affinity[2] = 0.0
@@ -184,7 +189,7 @@ def test_features_of_three_regions() -> None:
         assert row["score_outline_minus_interior"] == 1
 
 
-def test_candidates_carry_features_and_nodes(cell_map) -> None:
+def test_candidates_carry_features_and_nodes(cell_map: Callable[..., NDArray[np.float32]]) -> None:
     affinity = cell_map(5)
     found = candidates(affinity)
     count = len(found.instances)
@@ -199,11 +204,13 @@ def test_candidates_carry_features_and_nodes(cell_map) -> None:
         found.instances.areas,
         rtol=1e-5,
     )
-    assert encode(build_hierarchy(affinity), found.parts) == found.instances.masks
+    assert encode_segments(build_hierarchy(affinity), found.parts) == found.instances.masks
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5])
-def test_candidates_overlap_no_more_than_allowed(cell_map, threshold) -> None:
+def test_candidates_overlap_no_more_than_allowed(
+    cell_map: Callable[..., NDArray[np.float32]], threshold: float
+) -> None:
     params = GroupingParams(nms_iou=threshold, union_share=0.0)
     found = candidates(cell_map(6), params).instances
     overlap = masks.mask_iou(found.masks, found.masks)

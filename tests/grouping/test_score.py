@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ggn.grouping.params import ScoreName
 from ggn.grouping.score import SCORES, Sums
 
 # 4 x 4 pixels, affinity 0.75 on the 12 of the rim and 1 inside; 16 cracks to the rest of the image,
@@ -19,7 +20,7 @@ SQUARE = {
 }
 
 
-def sums(**changes):
+def sums(**changes: float) -> Sums:
     return Sums(**{key: np.array([float(value)]) for key, value in (SQUARE | changes).items()})
 
 
@@ -33,7 +34,7 @@ def sums(**changes):
         ("normalized_cut", 1 - 16 / (4 + 16)),
     ],
 )
-def test_scores_of_a_square(name, expected) -> None:
+def test_scores_of_a_square(name: ScoreName, expected: float) -> None:
     assert SCORES[name](sums()).tolist() == [pytest.approx(expected)]
 
 
@@ -43,7 +44,7 @@ def test_a_segment_that_is_all_rim_is_its_own_interior() -> None:
 
 
 @pytest.mark.parametrize("name", list(SCORES))
-def test_scores_are_finite_without_affinity_and_without_outline(name) -> None:
+def test_scores_are_finite_without_affinity_and_without_outline(name: ScoreName) -> None:
     dark = sums(affinity=0, rim_affinity=0, outline_affinity=0)
     whole = sums(frame=16, rim=0, rim_affinity=0, outline=0, outline_affinity=0)
     assert np.isfinite(SCORES[name](dark)).all()
@@ -51,7 +52,7 @@ def test_scores_are_finite_without_affinity_and_without_outline(name) -> None:
 
 
 @pytest.mark.parametrize("name", ["outline_affinity", "outline_minus_interior", "normalized_cut"])
-def test_a_clearer_outline_scores_higher(name) -> None:
+def test_a_clearer_outline_scores_higher(name: ScoreName) -> None:
     assert SCORES[name](sums(outline_affinity=4)) > SCORES[name](sums())
 
 

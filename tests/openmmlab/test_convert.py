@@ -15,9 +15,8 @@ from ggn.affinity.params import AffinityParams
 from ggn.detector import load_detector
 from ggn.detector.mask_rcnn import MaskRCNN
 from ggn.detector.params import DetectorParams
-from ggn.engine.weights import WeightsError
-from ggn.engine.weights import load_weights as load_folder
-from ggn.openmmlab import convert_model, save_weights
+from ggn.engine.weights import WeightsError, load_weights
+from ggn.openmmlab import convert_model, mmdet_state_dict
 from ggn.openmmlab.config import ConfigError
 from pipelines.stage import load_params
 
@@ -35,7 +34,9 @@ DETECTOR = {  # what the fixture `config` says and our defaults don't
 def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     model = MaskRCNN(DetectorParams.model_validate(DETECTOR))
-    torch.save({"meta": {"epoch": 8}, "state_dict": save_weights(model)}, tmp_path / "epoch_8.pth")
+    torch.save(
+        {"meta": {"epoch": 8}, "state_dict": mmdet_state_dict(model)}, tmp_path / "epoch_8.pth"
+    )
     return tmp_path / "epoch_8.pth"
 
 
@@ -70,7 +71,7 @@ def test_the_command_writes_weights_and_a_split_that_params_accepts(
     }
     params = load_params("maskrcnn", document)["detector"]
     assert params == DetectorParams.model_validate(DETECTOR)
-    state, card = load_folder(out, "detector")
+    state, card = load_weights(out, "detector")
     source = torch.load(weights, weights_only=True)["state_dict"]
     assert torch.equal(state["rpn.conv.weight"], source["rpn_head.rpn_conv.weight"])
     assert card["params"] == params.model_dump()
@@ -122,7 +123,7 @@ OLN = (
 
 def test_an_oln(config: Path, tmp_path: Path) -> None:
     params = DetectorParams.model_validate({**DETECTOR, "heads": "oln", "mask": None})
-    torch.save(save_weights(MaskRCNN(params)), tmp_path / "oln.pth")
+    torch.save(mmdet_state_dict(MaskRCNN(params)), tmp_path / "oln.pth")
     config.write_text(f"{config.read_text()}\n{OLN}")
     conversion = convert_model(config, tmp_path / "oln.pth", tmp_path / "out")
     detector = conversion.split["detector"]
@@ -143,7 +144,7 @@ def test_an_affinity_network(config: Path, tmp_path: Path) -> None:
     params = AffinityParams.model_validate(
         {"backbone": backbone, "pool_channels": 8, "head_channels": 12, "head_norm": "group"}
     )
-    torch.save(save_weights(AffinityNet(params)), tmp_path / "pa.pth")
+    torch.save(mmdet_state_dict(AffinityNet(params)), tmp_path / "pa.pth")
     config.write_text(
         "_base_ = ['_base_/dataset.py', '_base_/schedule.py']\n"
         "model = dict(type='PairwiseAffinityPredictor', pretrained='torchvision://resnet18', "

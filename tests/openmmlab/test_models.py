@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from ggn.core import Instances
 from ggn.detector.params import DetectionParams, DetectorParams
-from ggn.openmmlab import build_model, load_weights
-from ggn.openmmlab.models import KINDS, ReferenceAffinity, ReferenceDetector
+from ggn.openmmlab import build_model, load_checkpoint
+from ggn.openmmlab.models import MODEL_KINDS, ReferenceAffinity, ReferenceDetector
 
 TOP = 50
 """Detections of which the reference's masks are recorded."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_what_stands_frozen_starts_from_pretrained_weights(kind: str) -> None:
     """From random weights everything must learn, the stem too; nothing keeps random statistics."""
     with torch.device("meta"):
@@ -76,14 +76,14 @@ def same_as_recorded(model: nn.Module, kind: str, recorded: Callable[[str], Reco
     assert len(ours ^ theirs) <= 2, "more than one mask of 50 differs"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_predictions_equal_the_reference(
     recorded: Callable[[str], Recorded],
     recorded_weights: Callable[[str], dict[str, Tensor]],
     kind: str,
 ) -> None:
     model = build_model(kind)
-    load_weights(model, recorded_weights(kind))
+    load_checkpoint(model, recorded_weights(kind))
     same_as_recorded(model, kind, recorded)
 
 

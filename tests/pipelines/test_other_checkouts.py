@@ -40,7 +40,7 @@ def test_what_a_stage_imports_is_that_of_the_folder_too(other: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "stage", "names"),
     [
-        ("ggn/grouping/_trees.hpp", "evaluate_affinity", "_kernels.hpp, _trees.hpp, _kernels.pyx"),
+        ("ggn/grouping/_trees.hpp", "evaluate_affinity", "_sums.hpp, _trees.hpp, _kernels.pyx"),
         ("ggn/evaluation/_overlaps.hpp", "evaluate_affinity", "_overlaps.hpp, _overlaps.pyx"),
     ],
 )

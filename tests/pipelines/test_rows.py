@@ -24,6 +24,7 @@ from ggn.data.conversion import convert_parts
 from ggn.data.mask_store import MaskStoreWriter
 from ggn.data.params import DataParams
 from ggn.detector.params import DetectorParams
+from ggn.evaluation.params import RECIPES
 from ggn.pseudo_gt.params import PseudoGtParams
 from pipelines.stage import ParamsError
 
@@ -73,7 +74,6 @@ LINKS = {
         ("coco_uvo_imagenet", "detector", "models/imagenet/ggn"),
     ],
 }
-RECIPES = ("baseline", "ggn")
 
 
 def stage(name: str, *words: str) -> None:

@@ -19,7 +19,7 @@ from ggn.data.images import read_image
 from ggn.detector import DetectorParams, MaskRCNN, load_detector
 from ggn.engine.weights import save_weights
 from ggn.pseudo_gt.rank import read_scores
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 from pipelines import inherit, prepare, score_candidates, select_pseudo_gt
 from pipelines.stage.params import ParamsError

@@ -14,7 +14,7 @@ from ggn.core import Instances
 from ggn.core.coco import CocoError
 from ggn.core.masks import encode
 from ggn.data.mask_store import MaskStoreWriter
-from ggn.pseudo_gt.given import FEATURE_NAMES, from_source
+from ggn.pseudo_gt.given import MASK_FEATURE_NAMES, from_source
 from ggn.store.work import Work
 
 IMAGES: list[dict[str, Any]] = [{"id": key, "height": 4, "width": 6} for key in (1, 2, 3)]
@@ -36,7 +36,7 @@ def test_every_image_has_the_masks_of_the_store_or_none(store: Path) -> None:
     one, two, three = from_source(store, IMAGES)([1, 2, 3])
     assert [item.image_id for item in (one, two, three)] == [1, 2, 3]
     assert (one.instances.areas.tolist(), one.instances.scores.tolist()) == ([8], [0.5])
-    assert one.features.shape == (1, len(FEATURE_NAMES))
+    assert one.features.shape == (1, len(MASK_FEATURE_NAMES))
     assert (len(two.instances), len(three.instances)) == (0, 0)
 
 
@@ -130,7 +130,7 @@ def test_every_usual_file_is_read(kind: str, tmp_path: Path) -> None:
     assert one.instances.image_size_hw == (4, 6)
     assert two.instances.boxes_xyxy.tolist() == [[4, 0, 6, 4]]
     assert len(three.instances) == 0
-    best = dict(zip(FEATURE_NAMES, one.features[0].tolist(), strict=True))
+    best = dict(zip(MASK_FEATURE_NAMES, one.features[0].tolist(), strict=True))
     assert best["score"] == 0.75
     assert best["area"] == pytest.approx(8 / 24)
     assert (best["fill"], best["frame_sides"]) == (1, 2)
@@ -146,7 +146,7 @@ def test_a_store_of_predictions_is_read(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text(json.dumps(RECORDS[:3]))
     find = from_source(tmp_path / "list.json", NAMED)
     (tmp_path / "scratch").mkdir()
-    work = Work.of(tmp_path / "scratch", [1, 2, 3], FEATURE_NAMES)
+    work = Work.of(tmp_path / "scratch", [1, 2, 3], MASK_FEATURE_NAMES)
     work.run(range(len(work.plan)), find, lambda _: None)
     work.assemble(tmp_path / "store")
     again = list(from_source(tmp_path / "store", NAMED)([1, 2, 3]))

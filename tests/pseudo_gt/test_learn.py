@@ -15,7 +15,7 @@ from ggn.pseudo_gt.learn import (
     learn_scores,
     predict_iou,
 )
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 
 Rectangles = Callable[..., Instances]
 

@@ -9,7 +9,7 @@ import pytest
 from ggn.core import Instances
 from ggn.pseudo_gt.params import PseudoGtParams, RankName
 from ggn.pseudo_gt.rank import as_extracted, oln_scores, rank_candidates, read_scores, write_scores
-from ggn.store.rows import ImageInstances
+from ggn.store.parquet import ImageInstances
 
 NAMES = ["area_fraction", "score_outline_affinity", "score_normalized_cut"]
 

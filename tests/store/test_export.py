@@ -9,8 +9,8 @@ import pytest
 
 from ggn.core import Instances
 from ggn.store.export import export_coco_results
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 
 

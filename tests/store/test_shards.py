@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggn.core import Instances
-from ggn.store import rows
+from ggn.store import parquet
+from ggn.store.parquet import ImageInstances, StoreError
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances, StoreError
 from ggn.store.shards import ShardWriter, plan_shards, shard_path
 
 NAMES = ["area", "contrast"]
@@ -332,7 +332,7 @@ def test_a_row_that_makes_no_sense_is_named(tmp_path: Path) -> None:
     table = pq.read_table(path)
     scores = pa.array([[0.5], [0.5]], type=pa.list_(pa.float32()))  # image 2 has two masks
     column = table.schema.get_field_index("scores")
-    pq.write_table(table.set_column(column, rows.SCHEMA.field("scores"), scores), path)
+    pq.write_table(table.set_column(column, parquet.SCHEMA.field("scores"), scores), path)
     with pytest.raises(StoreError, match=r"image 2: scores must be \(2,\), got \(1,\)"):
         list(Store(tmp_path / "store").read_all([1, 2]))
 

@@ -9,8 +9,8 @@ import pytest
 
 from ggn.core import Instances
 from ggn.store import work as module
+from ggn.store.parquet import ImageInstances
 from ggn.store.read import Store
-from ggn.store.rows import ImageInstances
 from ggn.store.work import Work
 from ggn.store.workers import on_threads, run_workers
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from ggn.tracking import delivery, open_run, runs
+from ggn.tracking.backend import PENDING, TrackingError, UnreachableError, destination, failure
 from ggn.tracking.delivery import Delivery, Outcome, sync
 from ggn.tracking.journal import Journal, journals, read_events
-from ggn.tracking.store import PENDING, TrackingError, UnreachableError, destination, failure
 
 mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")
 

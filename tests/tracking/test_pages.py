@@ -16,9 +16,9 @@ import pytest
 
 from ggn.core.coco import read_json
 from ggn.evaluation.comparison import Comparison
+from ggn.tracking.backend import ZOO
 from ggn.tracking.published import import_published
 from ggn.tracking.rows import record_row
-from ggn.tracking.store import ZOO
 from ggn.zoo.numbers import PUBLISHED
 
 mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ggn.tracking.backend import PENDING, TrackingError, connect, home, pending, tracking_uri
 from ggn.tracking.delivery import sync
 from ggn.tracking.journal import Journal, is_ours
-from ggn.tracking.store import PENDING, TrackingError, connect, home, pending, tracking_uri
 
 mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")
 
@@ -29,7 +29,7 @@ DELIVERS = """
 import json, sys
 from ggn.tracking.delivery import Delivery
 from ggn.tracking.journal import Journal
-from ggn.tracking.store import connect, pending, tracking_uri
+from ggn.tracking.backend import connect, pending, tracking_uri
 if sys.argv[1:]:
     given = {"experiment": "e", "name": sys.argv[1], "destination": "x", "tags": {}}
     journal = Journal.create(pending(), **given)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from ggn.evaluation.average_recall import BUDGETS, UNDEFINED
+from ggn.tracking.backend import ZOO
 from ggn.tracking.recorded import import_recorded
 from ggn.tracking.rows import record_row
-from ggn.tracking.store import ZOO
 
 TABLE = {**{f"unseen/mask_AR_{k}": k / 2000 for k in BUDGETS}, "unseen/mask_AP": UNDEFINED}
 

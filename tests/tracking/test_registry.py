@@ -23,8 +23,8 @@ from ggn.core.instances import Instances
 from ggn.detector import load_detector
 from ggn.engine.weights import WEIGHTS_FILES
 from ggn.tracking import registry
+from ggn.tracking.backend import TrackingError
 from ggn.tracking.registry import fetched_weights, register
-from ggn.tracking.store import TrackingError
 
 mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from ggn.evaluation.budget import BUDGETS
 from ggn.evaluation.report import recall_curves
+from ggn.tracking.backend import PENDING, ZOO
 from ggn.tracking.journal import journals, read_events, read_header
 from ggn.tracking.published import import_published
 from ggn.tracking.rows import record_row
-from ggn.tracking.store import PENDING, ZOO
 
 mlflow = pytest.importorskip("mlflow", reason="needs ggn[mlops]")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ggn.tracking import open_run, runs
+from ggn.tracking.backend import PENDING
 from ggn.tracking.journal import Journal, journals, read_events
 from ggn.tracking.runs import flat
-from ggn.tracking.store import PENDING
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ggn.openmmlab.models import KINDS
+from ggn.openmmlab.models import MODEL_KINDS
 from ggn.zoo.numbers import PUBLISHED, PublishedNumber, published
 from ggn.zoo.rows import ROWS, row
 
@@ -89,7 +89,7 @@ def test_released_weights_name_a_network_and_nothing_else_does() -> None:
     for entry in ROWS:
         assert len({file.name for file in entry.files}) == len(entry.files)
         for file in entry.files:
-            assert (file.model in KINDS) == (file.kind in {"affinity", "detector"})
+            assert (file.model in MODEL_KINDS) == (file.kind in {"affinity", "detector"})
             assert (file.model == "pa") == (file.kind == "affinity")
     assert row("imagenet").file("ggn").model == "maskrcnn_gn"
     assert row("coco_voc_oln").file("ggn").model == "oln_mask"

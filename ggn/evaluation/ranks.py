@@ -11,25 +11,25 @@ from ggn.evaluation.matching import IOU_THRESHOLDS, Bools
 
 
 @dataclass(frozen=True)
-class ObjectPlaces:
+class ObjectRanks:
     """The N counted objects of all images; recall at k is the share with a rank of at most k."""
 
     image_ids: NDArray[np.int64]
     """(N,)"""
-    object_places: NDArray[np.int64]
+    object_indices: NDArray[np.int64]
     """(N,) of the objects in their images: ids of annotations may repeat or be missing."""
     category_ids: NDArray[np.int64]
     """(N,)"""
-    places: NDArray[np.uint16]
+    ranks: NDArray[np.uint16]
     """(N, T) from 1, of the detection that took the object at each IoU threshold, or `NEVER`."""
 
     def found(self, k: int, threshold: int = 0) -> Bools:
-        """Whether each object is found by the first k of its image; threshold 0 is IoU 0.5."""
-        return np.asarray(self.places[:, threshold] <= k)
+        """Whether the first k detections of its image find each object; threshold 0 is IoU 0.5."""
+        return np.asarray(self.ranks[:, threshold] <= k)
 
     def category_recall(self, k: int) -> dict[int, tuple[int, float]]:
         """Category id -> number of objects, and their recall at k, mean over IoU thresholds."""
-        share = (self.places <= k).mean(axis=1)
+        share = (self.ranks <= k).mean(axis=1)
         ids, inverse, counts = np.unique(self.category_ids, return_inverse=True, return_counts=True)
         recall = np.bincount(inverse, weights=share, minlength=len(ids)) / np.maximum(counts, 1)
         return {
@@ -39,34 +39,34 @@ class ObjectPlaces:
 
 
 @dataclass
-class PlacesSoFar:
-    """Collects `ObjectPlaces` image by image; 20 bytes per object, and its ids."""
+class RanksSoFar:
+    """Collects `ObjectRanks` image by image; 20 bytes per object, and its ids."""
 
     image_ids: list[NDArray[np.int64]] = field(default_factory=list)
-    object_places: list[NDArray[np.int64]] = field(default_factory=list)
+    object_indices: list[NDArray[np.int64]] = field(default_factory=list)
     category_ids: list[NDArray[np.int64]] = field(default_factory=list)
-    places: list[NDArray[np.uint16]] = field(default_factory=list)
+    ranks: list[NDArray[np.uint16]] = field(default_factory=list)
 
     def add(
         self,
         image: ImageArrays,
         counted: Bools,
         taker: NDArray[np.int32],
-        places: NDArray[np.uint16],
+        ranks: NDArray[np.uint16],
     ) -> None:
-        """Add an image: `counted` (G,), `taker` (T, G) of each object, `places` (D,) of those."""
+        """Add an image: `counted` (G,), `taker` (T, G) of each object, `ranks` (D,) of those."""
         # the last entry, which index -1 picks, stands for no detection
-        taken = np.append(places, np.uint16(NEVER))[taker.T[counted]]
+        taken = np.append(ranks, np.uint16(NEVER))[taker.T[counted]]
         self.image_ids.append(np.full(len(taken), image.image_id, np.int64))
-        self.object_places.append(image.object_places[counted])
+        self.object_indices.append(image.object_indices[counted])
         self.category_ids.append(image.category_ids[counted])
-        self.places.append(taken)
+        self.ranks.append(taken)
 
-    def gathered(self) -> ObjectPlaces:
+    def gathered(self) -> ObjectRanks:
         """Return everything added."""
-        return ObjectPlaces(
+        return ObjectRanks(
             np.concatenate([np.zeros(0, np.int64), *self.image_ids]),
-            np.concatenate([np.zeros(0, np.int64), *self.object_places]),
+            np.concatenate([np.zeros(0, np.int64), *self.object_indices]),
             np.concatenate([np.zeros(0, np.int64), *self.category_ids]),
-            np.concatenate([np.zeros((0, len(IOU_THRESHOLDS)), np.uint16), *self.places]),
+            np.concatenate([np.zeros((0, len(IOU_THRESHOLDS)), np.uint16), *self.ranks]),
         )

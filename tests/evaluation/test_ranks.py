@@ -25,9 +25,9 @@ def test_places_by_hand(scene: Any) -> None:
     # The seen object's detection leaves the budget: the unseen object is found at place 2.
     scene.objects("seen", A).objects("unseen", B).objects("rare", C).found(A, NOWHERE, B)
     objects = unseen_result(scene).objects
-    assert objects.object_places.tolist() == [1, 2]
+    assert objects.object_indices.tolist() == [1, 2]
     assert objects.category_ids.tolist() == [7, 9]
-    assert objects.places.tolist() == [[2] * 10, [NEVER] * 10]
+    assert objects.ranks.tolist() == [[2] * 10, [NEVER] * 10]
     assert objects.found(1).tolist() == [False, False]
     assert objects.found(2).tolist() == [True, False]
     assert objects.category_recall(2) == {7: (1, 1.0), 9: (1, 0.0)}
@@ -43,7 +43,7 @@ def test_places_and_metrics_agree(scene: Any, protocol: Any) -> None:
         scene.found(*rng.integers(10, 60, (40, 4)).tolist())
     result = unseen_result(scene, protocol)
     for k in (10, 20, 30):
-        share = (result.objects.places <= k).mean()
+        share = (result.objects.ranks <= k).mean()
         assert share == pytest.approx(result.metrics[f"AR_{k}"], abs=1e-12)
         by_category = result.objects.category_recall(k).values()
         assert share == pytest.approx(sum(n * r for n, r in by_category) / 20)

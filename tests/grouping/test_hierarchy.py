@@ -1,18 +1,20 @@
 """The tree of segments: by hand, and that it is a true ultrametric."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ggn.grouping import GroupingParams, build_hierarchy
 from ggn.grouping.boundaries import UNIT, Arcs
-from ggn.grouping.merge import merge_regions
+from ggn.grouping.hierarchy import merge_regions
 
 
-def arcs(*rows):
+def arcs(*rows: tuple[int, int, float, int]) -> Arcs:
     """Arcs from (first, second, mean strength, length)."""
     ends = np.array([row[:2] for row in rows], np.int32).reshape(-1, 2)
     length = np.array([row[3] for row in rows], np.int64)
@@ -57,7 +59,7 @@ def test_one_region_is_its_own_root() -> None:
 
 
 @st.composite
-def connected_graphs(draw):
+def connected_graphs(draw: st.DrawFn) -> tuple[int, Arcs]:
     regions = draw(st.integers(2, 12))
     tree = [(draw(st.integers(0, i - 1)), i) for i in range(1, regions)]
     pairs = st.tuples(st.integers(0, regions - 1), st.integers(0, regions - 1))
@@ -71,7 +73,7 @@ def connected_graphs(draw):
 
 @settings(deadline=None, max_examples=200)
 @given(connected_graphs())
-def test_altitudes_never_fall_from_child_to_parent(graph) -> None:
+def test_altitudes_never_fall_from_child_to_parent(graph: tuple[int, Arcs]) -> None:
     regions, drawn = graph
     parents, altitudes, merged_at = merge_regions(drawn, regions)
     assert (altitudes[parents] >= altitudes).all()
@@ -84,7 +86,7 @@ def test_altitudes_never_fall_from_child_to_parent(graph) -> None:
         assert min(set(up[0]) & set(up[1])) == node
 
 
-def ancestors(parents, node):
+def ancestors(parents: NDArray[np.int32], node: int) -> list[int]:
     path = [node]
     while parents[path[-1]] != path[-1]:
         path.append(parents[path[-1]])
@@ -101,7 +103,7 @@ def test_a_star_of_20_000_regions_takes_no_quadratic_time() -> None:
     assert (altitudes[parents] >= altitudes).all()
 
 
-def test_the_hierarchy_of_a_map(cell_map) -> None:
+def test_the_hierarchy_of_a_map(cell_map: Callable[..., NDArray[np.float32]]) -> None:
     tree = build_hierarchy(cell_map(0), GroupingParams(seed_spacing=0.03))
     regions = tree.labels.max() + 1
     assert tree.labels.dtype == tree.parents.dtype == np.int32
