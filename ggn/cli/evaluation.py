@@ -208,6 +208,8 @@ def _evaluated(
     if warn:
         _print_mends(annotations, inputs.mends)
     _print_mends(predictions, inputs.predictions.mends)
+    for warning in inputs.predictions.warnings:
+        err.print(f"{predictions}: warning: {warning}", style="yellow", markup=False)
     for warning in _warnings(inputs) if warn else ():
         err.print(f"{annotations}: warning: {warning}", style="yellow", markup=False)
     partitions: dict[str, list[int]] = {}

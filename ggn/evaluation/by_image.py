@@ -45,12 +45,13 @@ class DetectionsByImage:
             column.append(values)
         self._scores.append(detections.scores)
 
-    def whole(self, name: str, mends: Mends) -> SortedByImage:
+    def whole(self, name: str, mends: Mends, warnings: Sequence[str] = ()) -> SortedByImage:
         """Return everything added; nothing can be added afterwards.
 
         Args:
             name: for messages.
             mends: what was mended in reading.
+            warnings: sentences on why the numbers may mislead.
         """
         for file in (self._masks, self._boxes):
             file.flush()
@@ -58,7 +59,9 @@ class DetectionsByImage:
         image_ids, category_ids, lengths = (np.concatenate([none, *c]) for c in self._columns)
         scores = np.concatenate([np.zeros(0), *self._scores])
         self._columns, self._scores = [], []
-        return SortedByImage(name, mends, self, image_ids, category_ids, lengths, scores)
+        found = SortedByImage(name, mends, self, image_ids, category_ids, lengths, scores)
+        found.warnings = warnings
+        return found
 
     def read(self, records: NDArray[np.int64], offsets: NDArray[np.int64]) -> _Bytes:
         """Read boxes and masks of the records with these numbers, in any order."""
@@ -85,6 +88,7 @@ class SortedByImage:
     """
 
     have_categories = True
+    warnings: Sequence[str] = ()
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault, read_json
 from ggn.core.faults import Mends
 from ggn.core.masks import areas, from_segmentation
 from ggn.core.objects import CROWD_WORDS, DERIVED, crowd_value
-from ggn.core.segmentation import is_nothing
+from ggn.core.segmentation import are_shares, is_nothing
 from ggn.core.values import (
     LENIENT_ID_ALLOWED,
     is_lenient_finite,
@@ -37,6 +37,8 @@ _SEQUENCES = (list, tuple, np.ndarray)
 
 NOTHING: Final = "masks without a polygon of three points, counted as detections of nothing"
 """The kind of mend that makes a predicted mask empty."""
+NO_PIXEL: Final = "polygons that cover no pixel, counted as detections of nothing"
+SHARES: Final = "polygons that look like shares of 1, but must be in pixels"
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class PredictionCheck:
         self.file = file
         self.images = images
         self.compares_masks = "segm" in iou_types
-        self._strict = strict
+        self.is_strict = strict
         self._shapes = _Shapes(images, iou_types, may_be_empty=True)
 
     def records(
@@ -142,7 +144,7 @@ class PredictionCheck:
         shapes = replace(self._shapes, mended=mended)
         sound, faults = _sorted_out(place, records, self._faults_of, shapes)
         mends, refused = _counted(place, records, mended)
-        return sound, [*faults, *refused] if self._strict else faults, mends
+        return sound, [*faults, *refused] if self.is_strict else faults, mends
 
     def are_sound(self, columns: Columns) -> bool:
         """Whether columns surely have no fault; a fast check of all records together."""
@@ -279,7 +281,7 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
     sizes_hw = {
         record["id"]: (int(record["height"]), int(record["width"]))
         for record in records
-        if is_lenient_integer(record.get("height")) and is_lenient_integer(record.get("width"))
+        if all(is_lenient_integer(side := record.get(k)) and side > 0 for k in ("height", "width"))
     }
     federation = {
         record["id"]: Federation(*(frozenset(record[key]) for key in FEDERATION_KEYS))
@@ -314,7 +316,7 @@ class _Shapes:
         if not is_lenient_integer(image_id) or image_id not in self.images.ids:
             yield f"image_id must be the id of an annotated image, got {short(image_id)}"
         elif needs_mask and image_id not in self.images.sizes_hw:
-            yield f"image {image_id} must have an integer height and width, because masks need them"
+            yield f"image {image_id} must have a height and width >= 1, because masks need them"
         if has_box(record):
             yield from _box_faults(record["bbox"])
         if needs_mask and record.get("segmentation") is None:
@@ -333,6 +335,11 @@ class _Shapes:
             mask = {"size": [*size_hw], "counts": [size_hw[0] * size_hw[1]]}
             kinds.append(NOTHING)
         drawn = {**record, "segmentation": from_segmentation(mask, size_hw, kinds)}
+        if self.may_be_empty and isinstance(mask, list):
+            if are_shares(mask, size_hw):
+                kinds.append(SHARES)
+            elif not areas([drawn["segmentation"]])[0]:
+                kinds.append(NO_PIXEL)
         if kinds:
             self._note(index, *kinds)
         return drawn

@@ -125,6 +125,14 @@ def test_a_box_outside_the_image_is_that_of_the_mask_if_they_agree() -> None:
         ({"segmentation": [[3, 3]]}, "polygon 0 has 1 points, but needs at least 3"),
         ({"segmentation": [[3, 3, 4]]}, "polygon 0 has 3 numbers, but x and y must come in pairs"),
         ({"segmentation": [[30, 2, 40, 2, 40, 6]]}, "segmentation covers no pixel"),
+        (
+            {"segmentation": [[0.1, 0.2, 0.3, 0.2, 0.3, 0.6]], "bbox": [0.1, 0.2, 0.2, 0.4]},
+            "segmentation looks like shares of 1, but must be in pixels",
+        ),
+        (
+            {"segmentation": [[0, 0, 1, 0, 1, 0.9, 0, 0.9]], "bbox": [0, 0, 1, 0.9]},  # a pixel
+            "segmentation looks like shares of 1, but must be in pixels",
+        ),
         ({"segmentation": [[1e7, 2, 2e7, 2, 2e7, 6]]}, "segmentation covers no pixel"),
         ({"bbox": [2, 2, 0, 4]}, "bbox [x, y, width, height] must have a width and height > 0"),
         ({"bbox": ..., "segmentation": []}, "has no key 'bbox'"),

@@ -155,7 +155,7 @@ ANNOTATION_FAULTS = {
     ),
     "image without size": (
         changing("images", without("height")),
-        "image 10 must have an integer height and width, because masks need them",
+        "image 10 must have a height and width >= 1, because masks need them",
     ),
     "dangling image id": (
         changing("annotations", setting("image_id", 4)),
