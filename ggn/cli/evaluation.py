@@ -13,6 +13,7 @@ from rich.progress import track
 from ggn.cli.app import Out, app, err, out
 from ggn.core.census import CROWD_SHARE
 from ggn.core.coco import read_json, write_json
+from ggn.core.spelling import respell
 from ggn.evaluation.params import IouType, ProtocolName
 
 if TYPE_CHECKING:
@@ -320,7 +321,7 @@ def _disputed(
     from ggn.data.images import read_image
     from ggn.evaluation.disagreement import disagreement_row
 
-    files = {image["id"]: image for image in read_json(annotations)["images"]}
+    files = {i["id"]: i for i in respell(read_json(annotations), lambda *_: None)["images"]}
     rows: dict[str, Any] = {}
     for image_id in outcome.most_disputed(top):
         image = files[image_id]

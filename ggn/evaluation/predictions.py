@@ -49,12 +49,12 @@ def read_predictions(
         if not faults:
             collected.add(detections)
             plausibility.add(detections, check.images)
-    warnings = [*plausibility.warnings()]
-    if check.is_strict:
-        faults += [Fault(check.file, "predictions", warning) for warning in warnings]
     if faults:
         raise CocoError(faults)
-    return collected.whole(check.file, mends, warnings)
+    predictions = collected.whole(check.file, mends, [*plausibility.warnings()])
+    if check.is_strict and predictions.warnings:
+        raise CocoError([Fault(check.file, "predictions", it) for it in predictions.warnings])
+    return predictions
 
 
 def have_masks(predictions: Path) -> bool:

@@ -13,9 +13,11 @@ import numpy as np
 
 from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault, read_json
 from ggn.core.faults import Mends
+from ggn.core.foreign import looks_like, looks_like_wrapped
 from ggn.core.masks import areas, from_segmentation
 from ggn.core.objects import CROWD_WORDS, DERIVED, crowd_value
 from ggn.core.segmentation import are_shares, is_nothing
+from ggn.core.spelling import respell, respelt
 from ggn.core.values import (
     LENIENT_ID_ALLOWED,
     is_lenient_finite,
@@ -81,11 +83,17 @@ def read_annotations(
     """
     file, dataset = _load(annotations, "annotations")
     if not isinstance(dataset, Mapping):
-        raise CocoError([Fault(file, "top level", f"must be an object, got {short(dataset)}")])
+        reason = f"must be an object, got {short(dataset)}{looks_like(dataset)}"
+        raise CocoError([Fault(file, "top level", reason)])
+    if foreign := looks_like(dataset):
+        raise CocoError([Fault(file, "top level", f"is not a COCO-style dataset{foreign}")])
+    mended: dict[int, list[str]] = {}
+    mends = Mends()
+    if not strict:
+        dataset = _respelt(file, dataset, mended, mends)
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
     category_ids = {category["id"] for category in categories}
     images = _images(file, dataset.get("images"), category_ids)
-    mended: dict[int, list[str]] = {}
     shapes = _Shapes(images, iou_types, mended=mended)
 
     def faults_of(record: Record) -> Iterator[str]:
@@ -107,11 +115,24 @@ def read_annotations(
         for index, reason in contradictions(records or [], masks, images.sizes_hw)
     ]
     objects = [shapes.completed(index, record) for index, record in enumerate(objects)]
-    mends, refused = _counted(place, records, mended)
+    of_objects, refused = _counted(place, records, mended)
+    mends.join(of_objects)
     if strict and (odd or refused):
         raise CocoError([*odd, *refused])
     warnings = list(repetition_warnings(dataset["images"], objects))
     return Annotations(images, categories, objects, odd, warnings, mends)
+
+
+def _respelt(file: str, given: Any, mended: dict[int, list[str]], others: Mends) -> Any:
+    """Return a dataset in COCO's form; note kinds of change by object, or count those of others."""
+
+    def note(section: str, index: int, kind: str) -> None:
+        if section == "annotations":
+            mended.setdefault(index, []).append(kind)
+        else:
+            others.add(kind, _Place(file, section).fault(index, given[section][index], "").where)
+
+    return respell(given, note)
 
 
 class PredictionCheck:
@@ -142,8 +163,15 @@ class PredictionCheck:
         """
         place, mended = _Place(self.file, "predictions", first), dict[int, list[str]]()
         shapes = replace(self._shapes, mended=mended)
+        given = records
+        if not self.is_strict:
+            for index, (changes, kinds) in enumerate(map(respelt, given)):
+                if kinds:
+                    records = [*given] if records is given else records
+                    records[index] = {**given[index], **changes}
+                    mended[index] = kinds
         sound, faults = _sorted_out(place, records, self._faults_of, shapes)
-        mends, refused = _counted(place, records, mended)
+        mends, refused = _counted(place, given, mended)
         return sound, [*faults, *refused] if self.is_strict else faults, mends
 
     def are_sound(self, columns: Columns) -> bool:
@@ -223,7 +251,8 @@ def _checked(
 
 def not_a_list(file: str, section: str, records: Any) -> Fault:
     """Return the fault of a section that is not a list."""
-    return Fault(file, section, f"must be a list, got {short(records)}")
+    meant = looks_like_wrapped(records) if section == "predictions" else ""
+    return Fault(file, section, f"must be a list, got {short(records)}{meant}")
 
 
 def _sorted_out(

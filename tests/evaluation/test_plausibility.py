@@ -69,7 +69,7 @@ def test_boxes_in_another_form_are_said_and_refused_by_strict(
         BOXES,
         [],
         [[-5, -3, 30, 20], [90, 50, 18, 15]],  # within a tenth of the image's sides
-        [*25 * BOXES, [90, 10, 80, 20]],  # one of 101
+        [*([20, 10, i, 20] for i in range(1, 100)), [90, 10, 80, 20]],  # one of 100
         [[0, 0, 1, 1], *BOXES],
     ],
 )
@@ -82,6 +82,32 @@ def test_boxes_are_counted_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> 
     (warning,) = read([*BOXES, *map(corners, BOXES)]).predictions.warnings
     assert warning.startswith("2 of 8 boxes")
     assert "first predictions[5];" in warning
+
+
+def test_detections_that_are_listed_twice_are_said() -> None:
+    """Several processes that evaluate a set together often pad it with images that they repeat."""
+    mask = {"size": [60, 100], "counts": [0, 60, 5940]}
+    other = {"size": [60, 100], "counts": [60, 60, 5880]}
+    found: list[dict[str, Any]] = [
+        {"image_id": 7, "score": 0.5, "category_id": 1, "bbox": BOXES[0], "segmentation": mask},
+        {"image_id": 7, "score": 0.5, "category_id": 1, "bbox": BOXES[1], "segmentation": mask},
+        {"image_id": 7, "score": 0.5, "category_id": 2, "bbox": BOXES[0], "segmentation": mask},
+        {"image_id": 7, "score": 0.4, "category_id": 1, "bbox": BOXES[0], "segmentation": mask},
+        {"image_id": 7, "score": 0.5, "category_id": 1, "bbox": BOXES[0], "segmentation": other},
+        {"image_id": 7, "score": 0.5, "category_id": 1, "segmentation": mask},
+        {"image_id": 7, "score": 0.5, "category_id": 1, "segmentation": other},
+    ]
+    objects = [{"image_id": 7, "category_id": 1, "segmentation": [SQUARE]}]
+    truth = {**TRUTH, "annotations": objects}
+
+    def warnings(records: list[dict[str, Any]]) -> list[str]:
+        return list(read_inputs(truth, records, ["segm"]).predictions.warnings)
+
+    assert warnings(found) == []
+    said = "first predictions[7]; each counts towards the k detections per image"
+    assert warnings([*found, found[5]]) == [f"1 detections are listed more than once, {said}"]
+    assert warnings([*found, *found]) == [f"7 detections are listed more than once, {said}"]
+    assert warnings([*found, *found, found[2]])[0].startswith("8 detections are listed")
 
 
 def test_boxes_of_images_without_a_size_are_not_judged() -> None:
