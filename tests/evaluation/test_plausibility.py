@@ -69,7 +69,7 @@ def test_boxes_in_another_form_are_said_and_refused_by_strict(
         BOXES,
         [],
         [[-5, -3, 30, 20], [90, 50, 18, 15]],  # within a tenth of the image's sides
-        [*([20, 10, i, 20] for i in range(1, 100)), [90, 10, 80, 20]],  # one of 100
+        [*([10, 10, i, 20] for i in range(1, 100)), [90, 10, 80, 20]],  # one of 100
         [[0, 0, 1, 1], *BOXES],
     ],
 )
