@@ -64,12 +64,11 @@ setup: $(PROJECT_STAMP)  ## Make the environment in .venv (installs uv first if 
 # DVC starts stages by SHELL, which a service account has as nologin. An unpacked archive is no repository
 # of git, which DVC has to be told. The released files come along, because `dvc checkout` and
 # `dvc exp apply` put in place all that the checkout knows, or fail.
+IS_REPOSITORY := [ -e .git ] || git rev-parse --git-dir >/dev/null 2>&1
 .PHONY: repro
 repro: setup  ## Run the pipeline: every stage whose inputs, code or params changed (dvc repro)
 	@export PATH="$$PWD/.venv/bin:$$PATH" SHELL=/bin/sh; \
-	if [ ! -e .git ] && ! git rev-parse --git-dir >/dev/null 2>&1; then \
-		dvc config --local core.no_scm true; \
-	fi; \
+	{ $(IS_REPOSITORY); } || dvc config --local core.no_scm true; \
 	if compgen -G 'releases/*/*.dvc' >/dev/null; then \
 		dvc pull --quiet -R releases || echo 'going on without all of releases/' >&2; \
 	fi; \
@@ -203,6 +202,7 @@ docker-build:  ## Build the training image with CUDA (DEVICE=cpu: without)
 
 .PHONY: docker-train docker-shell
 docker-train: docker-image  ## Run the pipeline in the image, on this checkout (SPLIT=…: a row)
+	@{ $(IS_REPOSITORY); } || docker/run.sh '$(IMAGE)' dvc config --local core.no_scm true
 	@docker/run.sh '$(IMAGE)' dvc repro $(if $(SPLIT_GIVEN),-- "compare@$$SPLIT")
 docker-shell: docker-image  ## Open a shell in the image, on this checkout
 	@docker/run.sh '$(IMAGE)' bash

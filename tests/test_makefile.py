@@ -289,6 +289,21 @@ def test_repro_tells_dvc_of_an_archive_that_it_is_no_repository(ready: Checkout)
     assert ready.calls() == ["dvc [config] [--local] [core.no_scm] [true]", REPRO]
 
 
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_the_image_tells_dvc_of_an_archive_that_it_is_no_repository(
+    checkout: Checkout, is_archive: bool
+) -> None:
+    checkout.program(checkout.root / "system" / "docker")
+    if not is_archive:
+        (checkout.root / ".git").mkdir()
+    above = str(checkout.root.parent)
+    assert checkout.run("make", "docker-train", GIT_CEILING_DIRECTORIES=above).returncode == 0
+    inside = [call for call in checkout.calls() if call.startswith("docker [run]")]
+    told = "[dvc] [config] [--local] [core.no_scm] [true]"
+    assert [call.endswith(told) for call in inside] == [*is_archive * [True], False]
+    assert inside[-1].endswith("[dvc] [repro]")
+
+
 @pytest.mark.parametrize("command", ["make test", "bash .ci/run"])
 def test_test_runs_the_linters_and_then_pytest(ready: Checkout, command: str) -> None:
     for name in LINT_PROGRAMS:

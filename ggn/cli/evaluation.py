@@ -13,6 +13,7 @@ from rich.progress import track
 from ggn.cli.app import Out, app, err, out
 from ggn.core.census import CROWD_SHARE
 from ggn.core.coco import read_json, write_json
+from ggn.core.spelling import respell
 from ggn.evaluation.params import IouType, ProtocolName
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ def _evaluated(
     if warn:
         _print_mends(annotations, inputs.mends)
     _print_mends(predictions, inputs.predictions.mends)
+    for warning in inputs.predictions.warnings:
+        err.print(f"{predictions}: warning: {warning}", style="yellow", markup=False)
     for warning in _warnings(inputs) if warn else ():
         err.print(f"{annotations}: warning: {warning}", style="yellow", markup=False)
     partitions: dict[str, list[int]] = {}
@@ -318,7 +321,7 @@ def _disputed(
     from ggn.data.images import read_image
     from ggn.evaluation.disagreement import disagreement_row
 
-    files = {image["id"]: image for image in read_json(annotations)["images"]}
+    files = {i["id"]: i for i in respell(read_json(annotations), lambda *_: None)["images"]}
     rows: dict[str, Any] = {}
     for image_id in outcome.most_disputed(top):
         image = files[image_id]

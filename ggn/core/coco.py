@@ -192,6 +192,8 @@ def _reason(head: bytes, error: Exception, text: str) -> str:
         return f"byte {error.start} is not UTF-8"
     if isinstance(error, RecursionError):
         return "is nested too deeply"
+    if text.lstrip().startswith("<"):
+        return "is XML, as CVAT and Pascal VOC write it; export it as COCO"
     if isinstance(error, json.JSONDecodeError) and _is_lines(text, error):
         return "looks like JSON lines (one record per line); put the records into one list"
     return str(error)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, Literal
 
-from ggn.core.objects import Mending, value_reasons
+from ggn.core.foreign import looks_like
+from ggn.core.objects import Mending, crowd_value, value_reasons
 from ggn.core.values import ID_ALLOWED, MAX_ID, is_id, is_side, short
 
 Record = dict[str, Any]
@@ -15,7 +16,7 @@ _MAX_PIXELS: Final = 2**31  # run lengths are 32-bit numbers
 
 NUMBERED: Final = "annotation ids missing, repeated or too large, numbered anew"
 
-Kind = Literal["fault", "contradiction", "repeated"]
+Kind = Literal["fault", "contradiction", "repeated", "relabelled"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Fault:
     reason: str
     kind: Kind = "fault"
     """`contradiction`: box, area and mask of an object disagree. `repeated`: a duplicate, which is
-    allowed unless strict."""
+    allowed unless strict. `relabelled`: the same object in another category, which is allowed."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.where}: {self.reason}"
@@ -85,14 +86,14 @@ def find_faults(dataset: Any, file: str) -> list[Fault]:
         file: its name, for the messages.
     """
     found = (finding.fault for finding in findings(dataset, file))
-    return [fault for fault in found if fault.kind != "repeated"]
+    return [fault for fault in found if fault.kind not in ("repeated", "relabelled")]
 
 
 def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Finding]:
     """Yield the faults of `find_faults` with the positions of their records, and the duplicates.
 
     Duplicates are images with the same `file_name`, and objects with the same image, category, box
-    and segmentation. The finding names the later one.
+    and segmentation, or in another category. The finding names the later one.
 
     Args:
         dataset: as in `find_faults`.
@@ -101,7 +102,8 @@ def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Fi
     """
     if not isinstance(dataset, dict):
         reason = "must be an object with images, categories and annotations"
-        yield Finding(Fault(file, "top level", f"{reason}, got {short(dataset)}"), "", None, "")
+        reason += f", got {short(dataset)}{looks_like(dataset)}"
+        yield Finding(Fault(file, "top level", reason), "", None, "")
         return
     known = _Known(dataset, mends)
     for section, reasons in (
@@ -119,6 +121,8 @@ def _section(
     records = dataset.get(section)
     if not isinstance(records, list):
         got = short(records) if section in dataset else "nothing"
+        if section == "images":
+            got += looks_like(dataset)
         yield Finding(Fault(file, section, f"must be a list, got {got}"), section, None, "")
         return
     if section == "images" and not records:
@@ -130,13 +134,14 @@ def _section(
             found = iter([("record", f"must be an object, got {short(record)}")])
         for key, reason in found:
             kind: Kind = "fault"
-            if key in ("contradiction", "repeated"):
+            if key in ("contradiction", "repeated", "relabelled"):
                 kind = key  # type: ignore[assignment]
-            fault = Fault(file, _where(section, index, record), reason, kind)
+            fault = Fault(file, where(section, index, record), reason, kind)
             yield Finding(fault, section, index, key)
 
 
-def _where(section: str, index: int, record: Any) -> str:
+def where(section: str, index: int, record: Any) -> str:
+    """Return a record's list, position and id, for messages."""
     named = isinstance(record, dict) and "id" in record
     return f"{section}[{index}]" + (f" (id {short(record['id'])})" if named else "")
 
@@ -233,12 +238,10 @@ class _Known:
         for reason in value_reasons(annotation, size, mending):
             is_faulty = True
             yield reason
-        repeated = self._repeated(index, annotation)
-        if repeated is not None:
-            yield "repeated", f"is the same object as annotations[{repeated}]"
+        yield from self._same_object(annotation, index)
         if self._mends is not None and mending is not None and not is_faulty:
             for kind in dict.fromkeys(mending.kinds):
-                self._mends.add(kind, _where("annotations", index, annotation))
+                self._mends.add(kind, where("annotations", index, annotation))
             if mending.changes:
                 self._mends.annotations[index] = {**annotation, **mending.changes}
 
@@ -283,25 +286,33 @@ class _Known:
         yield from _reference_reasons(annotation, "image_id", "images", self.sizes_hw)
         yield from _reference_reasons(annotation, "category_id", "categories", self.category_ids)
 
-    def _repeated(self, index: int, annotation: Record) -> int | None:
-        """Return the position of an earlier annotation of the same object, if any."""
+    def _same_object(self, annotation: Record, index: int) -> Reasons:
+        """Yield the position of an earlier annotation of the same object, if any."""
         image_id, bbox = annotation.get("image_id"), annotation.get("bbox")
         if type(image_id) is not int or not annotation.get("segmentation"):
-            return None
+            return
         image = self._same_image.get(image_id, image_id)
         try:
-            key = hash((image, annotation.get("category_id"), *(bbox or ())))
+            key = hash((image, *(bbox or ())))
         except TypeError:  # a faulty value
-            return None
+            return
         first = self._first_objects.setdefault(key, index)
         if first == index:
-            return None
+            return
         others = self._further_objects.setdefault(key, [first])
-        for other in others:
-            if self._annotations[other]["segmentation"] == annotation["segmentation"]:
-                return other
+        categories = {
+            self._annotations[other].get("category_id"): other
+            for other in reversed(others)
+            if self._annotations[other]["segmentation"] == annotation["segmentation"]
+        }
+        if (other := categories.get(annotation.get("category_id"))) is not None:
+            yield "repeated", f"is the same object as annotations[{other}]"
+            return
         others.append(index)
-        return None
+        for category_id, other in [*categories.items()][-1:]:
+            if not any(crowd_value(self._annotations[i].get("iscrowd")) for i in (index, other)):
+                same = f"is the same object as annotations[{other}], in the category {category_id}"
+                yield "relabelled", same
 
 
 def _reference_reasons(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from ggn.core.faults import Fault, Finding, Mends, findings
+from ggn.core.faults import Fault, Finding, Mends, findings, where
+from ggn.core.spelling import respell
 from ggn.core.values import MAX_ID, is_id
 
 Record = dict[str, Any]
@@ -24,9 +25,9 @@ class Mended:
     dropped: dict[str, int]
     """How many annotations were left out, by faulty key, `contradiction` or `repeated`."""
     faulty: list[Finding]
-    """What could be neither mended nor left out; if any, the dataset is unchanged."""
+    """What could be neither mended nor left out; if any, the dataset is only spelt as COCO's."""
     repeated: list[Fault]
-    """Duplicate images and objects; left out on request."""
+    """Duplicate images and objects, left out on request; and objects in several categories."""
 
     @property
     def faults(self) -> list[Fault]:
@@ -45,7 +46,8 @@ def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -
 
     These are mended: crowds as true, false or null; area and bbox missing beside a mask; polygons
     that reach outside their image; polygons of one or two points beside others; annotation ids that
-    are missing, repeated or too large. The input is not changed.
+    are missing, repeated or too large; and what `ggn.core.spelling` reads. The input is not
+    changed.
 
     Args:
         dataset: what the JSON file holds.
@@ -55,14 +57,24 @@ def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -
         strict: mend nothing; duplicates are faults, too.
     """
     mends = Mends()
+
+    def note(section: str, index: int, kind: str) -> None:
+        mends.add(kind, where(section, index, given[section][index]))
+
+    given = dataset
+    if not strict:
+        dataset = respell(given, note)
     found = list(findings(dataset, file, None if strict else mends))
-    faulty = [f for f in found if strict or f.fault.kind != "repeated"]
-    repeated = [] if strict else [f.fault for f in found if f.fault.kind == "repeated"]
+    allowed = ("relabelled",) if strict else ("relabelled", "repeated")
+    faulty = [f for f in found if f.fault.kind not in allowed]
+    repeated = [f.fault for f in found if f.fault.kind in allowed]
     left = [f for f in faulty if not drop or f.section != "annotations" or f.index is None]
     if left:
         return Mended(dataset, mends.counts, mends.first, {}, left, repeated)
     dropped: dict[int, str] = {}
     for finding in [*faulty, *found] if drop else []:
+        if finding.fault.kind == "relabelled":
+            continue
         if finding.section == "annotations" and finding.index is not None:
             dropped.setdefault(finding.index, finding.key)
     changed = _changed(dataset, mends, dropped)

@@ -7,7 +7,14 @@ from typing import Any, Final
 
 from ggn.core.agreement import Shape, box_agrees, disagreements, likely, shape_of, xyxy
 from ggn.core.masks import area_and_box, areas, from_segmentation
-from ggn.core.segmentation import OUTSIDE, SCRAPS, TOLERANCE_PIXELS, require_numbers
+from ggn.core.segmentation import (
+    OUTSIDE,
+    SCRAPS,
+    TOLERANCE_PIXELS,
+    are_shares,
+    covers_nothing,
+    require_numbers,
+)
 
 Record = dict[str, Any]
 Reasons = Iterator[tuple[str, str]]  # the key concerned, and what is wrong with it
@@ -97,8 +104,9 @@ def _covering(segmentation: Any, size_hw: SizeHW, mended: list[str] | None) -> S
     shape = shape_of(segmentation, size_hw, mended)
     if shape is not None and shape.is_broad and not _leaves(shape, size_hw):
         return shape
-    if shape is None or not areas([from_segmentation(segmentation, size_hw, mended)]).any():
-        raise ValueError("segmentation covers no pixel")
+    is_seen = shape is not None and not are_shares(segmentation, size_hw)
+    if not is_seen or not areas([from_segmentation(segmentation, size_hw, mended)]).any():
+        raise ValueError(covers_nothing(segmentation, size_hw))
     return shape
 
 

@@ -114,6 +114,26 @@ def is_nothing(segmentation: Any) -> bool:
     )
 
 
+def are_shares(segmentation: Any, size_hw: tuple[int, int]) -> bool:
+    """Tell whether valid polygons look like shares of the image's sides instead of pixels.
+
+    All their coordinates are from 0 to 1, some between, in an image of more than 2 x 2 pixels.
+    """
+    return (
+        isinstance(segmentation, list)
+        and min(size_hw) > 2
+        and all(0 <= value <= 1 for polygon in segmentation for value in polygon)
+        and any(0 < value < 1 for polygon in segmentation for value in polygon)
+    )
+
+
+def covers_nothing(segmentation: Any, size_hw: tuple[int, int]) -> str:
+    """Return the sentence on a valid segmentation that covers nothing, with the likely reason."""
+    if are_shares(segmentation, size_hw):
+        return "segmentation looks like shares of 1, but must be in pixels"
+    return "segmentation covers no pixel"
+
+
 def require_numbers(values: Sequence[Any], name: str) -> None:
     """Raise ValueError unless every value is a finite JSON number (not a string or boolean)."""
     try:

@@ -17,7 +17,7 @@ from ggn.data.files import find_image
 from ggn.data.images import ImageFacts, verify_image
 from ggn.data.splits import resolve_text
 
-RESPELT: Final = "file names found in another spelling (Unicode form, backslashes)"
+RESPELT: Final = "file names found in another spelling (Unicode form, backslashes, %20)"
 DARK: Final = 2**12
 """16-bit images whose values all lie below this are nearly black: their upper 4 bits are 0."""
 
@@ -95,7 +95,7 @@ def check_dataset(
     is_without_images = any(f.section != "annotations" and f.index is None for f in done.faulty)
     if images_dir is not None and not is_without_images:
         images = inspect_images(
-            dataset["images"],
+            done.dataset["images"],
             str(path),
             images_dir,
             left_out={finding.index for finding in done.faulty if finding.section == "images"},
@@ -111,14 +111,19 @@ def check_dataset(
 
 
 def repetition_warnings(repeated: Sequence[Fault]) -> list[str]:
-    """Return a sentence each on duplicate images and objects, with their count and the first."""
-    warnings = []
-    for section, what in (("images", "images"), ("annotations", "objects")):
-        listed = [fault for fault in repeated if fault.where.startswith(section)]
-        if listed:
-            again = f"{len(listed)} {what} are listed more than once"
-            warnings.append(f"{again}, first {listed[0].where}: {listed[0].reason}")
-    return warnings
+    """Return a sentence on each kind of duplicates, with their count and the first.
+
+    The kinds are images, objects, and objects in several categories.
+    """
+    kinds: dict[str, list[Fault]] = {}
+    for fault in repeated:
+        what = f"{fault.where.partition('[')[0]}".replace("annotations", "objects")
+        said = "again in another category" if fault.kind == "relabelled" else "more than once"
+        kinds.setdefault(f"{what} are listed {said}", []).append(fault)
+    return [
+        f"{len(faults)} {kind}, first {faults[0].where}: {faults[0].reason}"
+        for kind, faults in kinds.items()
+    ]
 
 
 def inspect_images(

@@ -205,7 +205,8 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
             {**r, "file_name": images.names.get(i, r["file_name"])} for i, r in renamed
         ]
     census = take_census(dataset)
-    repeated = [] if params.drop_faulty else repetition_warnings(done.repeated)
+    left = [f for f in done.repeated if f.kind == "relabelled" or not params.drop_faulty]
+    repeated = repetition_warnings(left)
     found = [*repeated, *census.warnings, *(images.warnings if params.bits is None else [])]
     _log(path, census, done.dropped, mended, found)
     return Part(dataset, done.dropped, mended, [f"{path}: {warning}" for warning in found])

@@ -17,6 +17,7 @@ from ggn.evaluation.detections import Detections, best_first
 from ggn.evaluation.run_lengths import RunLengths
 
 _BOX = 4 * np.dtype(np.float64).itemsize  # bytes
+_MIXING = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F], np.int64)  # any odd numbers
 _NEAR = 64  # records: a gap of fewer between two wanted records is read as well
 
 
@@ -32,6 +33,7 @@ class DetectionsByImage:
         self._masks, self._boxes = _temporary(self), _temporary(self)
         self._columns: list[list[NDArray[np.int64]]] = [[], [], []]
         self._scores: list[NDArray[np.float64]] = []
+        self._hashes: list[NDArray[np.int64]] = []
         self.all_have_boxes = True
         """Whether every detection so far states a box."""
 
@@ -44,13 +46,16 @@ class DetectionsByImage:
         for column, values in zip(self._columns, columns, strict=True):
             column.append(values)
         self._scores.append(detections.scores)
+        bits = np.ascontiguousarray(detections.boxes_xywh).view(np.int64)
+        self._hashes.append(bits @ _MIXING + detections.masks.lengths)
 
-    def whole(self, name: str, mends: Mends) -> SortedByImage:
+    def whole(self, name: str, mends: Mends, warnings: Sequence[str] = ()) -> SortedByImage:
         """Return everything added; nothing can be added afterwards.
 
         Args:
             name: for messages.
             mends: what was mended in reading.
+            warnings: sentences on why the numbers may mislead.
         """
         for file in (self._masks, self._boxes):
             file.flush()
@@ -58,7 +63,11 @@ class DetectionsByImage:
         image_ids, category_ids, lengths = (np.concatenate([none, *c]) for c in self._columns)
         scores = np.concatenate([np.zeros(0), *self._scores])
         self._columns, self._scores = [], []
-        return SortedByImage(name, mends, self, image_ids, category_ids, lengths, scores)
+        hashes = np.concatenate([none, *self._hashes])
+        self._hashes = []
+        found = SortedByImage(name, mends, self, image_ids, category_ids, lengths, scores)
+        found.warnings = [*warnings, *found.repetitions(image_ids, hashes)]
+        return found
 
     def read(self, records: NDArray[np.int64], offsets: NDArray[np.int64]) -> _Bytes:
         """Read boxes and masks of the records with these numbers, in any order."""
@@ -85,6 +94,7 @@ class SortedByImage:
     """
 
     have_categories = True
+    warnings: Sequence[str] = ()
 
     def __init__(
         self,
@@ -115,6 +125,32 @@ class SortedByImage:
         """Yield functions that read each image's best detections, best first, on any thread."""
         for image_id in image_ids:
             yield partial(self._best, image_id, most)
+
+    def repetitions(self, image_ids: NDArray[np.int64], hashes: NDArray[np.int64]) -> Iterator[str]:
+        """Yield a sentence if detections are listed more than once, as by samplers that pad a set.
+
+        Args:
+            image_ids: (N,) of all detections in the order of the file.
+            hashes: (N,) equal for equal boxes and masks.
+        """
+        keys = (self._category_ids, self._scores, hashes, image_ids)
+        order = np.lexsort(keys)
+        first, second = order[:-1], order[1:]
+        alike = np.logical_and.reduce([key[first] == key[second] for key in keys])
+        pairs = np.flatnonzero(alike)
+        again = [pair for pair in pairs.tolist() if self._is_same(first[pair], second[pair])]
+        if again:
+            place = int(second[again].min())
+            yield (
+                f"{len(again)} detections are listed more than once, first predictions[{place}]; "
+                "each counts towards the k detections per image"
+            )
+
+    def _is_same(self, first: np.int64, second: np.int64) -> bool:
+        boxes, masks = self._source.read(np.array([first, second]), self._offsets)
+        return np.array_equal(boxes[0], boxes[1], equal_nan=True) and (
+            masks[:1].packed() == masks[1:].packed()
+        )
 
     def _best(self, image_id: int, most: int) -> Detections:
         records = self._records(image_id)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggn.core.agreement import PIXELS, SHARE, disagreements, shape_of
+from ggn.core.masks import areas
+from ggn.core.segmentation import are_shares, covers_nothing
 from ggn.evaluation.run_lengths import RunLengths, boxes_and_areas
 
 Record = Mapping[str, Any]
@@ -31,6 +33,11 @@ def contradictions(
     for place in places:
         record, area = given[place], given[place].get("area")
         size_hw = sizes_hw.get(record["image_id"])
+        if read is not None and size_hw is not None:
+            segmentation = record["segmentation"]
+            if are_shares(segmentation, size_hw) or not areas([read[place]["segmentation"]])[0]:
+                yield place, covers_nothing(segmentation, size_hw)
+                continue
         numbers = _numbers(record.get("bbox"))
         if not record.get("segmentation") or (numbers is None and area is None):
             continue
@@ -63,13 +70,14 @@ def _odd(records: Sequence[Record], size_hw: tuple[int, int]) -> NDArray[np.bool
     boxes, pixels = boxes_and_areas(masks, size_hw)
     nothing = [np.nan] * 4
     stated = np.array([_numbers(r.get("bbox")) or nothing for r in records], np.float64)
-    areas = np.array([np.nan if (a := r.get("area")) is None else a for r in records], np.float64)
+    of_records = [np.nan if (area := r.get("area")) is None else area for r in records]
+    stated_areas = np.array(of_records, np.float64)
     far = np.maximum(PIXELS - 1, (SHARE - 0.02) * boxes[:, [2, 3]])
     start = np.abs(stated[:, :2] - boxes[:, :2])
     end = np.abs(stated[:, :2] + stated[:, 2:] - boxes[:, :2] - boxes[:, 2:])
     is_off = ((start > far) | (end > far)).any(axis=1)  # False where no box is stated
     most = (boxes[:, 2] + 1) * (boxes[:, 3] + 1)
-    return is_off | (areas > most) | (areas < 0.6 * pixels)
+    return is_off | (stated_areas > most) | (stated_areas < 0.6 * pixels) | (pixels <= 1)
 
 
 def _numbers(bbox: Any) -> list[float] | None:

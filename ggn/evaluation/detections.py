@@ -90,6 +90,10 @@ class Predictions(Protocol):
         """Records that were mended in reading."""
 
     @property
+    def warnings(self) -> Sequence[str]:
+        """Sentences on why the numbers may mislead."""
+
+    @property
     def have_categories(self) -> bool:
         """Whether detections may state a category."""
 

@@ -10,6 +10,7 @@ from ggn.evaluation.by_image import DetectionsByImage
 from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import Detections, Predictions
 from ggn.evaluation.order import in_order
+from ggn.evaluation.plausibility import Plausibility
 from ggn.evaluation.records import PredictionCheck, Record, not_a_list
 from ggn.evaluation.results_file import first_record, read_pieces, states_mask
 from ggn.evaluation.stored import StoredPredictions
@@ -41,14 +42,19 @@ def read_predictions(
     else:
         raise CocoError([not_a_list(check.file, "predictions", predictions)])
     collected, faults, mends = DetectionsByImage(), [], Mends()
+    plausibility = Plausibility()
     for detections, its_faults, its_mends in in_order(parts):
         faults += its_faults
         mends.join(its_mends)
         if not faults:
             collected.add(detections)
+            plausibility.add(detections, check.images)
     if faults:
         raise CocoError(faults)
-    return collected.whole(check.file, mends)
+    predictions = collected.whole(check.file, mends, [*plausibility.warnings()])
+    if check.is_strict and predictions.warnings:
+        raise CocoError([Fault(check.file, "predictions", it) for it in predictions.warnings])
+    return predictions
 
 
 def have_masks(predictions: Path) -> bool:

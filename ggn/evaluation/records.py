@@ -13,9 +13,11 @@ import numpy as np
 
 from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault, read_json
 from ggn.core.faults import Mends
+from ggn.core.foreign import looks_like, looks_like_wrapped
 from ggn.core.masks import areas, from_segmentation
 from ggn.core.objects import CROWD_WORDS, DERIVED, crowd_value
-from ggn.core.segmentation import is_nothing
+from ggn.core.segmentation import are_shares, is_nothing
+from ggn.core.spelling import respell, respelt
 from ggn.core.values import (
     LENIENT_ID_ALLOWED,
     is_lenient_finite,
@@ -37,6 +39,8 @@ _SEQUENCES = (list, tuple, np.ndarray)
 
 NOTHING: Final = "masks without a polygon of three points, counted as detections of nothing"
 """The kind of mend that makes a predicted mask empty."""
+NO_PIXEL: Final = "polygons that cover no pixel, counted as detections of nothing"
+SHARES: Final = "polygons that look like shares of 1, but must be in pixels"
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,17 @@ def read_annotations(
     """
     file, dataset = _load(annotations, "annotations")
     if not isinstance(dataset, Mapping):
-        raise CocoError([Fault(file, "top level", f"must be an object, got {short(dataset)}")])
+        reason = f"must be an object, got {short(dataset)}{looks_like(dataset)}"
+        raise CocoError([Fault(file, "top level", reason)])
+    if foreign := looks_like(dataset):
+        raise CocoError([Fault(file, "top level", f"is not a COCO-style dataset{foreign}")])
+    mended: dict[int, list[str]] = {}
+    mends = Mends()
+    if not strict:
+        dataset = _respelt(file, dataset, mended, mends)
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
     category_ids = {category["id"] for category in categories}
     images = _images(file, dataset.get("images"), category_ids)
-    mended: dict[int, list[str]] = {}
     shapes = _Shapes(images, iou_types, mended=mended)
 
     def faults_of(record: Record) -> Iterator[str]:
@@ -105,11 +115,24 @@ def read_annotations(
         for index, reason in contradictions(records or [], masks, images.sizes_hw)
     ]
     objects = [shapes.completed(index, record) for index, record in enumerate(objects)]
-    mends, refused = _counted(place, records, mended)
+    of_objects, refused = _counted(place, records, mended)
+    mends.join(of_objects)
     if strict and (odd or refused):
         raise CocoError([*odd, *refused])
     warnings = list(repetition_warnings(dataset["images"], objects))
     return Annotations(images, categories, objects, odd, warnings, mends)
+
+
+def _respelt(file: str, given: Any, mended: dict[int, list[str]], others: Mends) -> Any:
+    """Return a dataset in COCO's form; note kinds of change by object, or count those of others."""
+
+    def note(section: str, index: int, kind: str) -> None:
+        if section == "annotations":
+            mended.setdefault(index, []).append(kind)
+        else:
+            others.add(kind, _Place(file, section).fault(index, given[section][index], "").where)
+
+    return respell(given, note)
 
 
 class PredictionCheck:
@@ -126,7 +149,7 @@ class PredictionCheck:
         self.file = file
         self.images = images
         self.compares_masks = "segm" in iou_types
-        self._strict = strict
+        self.is_strict = strict
         self._shapes = _Shapes(images, iou_types, may_be_empty=True)
 
     def records(
@@ -140,9 +163,16 @@ class PredictionCheck:
         """
         place, mended = _Place(self.file, "predictions", first), dict[int, list[str]]()
         shapes = replace(self._shapes, mended=mended)
+        given = records
+        if not self.is_strict:
+            for index, (changes, kinds) in enumerate(map(respelt, given)):
+                if kinds:
+                    records = [*given] if records is given else records
+                    records[index] = {**given[index], **changes}
+                    mended[index] = kinds
         sound, faults = _sorted_out(place, records, self._faults_of, shapes)
-        mends, refused = _counted(place, records, mended)
-        return sound, [*faults, *refused] if self._strict else faults, mends
+        mends, refused = _counted(place, given, mended)
+        return sound, [*faults, *refused] if self.is_strict else faults, mends
 
     def are_sound(self, columns: Columns) -> bool:
         """Whether columns surely have no fault; a fast check of all records together."""
@@ -221,7 +251,8 @@ def _checked(
 
 def not_a_list(file: str, section: str, records: Any) -> Fault:
     """Return the fault of a section that is not a list."""
-    return Fault(file, section, f"must be a list, got {short(records)}")
+    meant = looks_like_wrapped(records) if section == "predictions" else ""
+    return Fault(file, section, f"must be a list, got {short(records)}{meant}")
 
 
 def _sorted_out(
@@ -279,7 +310,7 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
     sizes_hw = {
         record["id"]: (int(record["height"]), int(record["width"]))
         for record in records
-        if is_lenient_integer(record.get("height")) and is_lenient_integer(record.get("width"))
+        if all(is_lenient_integer(side := record.get(k)) and side > 0 for k in ("height", "width"))
     }
     federation = {
         record["id"]: Federation(*(frozenset(record[key]) for key in FEDERATION_KEYS))
@@ -314,7 +345,7 @@ class _Shapes:
         if not is_lenient_integer(image_id) or image_id not in self.images.ids:
             yield f"image_id must be the id of an annotated image, got {short(image_id)}"
         elif needs_mask and image_id not in self.images.sizes_hw:
-            yield f"image {image_id} must have an integer height and width, because masks need them"
+            yield f"image {image_id} must have a height and width >= 1, because masks need them"
         if has_box(record):
             yield from _box_faults(record["bbox"])
         if needs_mask and record.get("segmentation") is None:
@@ -333,6 +364,11 @@ class _Shapes:
             mask = {"size": [*size_hw], "counts": [size_hw[0] * size_hw[1]]}
             kinds.append(NOTHING)
         drawn = {**record, "segmentation": from_segmentation(mask, size_hw, kinds)}
+        if self.may_be_empty and isinstance(mask, list):
+            if are_shares(mask, size_hw):
+                kinds.append(SHARES)
+            elif not areas([drawn["segmentation"]])[0]:
+                kinds.append(NO_PIXEL)
         if kinds:
             self._note(index, *kinds)
         return drawn

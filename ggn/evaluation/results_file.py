@@ -21,7 +21,7 @@ PIECE = 2**22  # bytes of text parsed together; bounds the memory
 
 _SPACE = b" \t\r\n"
 
-_MASK = re.compile(rb'"segmentation"\s{0,99}:\s{0,99}(?:\{|\[[\s\[]{0,299}[-0-9])')
+_MASK = re.compile(rb'"segmentation"\s{0,99}:\s{0,99}(?:\[?\s{0,99}\{|\[[\s\[]{0,299}[-0-9])')
 """The beginning of a mask: run lengths, or a polygon with a number in it."""
 _LOOK_BACK = 1024  # bytes: no shorter than the longest match
 

@@ -36,6 +36,7 @@ class StoredPredictions:
 
     def __init__(self, folder: Path, images: Images) -> None:
         self.name, self.mends = str(folder), Mends()  # a store needs no mending
+        self.warnings: Sequence[str] = ()
         self._folder, self._images = folder, images
         self._paths = sorted(folder.glob("shard-*.parquet"))
         if not self._paths:

@@ -151,7 +151,7 @@ MALFORMED: list[tuple[Change, str]] = [
     (drop("", "categories"), "truth.json: categories: must be a list"),
     (drop("", "annotations"), "truth.json: annotations: must be a list"),
     (put("images", "id", "1"), "id must be an integer"),
-    (drop("images", "height"), "must have an integer height and width"),
+    (drop("images", "height"), "must have a height and width >= 1"),
     (put("images", "neg_category_ids", [1]), "not_exhaustive_category_ids must be a list"),
     (put("images", "not_exhaustive_category_ids", 3), "not_exhaustive_category_ids must be a list"),
     (lambda t, f: t["images"][0].update(neg_category_ids=[77], not_exhaustive_category_ids=[]),

@@ -125,6 +125,14 @@ def test_a_box_outside_the_image_is_that_of_the_mask_if_they_agree() -> None:
         ({"segmentation": [[3, 3]]}, "polygon 0 has 1 points, but needs at least 3"),
         ({"segmentation": [[3, 3, 4]]}, "polygon 0 has 3 numbers, but x and y must come in pairs"),
         ({"segmentation": [[30, 2, 40, 2, 40, 6]]}, "segmentation covers no pixel"),
+        (
+            {"segmentation": [[0.1, 0.2, 0.3, 0.2, 0.3, 0.6]], "bbox": [0.1, 0.2, 0.2, 0.4]},
+            "segmentation looks like shares of 1, but must be in pixels",
+        ),
+        (
+            {"segmentation": [[0, 0, 1, 0, 1, 0.9, 0, 0.9]], "bbox": [0, 0, 1, 0.9]},  # a pixel
+            "segmentation looks like shares of 1, but must be in pixels",
+        ),
         ({"segmentation": [[1e7, 2, 2e7, 2, 2e7, 6]]}, "segmentation covers no pixel"),
         ({"bbox": [2, 2, 0, 4]}, "bbox [x, y, width, height] must have a width and height > 0"),
         ({"bbox": ..., "segmentation": []}, "has no key 'bbox'"),
@@ -172,13 +180,32 @@ def test_objects_that_are_listed_twice(change: Any, is_same: bool) -> None:
     given["annotations"].append({**given["annotations"][1], "id": 7, **change})
     done = mend(given, "x.json")
     assert (done.faults, done.dataset) == ([], given)
-    assert [str(fault) for fault in done.repeated] == [
+    assert [str(fault) for fault in done.repeated if fault.kind == "repeated"] == [
         "x.json: annotations[2] (id 7): is the same object as annotations[1]"
     ] * is_same
     dropped = mend(given, "x.json", drop=True)
     assert len(dropped.dataset["annotations"]) == 3 - is_same
     assert dropped.dropped == ({"repeated": 1} if is_same else {})
     assert dropped.dropped_share == 0
+
+
+def test_an_object_in_two_categories_is_named_and_stays() -> None:
+    given = dataset()
+    given["categories"].append({"id": 2, "name": "kite"})
+    kite = {**given["annotations"][1], "id": 7, "category_id": 2}
+    given["annotations"] += [kite, {**kite, "id": 8}]
+    for options in ({}, {"drop": True}):
+        done = mend(given, "x.json", **options)
+        assert [(fault.kind, fault.where, fault.reason) for fault in done.repeated] == [
+            (
+                "relabelled",
+                "annotations[2] (id 7)",
+                "is the same object as annotations[1], in the category 1",
+            ),
+            ("repeated", "annotations[3] (id 8)", "is the same object as annotations[2]"),
+        ]
+        assert len(done.dataset["annotations"]) == 4 - len(options)
+    assert [fault.kind for fault in mend(given, "x.json", strict=True).faults] == ["repeated"]
 
 
 def test_an_image_under_two_ids_becomes_one_with_the_objects_of_both() -> None:

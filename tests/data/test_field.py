@@ -150,6 +150,8 @@ def test_what_is_mended_is_counted_by_kind_and_refused_by_strict(root: Path) -> 
         ("ku\u0308che.png", "k\u00fcche.png"),
         ("k\u00fcche.png", "ku\u0308che.png"),
         ("\u00e9t\u00e9/t1.png", "e\u0301te\u0301\\t1.png"),
+        ("my cup.png", "my%20cup.png"),
+        ("sub/\u00e9t\u00e9.png", "sub/%C3%A9t%C3%A9.png"),
     ],
 )
 def test_a_file_under_another_spelling_is_found_and_its_name_written(
@@ -167,6 +169,15 @@ def test_a_file_under_another_spelling_is_found_and_its_name_written(
     assert read_coco(root / "out/seen.json")["images"][0]["file_name"] == there
 
 
+def test_no_spelling_leads_out_of_the_folder(root: Path) -> None:
+    (root / "images/t1.png").rename(root / "t1.png")
+    content = dataset("t")
+    for name in ("%2E%2E/t1.png", "..%2Ft1.png", str(root / "t1.png").replace("/", "%2F"), "%00"):
+        content["images"][0]["file_name"] = name
+        (fault,) = check_dataset(write(root, "t", content), root / "images").faults
+        assert fault.reason.endswith("no such file")
+
+
 def test_backslashes_to_a_file_that_is_not_there_are_refused(root: Path) -> None:
     content = dataset("t")
     content["images"][0]["file_name"] = "other\\t1.png"
@@ -175,6 +186,69 @@ def test_backslashes_to_a_file_that_is_not_there_are_refused(root: Path) -> None
     for name in ("..\\t1.png", "C:\\t1.png"):
         content["images"][0]["file_name"] = name
         assert len(check_dataset(write(root, "t", content), root / "images").faults) == 1
+
+
+def test_an_object_that_is_seen_and_hidden_is_said(root: Path) -> None:
+    """Trained on as a cup, it would count as an unseen kite that the detector finds."""
+    content = dataset("t")
+    content["annotations"] += [
+        {**record, "id": 10 + record["id"], "category_id": 3 - record["category_id"]}
+        for record in content["annotations"]
+    ]
+    path = write(root, "t", content)
+    warning = (
+        "4 objects are listed again in another category, first annotations[4] (id 13): "
+        "is the same object as annotations[0], in the category 1"
+    )
+    report = check_dataset(path, root / "images")
+    assert (report.faults, report.warnings) == ([], [warning])
+    for drop in (False, True):
+        split = prepared(root, drop_faulty=drop)
+        assert split.warnings == [f"{path}: {warning}"]
+        assert split.counts["train_objects"] == split.counts["hidden_objects"] == 4
+
+
+NUMBERS_ELSEWHERE = {
+    "VIA": lambda r: r.update(image_id=str(r["image_id"]), iscrowd="0"),
+    "pandas": lambda r: r.update({k: float(r[k]) for k in ("id", "image_id", "category_id")}),
+    "Pascal VOC": lambda r: r.update(bbox=[*map(str, r["bbox"])], area=str(r["area"])),
+    "flat": lambda r: r.update(segmentation=r["segmentation"][0]),
+    "points": lambda r: r.update(
+        segmentation=[[r["segmentation"][0][i : i + 2] for i in range(0, 8, 2)]]
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", NUMBERS_ELSEWHERE)
+def test_values_in_another_form_are_read_and_counted(root: Path, tool: str) -> None:
+    content = dataset("t")
+    for record in content["annotations"]:
+        NUMBERS_ELSEWHERE[tool](record)
+    path = write(root, "t", content)
+    report = check_dataset(path, root / "images")
+    assert (report.faults, list(report.mended.values())) == ([], [4])
+    assert next(iter(report.first.values())).startswith("annotations[0] (id 3")
+    assert len(check_dataset(path, strict=True).faults) >= 4
+    assert prepared(root).mended == {"train": report.mended}
+    (seen, _) = read_coco(root / "out/seen.json")["annotations"]
+    assert {key: seen[key] for key in ("image_id", "category_id", "bbox")} == {
+        "image_id": 1, "category_id": 1, "bbox": BOXES["cup"],
+    }  # fmt: skip
+    assert seen["segmentation"] == MASKS["cup"]
+
+
+def test_images_and_categories_in_another_form_are_read_and_counted(root: Path) -> None:
+    content = dataset("t")
+    content["images"][0] |= {"id": "1", "width": 30.0, "height": "20"}
+    content["categories"][1] |= {"id": 2.0, "name": 7}
+    report = check_dataset(write(root, "t", content), root / "images")
+    assert (report.faults, sorted(report.mended.values())) == ([], [1, 2])
+    assert prepared(root, seen=["name:7"], unseen=["kite"]).seen == (2,)
+    content["images"][0] |= {"width": "31"}  # is still compared with the file
+    (fault,) = check_dataset(write(root, "t", content), root / "images").faults
+    assert fault.reason.endswith("30 wide and 20 high, but its record says 31 wide and 20 high")
+    content["images"][0] |= {"id": "2", "width": 30}
+    assert check_dataset(write(root, "t", content)).faults[0].reason.startswith("id 2 is already")
 
 
 # --- images -------------------------------------------------------------------------------------

@@ -37,12 +37,12 @@ PREDICTION_FAULTS = {
         setting("image_id", 99),
         "image_id must be the id of an annotated image, got 99",
     ),
-    "image id as text": (setting("image_id", "10"), "annotated image, got '10'"),
+    "image id as text": (setting("image_id", "ten"), "annotated image, got 'ten'"),
     "image id as truth value": (setting("image_id", True), "annotated image, got True"),
     "no score": (without("score"), "score must be a finite number, got None"),
     "score NaN": (setting("score", math.nan), "score must be a finite number, got nan"),
     "score infinite": (setting("score", math.inf), "score must be a finite number, got inf"),
-    "score as text": (setting("score", "0.5"), "score must be a finite number, got '0.5'"),
+    "score as text": (setting("score", "high"), "score must be a finite number, got 'high'"),
     "score as truth value": (setting("score", True), "score must be a finite number, got True"),
     "category as text": (
         setting("category_id", "cat"),
@@ -50,7 +50,7 @@ PREDICTION_FAULTS = {
     ),
     "short box": (setting("bbox", [1, 2, 3]), "bbox must be 4 finite numbers"),
     "box with NaN": (setting("bbox", [1, 2, math.nan, 4]), "bbox must be 4 finite numbers"),
-    "box of texts": (setting("bbox", ["1", "2", "3", "4"]), "bbox must be 4 finite numbers"),
+    "box of texts": (setting("bbox", ["1", "2", "3", ""]), "bbox must be 4 finite numbers"),
     "box as text": (setting("bbox", "1234"), "bbox must be 4 finite numbers"),
     "box as number": (setting("bbox", 7), "bbox must be 4 finite numbers"),
     "box inside out": (setting("bbox", [9, 9, -3, 4]), "bbox must have width and height >= 0"),
@@ -62,7 +62,7 @@ PREDICTION_FAULTS = {
         r"segmentation: .*\[100, 200\].*200",
     ),
     "mask whose size is no integer": (
-        setting("segmentation", {"size": [200.0, 200.0], "counts": "PPQ3"}),
+        setting("segmentation", {"size": [200.5, 200], "counts": "PPQ3"}),
         "segmentation: .*size",
     ),
     "mask without counts": (
@@ -155,7 +155,7 @@ ANNOTATION_FAULTS = {
     ),
     "image without size": (
         changing("images", without("height")),
-        "image 10 must have an integer height and width, because masks need them",
+        "image 10 must have a height and width >= 1, because masks need them",
     ),
     "dangling image id": (
         changing("annotations", setting("image_id", 4)),
