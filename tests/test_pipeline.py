@@ -219,14 +219,16 @@ def test_another_machine_writes_the_same_lock(
     assert locks[0] == locks[1]
 
 
-def running(folder: Path) -> set[str]:
-    """What runs in a checkout: the last words of its stages and of its calls of DVC."""
-    found = set()
+def running(folder: Path) -> dict[str, int]:
+    """What runs in a checkout: the last words of its stages and calls of DVC, their niceness."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
             if (process / "cwd").readlink() == folder.resolve():
                 words = (process / "cmdline").read_text().split("\0")[:-1]
-                found |= {" ".join(words[-2:])} if "ggn.tracking" not in words else set()
+                if "ggn.tracking" not in words:
+                    nice = os.getpriority(os.PRIO_PROCESS, int(process.name))
+                    found[" ".join(words[-2:])] = nice
     return found
 
 
@@ -237,10 +239,11 @@ def test_both_branches_side_by_side_write_the_same_lock_and_end_with_what_starte
     process = start_repro(folder, command=["pipelines.repro"])
     both = {"shapes baseline", "pipelines.train_affinity shapes"}
     deadline = time.monotonic() + 120
-    while not both <= running(folder):
+    while not both <= (seen := running(folder)).keys():
         assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, running(folder)
+        assert time.monotonic() < deadline, seen
         time.sleep(0.05)
+    assert seen["shapes baseline"] > seen["pipelines.train_affinity shapes"]
     process.kill()  # it alone, as the system does when memory is short
     process.communicate()
     while running(folder):
