@@ -18,7 +18,7 @@ def cell_map() -> Maps:
     def build(seed: int, cells: int = 12, size_hw: tuple[int, int] = (120, 160)) -> Any:
         random = np.random.default_rng(seed)
         centres = random.random((cells, 2)) * size_hw
-        pixels = np.stack(np.indices(size_hw), axis=-1)[:, :, None] + 0.5
+        pixels = np.stack([*np.indices(size_hw)], axis=-1)[:, :, None] + 0.5
         nearest = ((pixels - centres) ** 2).sum(axis=-1).argmin(axis=-1)
         differs = np.zeros(size_hw)
         differs[:, 1:] += nearest[:, 1:] != nearest[:, :-1]

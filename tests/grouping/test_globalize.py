@@ -138,7 +138,8 @@ def test_the_distance_depends_neither_on_signs_nor_on_the_basis_of_equal_eigenva
 
 def test_centroids_are_those_of_the_pixels() -> None:
     labels = np.array([[0, 0, 1], [0, 2, 2]], np.int32)
-    np.testing.assert_allclose(centroids(labels), [[1 / 3, 1 / 3], [0, 2], [1, 1.5]])
+    expected = np.array([[1 / 3, 1 / 3], [0, 2], [1, 1.5]])
+    np.testing.assert_allclose(centroids(labels), expected)
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 30), (30, 1), (2, 2)])
