@@ -1,6 +1,7 @@
 """Finds duplicate images and objects, which count more than once."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -14,7 +15,8 @@ def repetition_warnings(images: Sequence[Record], objects: Sequence[Record]) -> 
         objects: the records; duplicates have the same image, box and mask. Crowds, which are not
             to be found, may have those of an object of another category.
     """
-    names = [name for image in images if isinstance(name := image.get("file_name"), str)]
+    stated = (image.get("file_name") for image in images)
+    names = [str(PurePosixPath(name)) for name in stated if isinstance(name, str)]
     if again := len(names) - len(set(names)):
         yield f"{again} images are listed more than once, by file_name"
     identities = {(_identity(o), o["category_id"], bool(o.get("iscrowd"))) for o in objects}

@@ -173,3 +173,9 @@ def test_objects_in_two_categories_are_said() -> None:
         assert warning.startswith("1 objects are listed again in another category")
     crowd = {**objects[0], "iscrowd": 1}
     assert read_inputs({**truth, "annotations": [crowd, objects[1]]}, [], ["segm"]).warnings == []
+
+
+def test_an_image_under_two_spellings_of_its_path_is_said() -> None:
+    images = [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "./a.png"}, {"id": 9}]
+    (warning,) = read_inputs({**TRUTH, "images": images}, [], ["bbox"]).warnings
+    assert warning == "1 images are listed more than once, by file_name"
