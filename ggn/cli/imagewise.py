@@ -204,18 +204,18 @@ def _progress() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        _Rate(),
+        Rate(),
         TimeRemainingColumn(),
         console=err,
     )
 
 
-class _Rate(ProgressColumn):
+class Rate(ProgressColumn):
     """Images per second."""
 
     def render(self, task: Task) -> Text:
         """Return the rate of the last half minute, or of the whole call when it has ended."""
-        rate = task.finished_speed or task.speed
+        rate = task.completed / task.finished_time if task.finished_time else task.speed
         return Text(
             "" if rate is None else f"{rate:.2g} images/s" if rate < 10 else f"{rate:.0f} images/s"
         )

@@ -104,8 +104,11 @@ def _covering(segmentation: Any, size_hw: SizeHW, mended: list[str] | None) -> S
     shape = shape_of(segmentation, size_hw, mended)
     if shape is not None and shape.is_broad and not _leaves(shape, size_hw):
         return shape
-    is_seen = shape is not None and not are_shares(segmentation, size_hw)
-    if not is_seen or not areas([from_segmentation(segmentation, size_hw, mended)]).any():
+    if (
+        shape is None
+        or are_shares(segmentation, size_hw)
+        or not areas([from_segmentation(segmentation, size_hw, mended)]).any()
+    ):
         raise ValueError(covers_nothing(segmentation, size_hw))
     return shape
 

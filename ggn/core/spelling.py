@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 NUMBERS: Final = "records with ids or numbers in another form ('3', 3.0)"
@@ -11,6 +12,7 @@ RUNS: Final = "run lengths in another form (in a list, their size as 20.0, count
 
 _INTEGERS: Final = ("id", "image_id", "category_id", "width", "height")
 _REALS: Final = ("iscrowd", "area", "score")
+_IDS = itemgetter("id", "image_id", "category_id")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _REAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{0,30})?(e[-+]?[0-9]{1,2})?", re.IGNORECASE)
 
@@ -34,6 +36,8 @@ def respell(dataset: Any, note: Note) -> Any:
             continue
         copies: list[Any] | None = None
         for index, record in enumerate(records):
+            if _is_usual(record):
+                continue
             changes, kinds = respelt(record)
             if not kinds:
                 continue
@@ -66,6 +70,21 @@ def respelt(record: Any) -> tuple[dict[str, Any], list[str]]:
         changes["segmentation"] = found
         kinds.append(RUNS if isinstance(found, dict) else POLYGONS)
     return changes, kinds
+
+
+def _is_usual(record: Any) -> bool:
+    """Whether an annotation is surely in COCO's form: a fast check for the usual case."""
+    try:
+        ids, segmentation = _IDS(record), record["segmentation"]
+        numbers = {*map(type, record["bbox"]), type(record["area"]), type(record.get("iscrowd"))}
+        if {*map(type, ids)} != {int} or str in numbers or "score" in record or "name" in record:
+            return False
+        if type(segmentation) is list:
+            return len(segmentation[0]) >= 6 and type(segmentation[0][0]) in (int, float)
+        sides, counts = segmentation["size"], segmentation["counts"]
+        return {*map(type, sides)} == {int} and not (type(counts) is str and counts[:1] == "b")
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def _numbers(record: Record) -> dict[str, Any]:

@@ -51,10 +51,10 @@ def read_predictions(
             plausibility.add(detections, check.images)
     if faults:
         raise CocoError(faults)
-    predictions = collected.whole(check.file, mends, [*plausibility.warnings()])
-    if check.is_strict and predictions.warnings:
-        raise CocoError([Fault(check.file, "predictions", it) for it in predictions.warnings])
-    return predictions
+    found = collected.whole(check.file, mends, [*plausibility.warnings()])
+    if check.is_strict and found.warnings:
+        raise CocoError([Fault(check.file, "predictions", it) for it in found.warnings])
+    return found
 
 
 def have_masks(predictions: Path) -> bool:

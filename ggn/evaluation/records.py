@@ -163,15 +163,14 @@ class PredictionCheck:
         """
         place, mended = _Place(self.file, "predictions", first), dict[int, list[str]]()
         shapes = replace(self._shapes, mended=mended)
-        given = records
-        if not self.is_strict:
-            for index, (changes, kinds) in enumerate(map(respelt, given)):
-                if kinds:
-                    records = [*given] if records is given else records
-                    records[index] = {**given[index], **changes}
-                    mended[index] = kinds
-        sound, faults = _sorted_out(place, records, self._faults_of, shapes)
-        mends, refused = _counted(place, given, mended)
+        read = list(records)
+        for index, record in enumerate(() if self.is_strict else records):
+            changes, kinds = respelt(record)
+            if kinds:
+                read[index] = {**record, **changes}
+                mended[index] = kinds
+        sound, faults = _sorted_out(place, read, self._faults_of, shapes)
+        mends, refused = _counted(place, records, mended)
         return sound, [*faults, *refused] if self.is_strict else faults, mends
 
     def are_sound(self, columns: Columns) -> bool:

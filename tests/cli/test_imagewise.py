@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.progress import Progress
 
-from ggn.cli.imagewise import Call, Failure, Picture, finished_images
+from ggn.cli.imagewise import Call, Failure, Picture, Rate, finished_images
 from ggn.cli.sources import Photograph, Source, find_images
 from ggn.core.instances import Instances
 
@@ -157,3 +157,13 @@ def test_two_processes_do_not_do_the_same_call(source: Source, tmp_path: Path) -
         finished_images(call, Finder()),
     ):
         pass
+
+
+def test_the_rate_of_a_finished_call_is_that_of_all_of_it() -> None:
+    """Ten images in five seconds, although the last nine came at once."""
+    clock = [0.0]
+    bar = Progress(Rate(), get_time=lambda: clock[0], disable=True)
+    task = bar.add_task("predict", total=10)
+    for clock[0], images in ((4.9, 1), (5.0, 9)):
+        bar.advance(task, images)
+    assert Rate().render(bar.tasks[0]).plain == "2 images/s"

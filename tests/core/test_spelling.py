@@ -19,30 +19,44 @@ RLE = {"size": [20, 30], "counts": "Z1::00V;"}
 TRIANGLE, SQUARE = [1, 2, 5, 2, 5, 6], [2, 2, 6, 2, 6, 6, 2, 6]
 
 
-@pytest.mark.parametrize(
-    ("record", "changes", "kind"),
-    [
-        ({"id": "12", "image_id": 3.0}, {"id": 12, "image_id": 3}, NUMBERS),
-        ({"category_id": "-1"}, {"category_id": -1}, NUMBERS),
-        ({"width": 30.0, "height": "20"}, {"width": 30, "height": 20}, NUMBERS),
-        ({"iscrowd": "0"}, {"iscrowd": 0}, NUMBERS),
-        ({"score": "0.5", "area": "1e3"}, {"score": 0.5, "area": 1000.0}, NUMBERS),
-        ({"bbox": ["1", 2, "3.5", 4]}, {"bbox": [1, 2, 3.5, 4]}, NUMBERS),
-        ({"name": 7}, {"name": "7"}, NAMES),
-        ({"segmentation": TRIANGLE}, {"segmentation": [TRIANGLE]}, POLYGONS),
-        ({"segmentation": [[1, 2], [5, 2], [5, 6]]}, {"segmentation": [TRIANGLE]}, POLYGONS),
-        ({"segmentation": [[[1, 2], [5, 2], [5, 6]]]}, {"segmentation": [TRIANGLE]}, POLYGONS),
-        ({"segmentation": [RLE]}, {"segmentation": RLE}, RUNS),
-        ({"segmentation": {**RLE, "size": [20.0, "30"]}}, {"segmentation": RLE}, RUNS),
-        (
-            {"segmentation": {**RLE, "counts": str(b"Z1\\`00")}},
-            {"segmentation": {**RLE, "counts": "Z1\\`00"}},
-            RUNS,
-        ),
-    ],
-)
+CERTAIN: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"id": "12", "image_id": 3.0}, {"id": 12, "image_id": 3}, NUMBERS),
+    ({"category_id": "-1"}, {"category_id": -1}, NUMBERS),
+    ({"width": 30.0, "height": "20"}, {"width": 30, "height": 20}, NUMBERS),
+    ({"iscrowd": "0"}, {"iscrowd": 0}, NUMBERS),
+    ({"score": "0.5", "area": "1e3"}, {"score": 0.5, "area": 1000.0}, NUMBERS),
+    ({"bbox": ["1", 2, "3.5", 4]}, {"bbox": [1, 2, 3.5, 4]}, NUMBERS),
+    ({"name": 7}, {"name": "7"}, NAMES),
+    ({"segmentation": TRIANGLE}, {"segmentation": [TRIANGLE]}, POLYGONS),
+    ({"segmentation": [[1, 2], [5, 2], [5, 6]]}, {"segmentation": [TRIANGLE]}, POLYGONS),
+    ({"segmentation": [[[1, 2], [5, 2], [5, 6]]]}, {"segmentation": [TRIANGLE]}, POLYGONS),
+    ({"segmentation": [RLE]}, {"segmentation": RLE}, RUNS),
+    ({"segmentation": {**RLE, "size": [20.0, "30"]}}, {"segmentation": RLE}, RUNS),
+    (
+        {"segmentation": {**RLE, "counts": str(b"Z1\\`00")}},
+        {"segmentation": {**RLE, "counts": "Z1\\`00"}},
+        RUNS,
+    ),
+]
+
+
+@pytest.mark.parametrize(("record", "changes", "kind"), CERTAIN)
 def test_the_meaning_is_certain(record: Any, changes: Any, kind: str) -> None:
     assert respelt(record) == (changes, [kind])
+
+
+@pytest.mark.parametrize(("record", "changes", "kind"), CERTAIN)
+def test_no_annotation_passes_as_usual_that_is_not(record: Any, changes: Any, kind: str) -> None:
+    if "width" in record:  # of an image
+        return
+    usual = {
+        "id": 1, "image_id": 2, "category_id": 3, "iscrowd": 0, "area": 16, "bbox": [2, 2, 4, 4],
+        "segmentation": [SQUARE],
+    }  # fmt: skip
+    noted: list[str] = []
+    given = {"annotations": [usual, {**usual, **record}]}
+    done = respell(given, lambda _section, _index, kind: noted.append(kind))
+    assert (done["annotations"], noted) == ([usual, {**usual, **record, **changes}], [kind])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from ggn.core.coco import CocoError
 from ggn.evaluation.inputs import EvaluationInputs, read_inputs
+from ggn.evaluation.params import IouType
 from ggn.evaluation.records import NO_PIXEL, SHARES
 
 Box = Sequence[float]
@@ -157,3 +158,24 @@ def test_masks_need_a_size_that_an_image_can_have(height: Any) -> None:
     found = [{"image_id": 7, "score": 0.5, "segmentation": [SQUARE]}]
     with pytest.raises(CocoError, match="image 7 must have a height and width >= 1"):
         read_inputs(truth, found, ["segm"])
+
+
+def test_objects_in_two_categories_are_said() -> None:
+    """One detection can't find both, so that the recall of all together is at most a half."""
+    objects = [
+        {"image_id": 7, "category_id": id_, "segmentation": [SQUARE], "bbox": [20, 10, 30, 20]}
+        for id_ in (1, 2)
+    ]
+    truth = {**TRUTH, "categories": [{"id": i, "name": f"c{i}"} for i in (1, 2)]}
+    both: list[IouType] = ["segm", "bbox"]
+    for iou_type in both:
+        (warning,) = read_inputs({**truth, "annotations": objects}, [], [iou_type]).warnings
+        assert warning.startswith("1 objects are listed again in another category")
+    crowd = {**objects[0], "iscrowd": 1}
+    assert read_inputs({**truth, "annotations": [crowd, objects[1]]}, [], ["segm"]).warnings == []
+
+
+def test_an_image_under_two_spellings_of_its_path_is_said() -> None:
+    images = [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "./a.png"}, {"id": 9}]
+    (warning,) = read_inputs({**TRUTH, "images": images}, [], ["bbox"]).warnings
+    assert warning == "1 images are listed more than once, by file_name"
