@@ -41,6 +41,6 @@ def test_the_build_hashes_the_same_sources() -> None:
     if not cmake.is_file():
         pytest.skip("needs the checkout, not only the installed package")
     for package, sources in (("grouping", boundaries.SOURCES), ("evaluation", run_lengths.SOURCES)):
-        (built,) = re.findall(rf"ggn_module\(_\w+ {package} ([^)]*)\)", cmake.read_text())
+        (built,) = re.findall(rf"ggn_module\(\s*_\w+ {package} ([^)]*)\)", cmake.read_text())
         assert built.split() == list(sources)
     assert not re.search("-ffast-math|-Ofast|funsafe", cmake.read_text())
