@@ -165,13 +165,21 @@ class PredictionCheck:
         shapes = replace(self._shapes, mended=mended)
         read = list(records)
         for index, record in enumerate(() if self.is_strict else records):
-            changes, kinds = respelt(record)
+            changes, kinds = respelt(self._compared(record))
             if kinds:
                 read[index] = {**record, **changes}
                 mended[index] = kinds
         sound, faults = _sorted_out(place, read, self._faults_of, shapes)
         mends, refused = _counted(place, records, mended)
         return sound, [*faults, *refused] if self.is_strict else faults, mends
+
+    def _compared(self, record: Any) -> Record:
+        """Return what is read of a record, as of columns: its other keys may be anything."""
+        if not isinstance(record, Mapping):
+            return {}
+        mask = ("segmentation",) if self._shapes.needs_mask(record) else ()
+        keys = ("image_id", "category_id", "score", "bbox", *mask)
+        return {key: record[key] for key in keys if key in record}
 
     def are_sound(self, columns: Columns) -> bool:
         """Whether columns surely have no fault; a fast check of all records together."""
@@ -340,7 +348,7 @@ class _Shapes:
 
     def faults_of(self, record: Record) -> Iterator[str]:
         """Yield the faults of image id and box, and of a mask that is needed but missing."""
-        image_id, needs_mask = record.get("image_id"), self._needs_mask(record)
+        image_id, needs_mask = record.get("image_id"), self.needs_mask(record)
         if not is_lenient_integer(image_id) or image_id not in self.images.ids:
             yield f"image_id must be the id of an annotated image, got {short(image_id)}"
         elif needs_mask and image_id not in self.images.sizes_hw:
@@ -353,7 +361,7 @@ class _Shapes:
 
     def with_mask(self, index: int, record: Record) -> Record:
         """Return the record with its mask as compressed RLE, if masks are compared."""
-        if not self._needs_mask(record):
+        if not self.needs_mask(record):
             return record
         mask, size_hw = record["segmentation"], self.images.sizes_hw[record["image_id"]]
         if _is_sound(mask, size_hw):
@@ -379,7 +387,7 @@ class _Shapes:
         if not stated and record.get("segmentation") is not None:
             self._note(index, DERIVED)
         if record.get("area") is None:
-            if self._needs_mask(record):
+            if self.needs_mask(record):
                 changes["area"] = float(areas([record["segmentation"]])[0])
             else:
                 changes["area"] = float(record["bbox"][2] * record["bbox"][3])
@@ -392,7 +400,8 @@ class _Shapes:
         if self.mended is not None:
             self.mended.setdefault(index, []).extend(kinds)
 
-    def _needs_mask(self, record: Record) -> bool:
+    def needs_mask(self, record: Record) -> bool:
+        """Whether a record's mask is compared, or stands in for its missing box."""
         return "segm" in self.iou_types or not has_box(record)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ggn.core.coco import CocoError
+from ggn.core.spelling import NUMBERS
 from ggn.evaluation.inputs import EvaluationInputs, read_inputs
 from ggn.evaluation.params import IouType
 from ggn.evaluation.records import NO_PIXEL, SHARES
@@ -179,3 +180,10 @@ def test_an_image_under_two_spellings_of_its_path_is_said() -> None:
     images = [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "./a.png"}, {"id": 9}]
     (warning,) = read_inputs({**TRUTH, "images": images}, [], ["bbox"]).warnings
     assert warning == "1 images are listed more than once, by file_name"
+
+
+def test_only_what_is_compared_counts_as_mended() -> None:
+    box = {"image_id": 7, "score": 0.5, "bbox": BOXES[0]}
+    odd = [{**box, "segmentation": SQUARE, "area": "600"}, {**box, "score": "0.4"}]
+    inputs = read_inputs(TRUTH, odd, ["bbox"])
+    assert inputs.predictions.mends.counts == {NUMBERS: 1}
