@@ -31,8 +31,7 @@ SHOWN = 6  # images in the picture
 def main(split: str) -> None:
     """Write data/SPLIT/pseudo_gt (JSON or a store), data/SPLIT/training/ggn.json, a picture."""
     with open_stage("select_pseudo_gt", split, inputs=INPUTS) as run:
-        params = run.params(PseudoGtParams)
-        files = training_images(run.data)[1]
+        params, (_, files) = run.params(PseudoGtParams), training_images(run.data)
         dataset = read_coco(run.data / "training" / "baseline.json")
         hidden = annotations_by_image(read_coco(run.data / "prepared" / "hidden.json"))
         annotated = annotations_by_image(dataset)
@@ -56,15 +55,15 @@ def main(split: str) -> None:
                 seen = objects(annotated[image_id], size_hw)
                 judgement.add(ranked, chosen, objects(hidden[image_id], size_hw), seen)
                 if len(shown) < SHOWN and len(chosen):
-                    pixels = read_image(files[image_id])
-                    shown[files[image_id].name] = choice_row(pixels, seen, chosen)
+                    file = files[image_id]
+                    shown[file.name] = choice_row(read_image(file), seen, chosen)
                 yield image_id, chosen, overlap
 
         write = write_as_store if params.per_image else write_as_json
         write(dataset, selected(), run.data / "pseudo_gt", run.data / "training" / "ggn.json")
         run.report(run.reports / "pseudo_gt.json", judgement.metrics())
-        write_gallery(run.reports / "pseudo_gt.png", list(shown.values()), list(shown))
-        run.log_picture(run.reports / "pseudo_gt.png")
+        write_gallery(picture := run.reports / "pseudo_gt.png", list(shown.values()), list(shown))
+        run.log_picture(picture)
         if warning := judgement.warning():
             run.console.print(Panel(warning, title="warning", style="bold red"))
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from ggn.core.instances import Instances
 from ggn.core.masks import RLE, from_segmentation
 from ggn.evaluation.inputs import EvaluationInputs
+from ggn.evaluation.object_shapes import Record
 from ggn.evaluation.pictures import Picture, overlay
 from ggn.evaluation.ranks import ObjectRanks
-from ggn.evaluation.records import Record
 
 
 @dataclass(frozen=True)

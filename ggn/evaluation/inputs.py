@@ -16,14 +16,10 @@ from ggn.core.masks import boxes_xywh
 from ggn.evaluation.detections import NO_CATEGORY, Detections, Predictions
 from ggn.evaluation.image_records import Federation, Images
 from ggn.evaluation.matching import box_iou_xywh
+from ggn.evaluation.object_shapes import Record, has_box
 from ggn.evaluation.params import IouType
 from ggn.evaluation.predictions import read_predictions
-from ggn.evaluation.records import (
-    PredictionCheck,
-    Record,
-    has_box,
-    read_annotations,
-)
+from ggn.evaluation.records import PredictionCheck, read_annotations
 from ggn.evaluation.run_lengths import Bools, boxes_and_areas, mask_iou
 
 

@@ -9,9 +9,10 @@ from ggn.core.faults import Mends
 from ggn.evaluation.by_image import DetectionsByImage
 from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import Detections, Predictions
+from ggn.evaluation.object_shapes import Record
 from ggn.evaluation.order import in_order
 from ggn.evaluation.plausibility import Plausibility
-from ggn.evaluation.records import PredictionCheck, Record, not_a_list
+from ggn.evaluation.records import PredictionCheck, not_a_list
 from ggn.evaluation.results_file import first_record, read_pieces, states_mask
 from ggn.evaluation.stored import StoredPredictions
 

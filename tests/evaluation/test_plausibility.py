@@ -10,8 +10,8 @@ import pytest
 from ggn.core.coco import CocoError
 from ggn.core.spelling import NUMBERS
 from ggn.evaluation.inputs import EvaluationInputs, read_inputs
+from ggn.evaluation.object_shapes import NO_PIXEL, SHARES
 from ggn.evaluation.params import IouType
-from ggn.evaluation.records import NO_PIXEL, SHARES
 
 Box = Sequence[float]
 BOXES = [[20, 10, 30, 20], [50, 30, 40, 20], [60, 5, 38, 50], [2, 3, 20, 15]]  # of 100 x 60
