@@ -14,7 +14,7 @@ from ggn.zoo import versioned
 
 REMOTE = "releases"
 """The DVC remote of .dvc/config that is committed with the repository."""
-REMOTE = "releases/store"
+REMOTE_FOLDER = "releases/store"
 """Its folder, in git."""
 WEIGHTS = ("affinity", *RECIPES)
 PSEUDO_GT = "pseudo_gt.json"
@@ -67,8 +67,8 @@ def release(root: Path, split: str) -> dict[str, Any]:
             versioned.add_and_push(root, artefacts, REMOTE)
             if outputs_size(root, split) <= OUTPUTS_LIMIT:
                 versioned.push_outputs(root, split, REMOTE)
-            versioned.prune(root, root / REMOTE)
-            versioned.run(root, "git", "add", "--force", "--", REMOTE)  # ignored, see .gitignore
+            versioned.prune(root, root / REMOTE_FOLDER)
+            versioned.run(root, "git", "add", "--force", "--", REMOTE_FOLDER)  # ignored, see .gitignore
         except BaseException:
             shutil.rmtree(place)
             if old.exists():
