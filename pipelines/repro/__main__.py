@@ -17,32 +17,27 @@ from pipelines.stage import read_params
 
 DVC = [sys.executable, "-m", "dvc"]
 PREPARE = ["prepare@*"]
-BASELINE = [
-    "train_detector@*-baseline",
-    "predict@*-baseline",
-    "evaluate@*-baseline",
-    "evaluate_affinity@*",
-]
+AFFINITY = ["train_affinity@*"]
+BASELINE = ["train_detector@*-baseline", "predict@*-baseline", "evaluate@*-baseline"]
 GGN = [
-    "train_affinity@*",
     "extract_regions@*",
     "score_candidates@*",
     "select_pseudo_gt@*",
     "train_detector@*-ggn",
     "predict@*-ggn",
     "evaluate@*-ggn",
-    "compare@*",
 ]
+AFFINITY_QUALITY = ["evaluate_affinity@*"]
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     """Reproduce the active splits and return the exit status of `dvc repro`.
 
-    A branch runs its own stages and no others, because DVC does not look at a stage whose outputs
-    another call is reading. The last stage of each needs the other branch, which by then has ended
-    if the trainings take equally long. If it has not, or has failed, the last call runs the stage.
-    GGN's branch is the longer one, so the baseline's leaves it the cores where both want them.
+    A call runs its own stages and no others, because DVC does not look at a stage whose outputs
+    another call is reading. The last call runs `compare`, which needs both branches, and whatever
+    did not run because a stage before it failed. GGN's branch is the longer one, so the baseline's
+    leaves it the cores where both want them.
     """
     _end_with_parent()
     status = [*DVC, "status", "--quiet"]
@@ -50,10 +45,15 @@ def main() -> int:
         if failed := _start("repro", "--glob", *PREPARE).wait():
             return failed
         only = ("repro", "--single-item", "--glob")
-        branches = [_start(*only, *BASELINE, behind=True), _start(*only, *GGN)]
-        signal.signal(signal.SIGTERM, lambda *_: _terminate(branches))
-        for branch in branches:
-            branch.wait()
+        affinity, baseline = _start(*only, *AFFINITY), _start(*only, *BASELINE, behind=True)
+        calls = [affinity, baseline]
+        signal.signal(signal.SIGTERM, lambda *_: _terminate(calls))
+        for first, then, behind in ((affinity, GGN, False), (baseline, AFFINITY_QUALITY, True)):
+            if first.wait():
+                break
+            calls.append(_start(*only, *then, behind=behind))
+        for call in calls:
+            call.wait()
     return _start("repro").wait()
 
 
