@@ -254,6 +254,7 @@ def test_both_branches_side_by_side_write_the_same_lock_and_end_with_what_starte
     assert again.returncode == 0, output
     assert "baseline: Running stage 'train_detector@shapes-baseline'" in output
     assert "ERROR" not in output
+    assert "ERROR" not in output
     locks = [yaml.load(place / "dvc.lock") for place in (finished[0], folder)]
     assert locks[0] == locks[1]
 
