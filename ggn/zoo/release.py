@@ -68,7 +68,8 @@ def release(root: Path, split: str) -> dict[str, Any]:
             if outputs_size(root, split) <= OUTPUTS_LIMIT:
                 versioned.push_outputs(root, split, REMOTE)
             versioned.prune(root, root / REMOTE_FOLDER)
-            versioned.run(root, "git", "add", "--force", "--", REMOTE_FOLDER)  # ignored, see .gitignore
+            # .gitignore has the folder, because `dvc push` writes there, too
+            versioned.run(root, "git", "add", "--force", "--", REMOTE_FOLDER)
         except BaseException:
             shutil.rmtree(place)
             if old.exists():
