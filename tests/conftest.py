@@ -408,6 +408,32 @@ def _imagenet(root: Path) -> Path:
     return root
 
 
+def _bbbc038(root: Path) -> Path:
+    """Three kinds of images with an alpha channel; two nuclei each, in the test set as runs."""
+    grey, tissue, bright = (20, 20, 20), (160, 90, 150), (200, 200, 200)
+    for stage, name, colour in (
+        ("stage1_train", "a1", grey),
+        ("stage1_train", "b2", tissue),
+        ("stage1_train", "c3", bright),
+        ("stage1_test", "d4", grey),
+    ):
+        folder = root / stage / name
+        (folder / "images").mkdir(parents=True)
+        Image.new("RGBA", (64, 48), (*colour, 255)).save(folder / "images" / f"{name}.png")
+        if stage == "stage1_train":
+            (folder / "masks").mkdir()
+            for mask, (top, left, side) in (("m", (4, 4, 10)), ("n", (20, 30, 24))):
+                bitmap = np.zeros((48, 64), dtype=np.uint8)
+                bitmap[top : top + side, left : left + side] = 255
+                Image.fromarray(bitmap).save(folder / "masks" / f"{mask}.png")
+    (root / "stage1_solution.csv").write_text(
+        "ImageId,EncodedPixels,Height,Width,Usage\n"
+        "d4,1 2 49 2,48,64,Public\n"
+        "d4,101 3 3070 3,48,64,Private\n"
+    )
+    return root
+
+
 _LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "coco": _coco,
     "lvis": _lvis,
@@ -416,4 +442,5 @@ _LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "ade20k": _ade20k,
     "ade20k_challenge": _ade20k_challenge,
     "imagenet": _imagenet,
+    "bbbc038": _bbbc038,
 }

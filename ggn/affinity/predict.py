@@ -14,7 +14,7 @@ from ggn.affinity.params import AffinityParams
 from ggn.engine.backbone import normalise
 from ggn.engine.devices import chosen_device
 from ggn.engine.inference import image_tensor, inference
-from ggn.engine.precision import half_dtype
+from ggn.engine.precision import half_dtype, warn_if_emulated
 from ggn.engine.weights import WeightsError, load_weights
 
 
@@ -37,6 +37,7 @@ class AffinityPredictor:
         self._device = torch.device(device)
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
         self._half = half_dtype(precision)
+        warn_if_emulated(precision, self._device.type)
         self._scales, self._mirrored = scales, mirrored
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from ggn.core.coco import Fault
 
 CONTRADICTIONS = 10  # listed per file
 
-Dataset = Literal["coco", "lvis", "uvo", "ade20k", "imagenet"]
+Dataset = Literal["coco", "lvis", "uvo", "ade20k", "imagenet", "bbbc038"]
 
 
 @app.command()

@@ -18,7 +18,7 @@ from ggn.detector.paste import encode_boxes, encode_masks
 from ggn.detector.roi_heads import ScoredBoxes
 from ggn.engine.devices import chosen_device
 from ggn.engine.inference import image_tensor, inference
-from ggn.engine.precision import half_dtype
+from ggn.engine.precision import half_dtype, warn_if_emulated
 from ggn.engine.weights import WeightsError, load_weights
 
 
@@ -34,6 +34,7 @@ class Detector:
         longest, shortest = network.params.max_size
         self._resize = ResizeToFit((longest, shortest))
         self._half = half_dtype(precision)
+        warn_if_emulated(precision, self._device.type)
 
     @property
     def params(self) -> DetectorParams:

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ggn.engine.batches import TrainingData
 from ggn.engine.params import TrainingParams
-from ggn.engine.precision import choose_precision
+from ggn.engine.precision import choose_precision, warn_if_emulated
 from ggn.engine.resuming import SaveLast
 from ggn.engine.threads import one_thread
 
@@ -79,6 +79,7 @@ def make_trainer(
     """Return the trainer of one training: deterministic, with checkpoints, quiet without a tty."""
     Path(scratch_dir).mkdir(parents=True, exist_ok=True)
     devices, machines = processes_and_machines(params.devices)
+    warn_if_emulated(params.precision, "cuda" if torch.cuda.is_available() else "cpu")
     with _quiet():
         return L.Trainer(
             max_steps=steps,

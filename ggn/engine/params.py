@@ -78,7 +78,7 @@ class TrainingParams(BaseModel):
     gradient_clip: float | None = Field(None, gt=0)
     """Largest L2 norm of the gradient of all parameters together; `null` for no limit."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Arithmetic; `auto` takes bf16-mixed where the device multiplies bf16 fast."""
+    """Arithmetic; `auto` is bf16-mixed on a GPU that has it, and 32-true on every CPU."""
     compile: bool = False
     """Whether torch.compile fuses the network (in a detector, its backbone) before the first step;
     it needs a C++ compiler, and on a GPU pays off after minutes."""

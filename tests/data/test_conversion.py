@@ -14,7 +14,7 @@ from PIL import Image
 
 from ggn.core.coco import read_json
 from ggn.core.masks import areas, encode
-from ggn.data import ade20k, coco, imagenet, lvis, uvo
+from ggn.data import ade20k, bbbc038, coco, imagenet, lvis, uvo
 from ggn.data.check import check_dataset
 from ggn.data.conversion import Part, convert_parts, label_records
 from ggn.data.splits import resolve_categories
@@ -28,6 +28,7 @@ MODULES = {
     "ade20k": ade20k,
     "ade20k_challenge": ade20k,
     "imagenet": imagenet,
+    "bbbc038": bbbc038,
 }
 Official = Callable[[str, Path], Path]
 
