@@ -40,7 +40,7 @@ def warn_if_emulated(precision: str, device_type: str) -> None:
 
 def _is_native(half: torch.dtype) -> bool:
     """Return whether the library behind torch's convolutions on a CPU multiplies in this type."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     name = "bf16" if half is torch.bfloat16 else "fp16"
     return bool(getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported")())

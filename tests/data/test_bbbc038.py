@@ -55,9 +55,7 @@ def test_each_mask_is_a_nucleus_whose_image_says_its_kind(source: Path, tmp_path
 def test_runs_of_the_solution_go_column_by_column_from_one(source: Path, tmp_path: Path) -> None:
     """Of 48 rows: 1 2 and 49 2 are the upper left square of 2; 3070 3 ends in the last pixel."""
     val = run(source, tmp_path / "out")["val"]
-    first, second = (
-        decode([record["segmentation"]], (48, 64))[0] for record in val["annotations"]
-    )
+    first, second = (decode([record["segmentation"]], (48, 64))[0] for record in val["annotations"])
     expected = np.zeros((2, 48, 64))
     expected[0, :2, :2] = 1
     expected[1, 4:7, 2] = 1
