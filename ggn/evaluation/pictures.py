@@ -31,6 +31,7 @@ LEGEND = {
 
 _DPI = 80
 _GALLERY_PIXELS = 2.2 * _DPI  # of a picture in a gallery
+_LABEL_LENGTH = 30  # characters of a label beside a picture
 
 
 def instance_colours(count: int) -> Picture:
@@ -145,7 +146,7 @@ def write_gallery(
     Args:
         path: path of the PNG; written under a temporary name and renamed.
         rows: pictures by column title; all rows have the same keys. Without rows it is empty.
-        row_names: one label per row.
+        row_names: one label per row, `shortened`.
         legend: lines below the pictures, by column title.
     """
     if not rows:
@@ -160,13 +161,18 @@ def write_gallery(
             enlarged = max(row[title].shape[:2]) <= _GALLERY_PIXELS
             place.imshow(row[title], interpolation="nearest" if enlarged else "auto")
             place.set(xticks=[], yticks=[])
-        places[0].set_ylabel(name, fontsize=8)
+        places[0].set_ylabel(shortened(name), fontsize=8)
     for title, place in zip(titles, axes[0], strict=True):
         place.set_title(title, fontsize=10)
     if legend:
         lines = "\n".join(line for title, line in legend.items() if title in titles)
         figure.supxlabel(lines, fontsize=8, x=0.02, ha="left")
     save_figure(path, figure)
+
+
+def shortened(label: str) -> str:
+    """Return the label, or its end where it is too long for the side of a picture."""
+    return label if len(label) <= _LABEL_LENGTH else f"…{label[1 - _LABEL_LENGTH :]}"
 
 
 def write_picture(path: Path, picture: Picture) -> None:

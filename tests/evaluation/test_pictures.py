@@ -16,6 +16,7 @@ from ggn.evaluation.pictures import (
     instance_colours,
     legend,
     overlay,
+    shortened,
     write_gallery,
     write_picture,
 )
@@ -106,3 +107,11 @@ def test_files_are_written_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["all.png", "one.png"]
     with Image.open(tmp_path / "new" / "one.png") as picture:
         assert (np.asarray(picture) == GREY).all()
+
+
+def test_a_long_label_beside_a_picture_is_its_end() -> None:
+    """Names of 150 characters, as some datasets have, ran over those of the rows above and below."""
+    assert shortened("val2017/000000000139.jpg") == "val2017/000000000139.jpg"
+    assert shortened("a" * 30) == "a" * 30
+    assert shortened("x" + "a" * 26 + "b.png") == "…" + "a" * 24 + "b.png"
+    assert len(shortened("stage1_test/" + "0123456789abcdef" * 4 + ".png")) == 30
