@@ -416,6 +416,7 @@ def _bbbc038(root: Path) -> Path:
         ("stage1_train", "b2", tissue),
         ("stage1_train", "c3", bright),
         ("stage1_test", "d4", grey),
+        ("stage1_test", "e5", tissue),
     ):
         folder = root / stage / name
         (folder / "images").mkdir(parents=True)
@@ -430,6 +431,8 @@ def _bbbc038(root: Path) -> Path:
         "ImageId,EncodedPixels,Height,Width,Usage\n"
         "d4,1 2 49 2,48,64,Public\n"
         "d4,101 3 3070 3,48,64,Private\n"
+        "d4,1001 600,48,64,Private\n"
+        "e5,1001 600,48,64,Private\n"
     )
     return root
 

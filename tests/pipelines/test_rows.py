@@ -105,9 +105,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, official: Any) -> Path:
         ("uvo", "uvo"),
         ("ade20k", "ade20k_challenge"),
         ("imagenet", "imagenet"),
+        ("nuclei", "bbbc038"),
     ):
         source = official(layout, folder / "data/raw" / name)
-        parts = importlib.import_module(f"ggn.data.{name}").parts(source)
+        module = "bbbc038" if name == "nuclei" else name
+        parts = importlib.import_module(f"ggn.data.{module}").parts(source)
         if name != "coco":
             list(convert_parts(parts, source / "converted", drop=False, progress=lambda i, _: i))
     return folder
@@ -208,6 +210,19 @@ def test_row_goes_from_official_files_to_its_table(
     prepared = json.loads((reports / "prepare.json").read_text())
     assert prepared["val_objects"] > 0
     assert (prepared["train_objects"] == 0) == (row == "imagenet")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("row", "seen", "unseen"), [("nuclei_large", [1], [2]), ("nuclei_stained", [1, 2], [3])]
+)
+def test_nuclei_go_from_official_files_to_their_table(
+    row: str, seen: list[int], unseen: list[int], built: Callable[[str], Path], inside: Path
+) -> None:
+    comparison = json.loads((built(row) / "comparison.json").read_text())
+    assert all(0 <= comparison[recipe]["unseen/mask_AR_100"] <= 1 for recipe in RECIPES)
+    split = json.loads(Path(f"data/{row}/prepared/split.json").read_text())
+    assert (split["seen"], split["unseen"]) == (seen, unseen)
 
 
 @pytest.mark.slow
