@@ -1,13 +1,15 @@
-"""Baseline, GGN from several sources, and an oracle on photographs: a table of docs/results.md.
+"""Baseline, GGN from several sources, and an oracle on real images: tables of docs/results.md.
 
-    python benchmarks/photographs_seeds.py data/raw/coco_sample resnet18.safetensors --seeds 0 1 2
+    python benchmarks/row_seeds.py coco_sample data/raw/coco_sample --weights resnet18.safetensors
+    python benchmarks/row_seeds.py nuclei_large data/raw/nuclei --variants ggn oracle
 
 All detectors of a seed differ in their training file alone. `ggn` is the row; `reference` learns
 the affinity by the reference recipe in as many steps, `learned` ranks the row's candidates by
 `pseudo_gt.rank: learned`; `gradient` and `boxes` take candidates that nothing was learned for
 (mask_sources.py); `oracle` learns from all annotations, which nobody has in practice; `k3` and
-`k10` take another number of pseudo masks per image. Stages that have ended are not run again, so an
-interrupted run goes on.
+`k10` take another number of pseudo masks per image. `--weights` replaces the weights that the
+backbones begin with, on machines that cannot download them. Stages that have ended are not run
+again, so an interrupted run goes on.
 
 With `--held-out`, five of the twenty seen categories are annotated in evaluation alone and the
 categories of the row that are unseen are left out altogether: settings are chosen so, by what has
@@ -15,6 +17,7 @@ annotations anyway. Give it a workspace of its own.
 """
 
 import argparse
+import copy
 import os
 import shutil
 import subprocess
@@ -29,7 +32,6 @@ from ggn.core.coco import read_coco, read_json, write_json
 from ggn.data.splits import PARTITIONS
 
 ROOT = Path(__file__).parents[1]
-SPLIT = "coco_sample"
 SHOWN = [
     f"{objects}/{kind}_AR_{k}"
     for objects in ("unseen", "seen")
@@ -76,28 +78,37 @@ class Run:
     """One seed of one variant, in a folder with params, data, models and reports of its own."""
 
     def __init__(
-        self, folder: Path, seed: int, variant: str, data: Path, weights: Path, held_out: bool
+        self,
+        folder: Path,
+        seed: int,
+        variant: str,
+        split: str,
+        data: Path,
+        weights: Path | None,
+        held_out: bool,
     ) -> None:
-        self.folder, self.variant = folder, variant
-        self.own = folder / "data" / SPLIT
-        (folder / "data" / "raw").mkdir(parents=True, exist_ok=True)
-        if not (raw := folder / "data" / "raw" / SPLIT).exists():
-            raw.symlink_to(data.resolve())
+        self.folder, self.variant, self.split = folder, variant, split
+        self.own = folder / "data" / split
         yaml = YAML()
         params = yaml.load(ROOT / "params.yaml")
-        params["seed"], params["active"] = seed, [SPLIT]
-        row = params["splits"][SPLIT]
+        params["seed"], params["active"] = seed, [split]
+        row = params["splits"][split] = copy.deepcopy(params["splits"][split])
+        raw = folder / row["data"]["root"]
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        if not raw.exists():
+            raw.symlink_to(data.resolve())
         if held_out:
             row["data"].update(seen=KEPT, unseen=HELD_OUT)
-        for section in ("affinity", "detector"):
-            row[section]["backbone"]["weights"] = str(weights.resolve())
+        if weights is not None:
+            for section in ("affinity", "detector"):
+                row[section]["backbone"]["weights"] = str(weights.resolve())
         for section, changes in VARIANTS[variant].items():
             row[section].update(changes)
         if variant == "reference":
             row["affinity"]["backbone"]["norm"] = "frozen_batch"
         source = row["grouping"].get("candidates_from")
         if source is not None:
-            link = {"split": SPLIT, "section": "grouping", "from": source}
+            link = {"split": split, "section": "grouping", "from": source}
             params["inherited"] = [link]
         yaml.dump(params, folder / "params.yaml")
 
@@ -107,7 +118,7 @@ class Run:
         if done.exists():
             return
         print(f"{self.folder.name}: {name} {' '.join(arguments)}", flush=True)
-        command = [sys.executable, "-m", f"pipelines.{name}", SPLIT, *arguments]
+        command = [sys.executable, "-m", f"pipelines.{name}", self.split, *arguments]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"PYTHONPATH": path}
         subprocess.run(command, cwd=self.folder, check=True, env=environment)
@@ -127,7 +138,7 @@ class Run:
         """Train a detector, predict and evaluate; return its metrics."""
         for name in ("train_detector", "predict", "evaluate"):
             self.stage(name, recipe)
-        report = self.folder / "reports" / SPLIT / recipe / "evaluation.json"
+        report = self.folder / "reports" / self.split / recipe / "evaluation.json"
         return dict(read_json(report))
 
     def extract(self) -> None:
@@ -139,19 +150,19 @@ class Run:
 
     def quality(self) -> dict[str, float]:
         """Return the quality of the pseudo ground truth."""
-        return dict(read_json(self.folder / "reports" / SPLIT / "pseudo_gt.json"))
+        return dict(read_json(self.folder / "reports" / self.split / "pseudo_gt.json"))
 
 
 def measure(run: Run, row: Run) -> dict[str, float]:
     """Make what the variant's detector learns from, train it, return its metrics."""
-    data = f"data/{SPLIT}"
+    data = f"data/{run.split}"
     if run.variant == "ggn":
         run.stage("prepare")
         run.evaluated("baseline")
         run.extract()
         return run.evaluated("ggn")
     run.take(row, f"{data}/prepared", f"{data}/training/baseline.json", f"{data}/inherited")
-    run.take(row, f"models/{SPLIT}/baseline")
+    run.take(row, f"models/{run.split}/baseline")
     if run.variant == "oracle":
         dataset = read_coco(run.own / "training" / "baseline.json")
         hidden = read_coco(run.own / "prepared" / "hidden.json")
@@ -169,7 +180,7 @@ def measure(run: Run, row: Run) -> dict[str, float]:
             subprocess.run(command, cwd=run.folder, check=True, env=environment)
             run.stage("inherit", "grouping", out)
         if run.variant in SAME_CANDIDATES:
-            run.take(row, f"models/{SPLIT}/affinity", f"{data}/candidates")
+            run.take(row, f"models/{run.split}/affinity", f"{data}/candidates")
             run.stage("score_candidates")
             run.stage("select_pseudo_gt")
         else:
@@ -180,20 +191,22 @@ def measure(run: Run, row: Run) -> dict[str, float]:
 def main() -> None:
     """Run the variants one after another, each with all seeds, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder in COCO's layout")
-    parser.add_argument("weights", type=Path, help="ImageNet weights of a ResNet-18, safetensors")
+    parser.add_argument("split", help="a row of params.yaml with hidden unseen objects")
+    parser.add_argument("data", type=Path, help="folder of its files, as data/raw/SPLIT would be")
+    parser.add_argument("--weights", type=Path, help="of both backbones, safetensors")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--held-out", action="store_true", help="find held-out seen categories")
-    parser.add_argument("--workspace", type=Path, default=Path("build/photographs"))
+    parser.add_argument("--workspace", type=Path, default=Path("build/seeds"))
     arguments = parser.parse_args()
     table: dict[str, list[dict[str, float]]] = {}
     quality: dict[str, list[dict[str, float]]] = {}
     for variant in arguments.variants:
         for seed in arguments.seeds:
-            place = (arguments.data, arguments.weights, arguments.held_out)
-            row = Run(arguments.workspace / f"{seed}-ggn", seed, "ggn", *place)
-            run = Run(arguments.workspace / f"{seed}-{variant}", seed, variant, *place)
+            place = (arguments.split, arguments.data, arguments.weights, arguments.held_out)
+            workspace = arguments.workspace / arguments.split
+            row = Run(workspace / f"{seed}-ggn", seed, "ggn", *place)
+            run = Run(workspace / f"{seed}-{variant}", seed, variant, *place)
             metrics = measure(run, row)
             if variant == "ggn":
                 table.setdefault("baseline", []).append(run.evaluated("baseline"))
