@@ -195,10 +195,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of its files, as data/raw/SPLIT would be")
     parser.add_argument("--weights", type=Path, help="of both backbones, safetensors")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=["ggn"], choices=list(VARIANTS))
     parser.add_argument("--held-out", action="store_true", help="find held-out seen categories")
     parser.add_argument("--workspace", type=Path, default=Path("build/seeds"))
     arguments = parser.parse_args()
+    if "reference" in arguments.variants and arguments.split != "coco_sample":
+        parser.error("the variant reference has the steps of coco_sample, and fits no other row")
     table: dict[str, list[dict[str, float]]] = {}
     quality: dict[str, list[dict[str, float]]] = {}
     for variant in arguments.variants:
