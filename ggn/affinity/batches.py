@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ggn.affinity.params import AffinityParams
 from ggn.affinity.targets import PADDING_LABEL
-from ggn.data.colours import RandomColours
+from ggn.data.colours import RandomColours, RandomInversion
 from ggn.data.transforms import Compose, RandomCrop, RandomHorizontalFlip, RandomScale, Transform
 from ggn.engine.backbone import IMAGE_MEAN
 
@@ -29,7 +29,7 @@ class AffinityBatch(NamedTuple):
 
 
 def augment(sample: Sample, generator: Generator, params: AffinityParams) -> Sample:
-    """Randomly resize, crop and mirror image and labels, and change the image's colours.
+    """Randomly resize, crop and mirror image and labels, change the image's colours, invert them.
 
     The generator is the only source of randomness.
     """
@@ -44,6 +44,8 @@ def augment(sample: Sample, generator: Generator, params: AffinityParams) -> Sam
         transforms.append(RandomHorizontalFlip(generator))
     if params.colour_jitter > 0:
         transforms.append(RandomColours(generator, params.colour_jitter))
+    if params.inverted_share > 0:
+        transforms.append(RandomInversion(generator, params.inverted_share))
     image, target = Compose(transforms)(image, {"labels": labels})
     return image, target["labels"], image_id
 

@@ -37,5 +37,18 @@ class RandomColours:
         return pixels.round_().clamp_(0, 255).to(torch.uint8), target
 
 
+@dataclass(frozen=True)
+class RandomInversion:
+    """Turns light into dark and each colour into its complement, in a random share of samples."""
+
+    generator: torch.Generator
+    share: float
+
+    def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+        """Return the sample, its image uint8 (3, H, W) inverted or not."""
+        inverted = float(torch.rand((), generator=self.generator)) < self.share
+        return (255 - image if inverted else image), target
+
+
 def _grey(pixels: Tensor) -> Tensor:
     return (pixels * torch.tensor(LUMA).view(3, 1, 1)).sum(dim=0, keepdim=True)

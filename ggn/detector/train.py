@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from ggn.core.coco import annotations_by_image
+from ggn.data.colours import RandomInversion
 from ggn.data.mask_store import MaskStore
 from ggn.data.samples import DetectionSamples
 from ggn.data.transforms import RandomHorizontalFlip, ResizeToFit, Target, drop_invisible
@@ -124,7 +125,7 @@ class DetectorTraining(Training):
 def augment(
     sample: tuple[Tensor, Target], generator: torch.Generator, params: DetectorParams
 ) -> tuple[Tensor, Target]:
-    """Resize a sample to fit `max_size` times a random scale, and perhaps mirror it.
+    """Resize a sample to fit `max_size` times a random scale, perhaps mirror it, and invert it.
 
     Objects that vanish at that size are left out.
     """
@@ -134,6 +135,8 @@ def augment(
     image, target = ResizeToFit((longest, shortest))(*sample)
     if params.flip:
         image, target = RandomHorizontalFlip(generator)(image, target)
+    if params.inverted_share > 0:
+        image, target = RandomInversion(generator, params.inverted_share)(image, target)
     return image, drop_invisible(target)
 
 

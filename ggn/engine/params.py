@@ -37,8 +37,13 @@ class BackboneParams(BaseModel):
         return self
 
 
+def _is_zero(value: float) -> bool:
+    """Keep an option that is off out of cards: those of models from before it stay as they are."""
+    return value == 0
+
+
 class TrainingParams(BaseModel):
-    """Optimiser, schedule and machine; a package's own params inherit these fields.
+    """Optimiser, schedule, machine and what both trainings do to images; a package's own params inherit these fields.
 
     Lengths are in epochs: `steps = ceil(epochs × ceil(images / batch_size))`, whatever the number
     of devices, because `batch_size` counts the images of one step on all devices together.
@@ -77,6 +82,9 @@ class TrainingParams(BaseModel):
     """Factor of each drop."""
     gradient_clip: float | None = Field(None, gt=0)
     """Largest L2 norm of the gradient of all parameters together; `null` for no limit."""
+    inverted_share: float = Field(0.0, ge=0, le=1, exclude_if=_is_zero)
+    """Share of the training images whose colours are inverted, for objects that are brighter than
+    what surrounds them in some images and darker in others."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Arithmetic; `auto` is bf16-mixed on a GPU that has it, and 32-true on every CPU."""
     compile: bool = False

@@ -116,3 +116,13 @@ def test_colours_change_after_the_crop_and_labels_do_not() -> None:
     )
     assert torch.equal(first[1], second[1])
     assert not torch.equal(first[0], second[0])
+
+
+def test_an_inverted_crop_is_the_complement_of_the_same_crop() -> None:
+    plain = AffinityParams(crop_size=32, flip=True)
+    inverting = AffinityParams(crop_size=32, flip=True, inverted_share=1.0)
+    first, second = (
+        augment(coded(60, 44), sample_generator(0, 5), params) for params in (plain, inverting)
+    )
+    assert torch.equal(first[1], second[1])
+    assert torch.equal(second[0], 255 - first[0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ggn.data.colours import LUMA, RandomColours
+from ggn.data.colours import LUMA, RandomColours, RandomInversion
 from ggn.engine.draws import sample_generator
 
 
@@ -58,3 +58,19 @@ def test_brightness_stays_within_its_bounds() -> None:
     assert values.min() >= 64, "darkest: 0.8 of the brightness and 0.8 of its own part"
     assert values.max() <= 144
     assert values.min() < 75 < 130 < values.max(), "and they are used"
+
+
+def test_inversion_by_hand() -> None:
+    """Black becomes white, red cyan; a share of 0 changes nothing, of 1 everything."""
+    image = two((0, 0, 0), (255, 0, 10))
+    inverted, target = RandomInversion(sample_generator(0, 0), 1.0)(image, {"image_id": 7})
+    assert inverted.equal(two((255, 255, 255), (0, 255, 245)))
+    assert target == {"image_id": 7}
+    assert RandomInversion(sample_generator(0, 0), 0.0)(image, {})[0].equal(image)
+
+
+def test_a_share_of_the_images_is_inverted() -> None:
+    black = torch.zeros((3, 2, 2), dtype=torch.uint8)
+    results = [RandomInversion(sample_generator(0, k), 0.25)(black, {})[0] for k in range(400)]
+    share = sum(bool(image.max()) for image in results) / 400
+    assert abs(share - 0.25) < 0.07  # three standard deviations

@@ -52,6 +52,19 @@ def test_samples_are_resized_mirrored_and_freed_of_vanished_objects(
     assert len(objects["boxes"]) == len(objects["masks"]) < 3
 
 
+def test_an_inverted_sample_is_the_complement_and_keeps_its_objects(
+    tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: DetectorParams
+) -> None:
+    sample = DetectionSamples(tiny_dataset, tiny_coco / "train2017")[0]
+    plain, inverted = (
+        augment(sample, sample_generator(0, 3), changed(tiny_params, inverted_share=share))
+        for share in (0.0, 1.0)
+    )
+    assert inverted[0].equal(255 - plain[0])
+    assert inverted[1]["boxes"].equal(plain[1]["boxes"])
+    assert inverted[1]["masks"].equal(plain[1]["masks"])
+
+
 def test_the_random_scale_stays_within_its_bounds(
     tiny_coco: Path, tiny_dataset: dict[str, Any], tiny_params: DetectorParams
 ) -> None:

@@ -19,9 +19,16 @@ def test_params_survive_json() -> None:
     assert TrainingParams.model_validate(json.loads(json.dumps(params.model_dump()))) == params
 
 
+def test_an_option_that_is_off_is_in_no_card() -> None:
+    """Otherwise a new option would change the card of every model that doesn't use it."""
+    assert "inverted_share" not in TrainingParams().model_dump()
+    assert TrainingParams(inverted_share=0.5).model_dump()["inverted_share"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"inverted_share": 1.5}, "less than or equal to 1"),
         ({"lr": 0}, "greater than 0"),
         ({"lr": "0.02"}, "valid number"),
         ({"epochs": -1}, "greater than 0"),
