@@ -43,7 +43,7 @@ def _is_zero(value: float) -> bool:
 
 
 class TrainingParams(BaseModel):
-    """Optimiser, schedule, machine and what both trainings do to images; a package's own params inherit these fields.
+    """Optimiser, schedule, machine and inversion; a package's own params inherit these fields.
 
     Lengths are in epochs: `steps = ceil(epochs × ceil(images / batch_size))`, whatever the number
     of devices, because `batch_size` counts the images of one step on all devices together.

@@ -110,7 +110,7 @@ def test_files_are_written_whole(tmp_path: Path) -> None:
 
 
 def test_a_long_label_beside_a_picture_is_its_end() -> None:
-    """Names of 150 characters, as some datasets have, ran over those of the rows above and below."""
+    """Names of 150 characters, as some datasets have, ran over those of other rows."""
     assert shortened("val2017/000000000139.jpg") == "val2017/000000000139.jpg"
     assert shortened("a" * 30) == "a" * 30
     assert shortened("x" + "a" * 26 + "b.png") == "…" + "a" * 24 + "b.png"
