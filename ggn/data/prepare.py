@@ -14,7 +14,7 @@ from ggn.core.files import sha256
 from ggn.core.mending import mend
 from ggn.data.categories import name_key, used_categories
 from ggn.data.check import RESPELT, inspect_images, nothing_seen, repetition_warnings
-from ggn.data.copies import shared_images, write_scaled
+from ggn.data.copies import Picture, shared_images, write_scaled
 from ggn.data.params import DataParams
 from ggn.data.shapes import make_shapes
 from ggn.data.splits import resolve_categories, split_annotations
@@ -118,7 +118,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     read_val = read_part(val_path, val_images, params, params.max_val_images)
     train, val, dropped = read.dataset, read_val.dataset, (read.dropped, read_val.dropped)
     warnings = [*read.warnings, *read_val.warnings]
-    shared = shared_images(train["images"], train_images, val["images"], val_images)
+    shared = shared_images(read.pictures, read_val.pictures)
     for warning in shared:
         logger.warning("warning: %s", warning)
     warnings += shared
@@ -162,6 +162,7 @@ class Part:
     mended: dict[str, int]
     """Number of records mended, by kind."""
     warnings: list[str]
+    pictures: list[Picture]
 
 
 def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | None) -> Part:
@@ -207,9 +208,11 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
     census = take_census(dataset)
     left = [f for f in done.repeated if f.kind == "relabelled" or not params.drop_faulty]
     repeated = repetition_warnings(left)
-    found = [*repeated, *census.warnings, *(images.warnings if params.bits is None else [])]
+    dark = images.dark if params.bits is None else []
+    found = [*repeated, *census.warnings, *images.warnings, *dark]
     _log(path, census, done.dropped, mended, found)
-    return Part(dataset, done.dropped, mended, [f"{path}: {warning}" for warning in found])
+    said = [f"{path}: {warning}" for warning in found]
+    return Part(dataset, done.dropped, mended, said, images.pictures)
 
 
 def _log(

@@ -110,7 +110,7 @@ def read_annotations(
     mends.join(of_objects)
     if strict and (odd or refused):
         raise CocoError([*odd, *refused])
-    warnings = list(repetition_warnings(dataset["images"], objects))
+    warnings = list(repetition_warnings(dataset["images"], objects, images.sizes_hw))
     return Annotations(images, categories, objects, odd, warnings, mends)
 
 
