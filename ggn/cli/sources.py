@@ -109,7 +109,8 @@ def find_images(
 def _named(word: str, recursive: bool, lines: Iterable[str], out: Path) -> tuple[list[Path], int]:
     """Return the paths that a word names, and how many other files were left out."""
     if word == "-":
-        return [Path(line.rstrip("\r\n")) for line in lines if line.strip()], 0
+        named = [line.removeprefix("\ufeff").rstrip("\r\n") for line in lines]
+        return [Path(line) for line in named if line.strip()], 0
     if Path(word).is_dir():
         inside = sorted(_files(Path(word), recursive))
     elif Path(word).exists():

@@ -10,7 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ggn.core.census import Census, take_census
-from ggn.core.coco import CocoError, Fault, read_json
+from ggn.core.coco import (
+    MARK_REFUSED,
+    MARKED,
+    CocoError,
+    Fault,
+    has_byte_order_mark,
+    read_json,
+)
 from ggn.core.mending import mend
 from ggn.data.categories import used_categories
 from ggn.data.copies import Picture, same_pictures
@@ -82,7 +89,7 @@ def check_dataset(
     """
     path = Path(annotations_path)
     try:
-        dataset = read_json(path)
+        is_marked, dataset = has_byte_order_mark(path), read_json(path)
     except FileNotFoundError:
         return Report(
             [Fault(str(path), "file", "is a folder" if path.is_dir() else "does not exist")]
@@ -91,6 +98,10 @@ def check_dataset(
         return Report(error.faults)
     done = mend(dataset, str(path), strict=strict)
     faults, mended, first = done.faults, dict(done.mended), dict(done.first)
+    if is_marked and strict:
+        faults.insert(0, Fault(str(path), "not JSON", MARK_REFUSED))
+    elif is_marked:
+        mended[MARKED], first[MARKED] = 1, "at byte 0"
     warnings = repetition_warnings(done.repeated)
     census = None
     if not faults:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ggn.core.census import Census, take_census
-from ggn.core.coco import CocoError, read_coco, read_json, write_json
+from ggn.core.coco import (
+    MARK_REFUSED,
+    MARKED,
+    CocoError,
+    Fault,
+    has_byte_order_mark,
+    read_coco,
+    read_json,
+    write_json,
+)
 from ggn.core.files import sha256
 from ggn.core.mending import mend
 from ggn.data.categories import name_key, used_categories
@@ -180,6 +189,9 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
         CocoError: listing the faults of the dataset and of its images.
         ValueError: more annotations are faulty than `max_dropped` allows.
     """
+    is_marked = has_byte_order_mark(path)
+    if is_marked and params.strict:
+        raise CocoError([Fault(str(path), "not JSON", MARK_REFUSED)])
     done = mend(read_json(path), str(path), drop=params.drop_faulty, strict=params.strict)
     if done.faults:
         raise CocoError(done.faults)
@@ -189,7 +201,8 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
             f"{path}: {done.dropped_share:.0%} of the annotations are faulty ({counts}); raise "
             f"data.max_dropped to leave out more than {params.max_dropped:.0%}"
         )
-    dataset, mended = _first_images(done.dataset, limit), dict(done.mended)
+    dataset = _first_images(done.dataset, limit)
+    mended = ({MARKED: 1} if is_marked else {}) | done.mended
     images = inspect_images(
         dataset["images"],
         str(path),

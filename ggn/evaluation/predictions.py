@@ -12,7 +12,7 @@ from ggn.evaluation.detections import Detections, Predictions
 from ggn.evaluation.object_shapes import Record
 from ggn.evaluation.order import in_order
 from ggn.evaluation.plausibility import Plausibility
-from ggn.evaluation.records import PredictionCheck, not_a_list
+from ggn.evaluation.records import PredictionCheck, mends_of_file, not_a_list
 from ggn.evaluation.results_file import first_record, read_pieces, states_mask
 from ggn.evaluation.stored import StoredPredictions
 
@@ -42,7 +42,8 @@ def read_predictions(
         parts = _of_records(predictions, check)
     else:
         raise CocoError([not_a_list(check.file, "predictions", predictions)])
-    collected, faults, mends = DetectionsByImage(), [], Mends()
+    collected, faults = DetectionsByImage(), []
+    mends = mends_of_file(predictions, strict=check.is_strict)
     plausibility = Plausibility()
     for detections, its_faults, its_mends in in_order(parts):
         faults += its_faults

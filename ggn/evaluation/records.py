@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault, read_json
+from ggn.core.coco import (
+    FEDERATION_KEYS,
+    MARK_REFUSED,
+    MARKED,
+    CocoError,
+    Fault,
+    has_byte_order_mark,
+    read_json,
+)
 from ggn.core.faults import Mends
 from ggn.core.foreign import looks_like, looks_like_wrapped
 from ggn.core.objects import crowd_value
@@ -79,7 +87,7 @@ def read_annotations(
     if foreign := looks_like(dataset):
         raise CocoError([Fault(file, "top level", f"is not a COCO-style dataset{foreign}")])
     mended: dict[int, list[str]] = {}
-    mends = Mends()
+    mends = mends_of_file(annotations, strict=strict)
     if not strict:
         dataset = _respelt(file, dataset, mended, mends)
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
@@ -112,6 +120,20 @@ def read_annotations(
         raise CocoError([*odd, *refused])
     warnings = list(repetition_warnings(dataset["images"], objects, images.sizes_hw))
     return Annotations(images, categories, objects, odd, warnings, mends)
+
+
+def mends_of_file(source: Any, *, strict: bool) -> Mends:
+    """Return what is mended of a file as a whole: its byte order mark.
+
+    Raises:
+        CocoError: it has one, and `strict` refuses it.
+    """
+    mends = Mends()
+    if isinstance(source, Path | str) and has_byte_order_mark(Path(source)):
+        if strict:
+            raise CocoError([Fault(str(source), "not JSON", MARK_REFUSED)])
+        mends.add(MARKED, "at byte 0")
+    return mends
 
 
 def _respelt(file: str, given: Any, mended: dict[int, list[str]], others: Mends) -> Any:

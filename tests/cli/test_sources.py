@@ -58,7 +58,7 @@ def test_files_and_globs_keep_their_order_and_count_once(album: Path) -> None:
 
 
 def test_a_list_comes_on_standard_input(album: Path) -> None:
-    source = find("-", lines="album/b.jpg\n\nalbum/deep/c.tif\nalbum/gone.jpg\r\n")
+    source = find("-", lines="\ufeffalbum/b.jpg\n\nalbum/deep/c.tif\nalbum/gone.jpg\r\n")
     assert [name for _, name in names(source)] == ["b.jpg", "deep/c.tif", "gone.jpg"]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ggn.core.coco import CocoError, read_coco
+from ggn.core.coco import MARKED, CocoError, read_coco
 from ggn.data.check import RESPELT, check_dataset
 from ggn.data.images import read_image
 from ggn.data.params import DataParams
@@ -142,6 +142,21 @@ def test_what_is_mended_is_counted_by_kind_and_refused_by_strict(root: Path) -> 
     assert len(check_dataset(path, strict=True).faults) == 4
     assert prepared(root).mended == {"train": report.mended}
     with pytest.raises(CocoError, match="iscrowd must be 0 or 1, got False"):
+        prepared(root, strict=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_mended_and_refused_by_strict(root: Path, encoding: str) -> None:
+    plain = prepared(root)
+    path = root / "train.json"
+    path.write_text(path.read_text(), encoding)
+    report = check_dataset(path, root / "images")
+    assert (report.faults, report.mended) == ([], {MARKED: 1})
+    split = prepared(root)
+    assert (split.mended, split.counts) == ({"train": {MARKED: 1}}, plain.counts)
+    (fault,) = check_dataset(path, root / "images", strict=True).faults
+    assert fault.reason == "starts with a byte order mark; save it as UTF-8 without one"
+    with pytest.raises(CocoError, match="starts with a byte order mark"):
         prepared(root, strict=True)
 
 
