@@ -21,13 +21,6 @@ def versions() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def tracked() -> list[str]:
-    answer = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return answer.stdout.splitlines()
-
-
 def test_versions_are_stated_in_one_place() -> None:
     stated = versions()
     assert all(re.search(r"\d", value) for value in stated.values()), "a version each"
@@ -75,16 +68,18 @@ def test_services_listen_on_this_machine_alone() -> None:
     assert not any(s.get("privileged") or "network_mode" in s for s in COMPOSE["services"].values())
 
 
-def test_the_server_asks_for_passwords_and_none_is_committed(tmp_path: Path) -> None:
+def test_the_server_asks_for_passwords_and_none_is_committed(
+    tmp_path: Path, git: list[str], project_files: list[str]
+) -> None:
     text = (DOCKER / "compose.yaml").read_text("utf-8")
     assert "--app-name=basic-auth" in text
     secrets = re.findall(r"(?:PASSWORD|SECRET\w*): (\S+)", text)
     assert secrets
     assert all(value.startswith("${") for value in secrets), secrets
     assert "password" not in (DOCKER / "auth.ini").read_text().replace("_PASSWORD", "").lower()
-    assert not [name for name in tracked() if Path(name).name.startswith(".env")]
+    assert not [name for name in project_files if Path(name).name.startswith(".env")]
     ignored = subprocess.run(
-        ["git", "check-ignore", "docker/.env"], cwd=ROOT, capture_output=True, check=False
+        [*git, "check-ignore", "docker/.env"], capture_output=True, check=False
     )
     assert ignored.returncode == 0
     assert "**/.env" in (ROOT / ".dockerignore").read_text().splitlines()
