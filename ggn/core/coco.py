@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -41,6 +42,7 @@ MARKED: Final = "byte order mark before the JSON, skipped"
 """The kind of mend of a file that `has_byte_order_mark`."""
 MARK_REFUSED: Final = "starts with a byte order mark; save it as UTF-8 without one"
 _LISTED_FAULTS: Final = 20
+_WRITTEN: Final = 4096  # records turned into text together
 _MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -260,16 +262,35 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
     Raises:
         ValueError: the content cannot be written as JSON.
     """
-    path, separators = Path(path), (",", ":") if indent is None else None
+    path = Path(path)
     try:
-        text = json.dumps(content, allow_nan=False, indent=indent, separators=separators)
+        with text_file(path) as file:
+            for part in _json_parts(content) if indent is None else ():
+                file.write(part)
+            if indent is not None:
+                file.write(json.dumps(content, allow_nan=False, indent=indent))
+            file.write("\n")
     except (TypeError, ValueError) as error:
         found = next(_not_finite(content, ""), None)
         reason = f"{found[0]} is {found[1]}" if found else error
         raise ValueError(f"{path}: cannot be written as JSON: {reason}") from error
-    with text_file(path) as file:
-        file.write(text)  # the line's end is separate: adding it would copy the string
-        file.write("\n")
+
+
+def _json_parts(content: Any) -> Iterator[str]:
+    """Yield the text of JSON in parts: one string of a dataset is as large as its file."""
+    dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+    if isinstance(content, dict) and all(type(key) is str for key in content):
+        for number, (key, value) in enumerate(content.items()):
+            yield f"{',' if number else '{'}{dumps(key)}:"
+            yield from _json_parts(value) if isinstance(value, list) else (dumps(value),)
+        yield "}" if content else "{}"
+    elif isinstance(content, list):
+        yield "["
+        for first in range(0, len(content), _WRITTEN):
+            yield ("," if first else "") + dumps(content[first : first + _WRITTEN])[1:-1]
+        yield "]"
+    else:
+        yield dumps(content)
 
 
 def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, Literal
 
-from ggn.core.foreign import looks_like
+from ggn.core.foreign import PANOPTIC, is_panoptic, looks_like
 from ggn.core.objects import Mending, crowd_value, value_reasons
 from ggn.core.values import ID_ALLOWED, MAX_ID, is_id, is_side, short
 
@@ -103,6 +103,10 @@ def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Fi
     if not isinstance(dataset, dict):
         reason = "must be an object with images, categories and annotations"
         reason += f", got {short(dataset)}{looks_like(dataset)}"
+        yield Finding(Fault(file, "top level", reason), "", None, "")
+        return
+    if is_panoptic(dataset):
+        reason = f"is not a COCO-style dataset{PANOPTIC}"
         yield Finding(Fault(file, "top level", reason), "", None, "")
         return
     known = _Known(dataset, mends)

@@ -35,6 +35,7 @@ from ggn.evaluation.columns import Columns
 from ggn.evaluation.contradictions import contradictions
 from ggn.evaluation.image_records import Federation, Images
 from ggn.evaluation.object_shapes import ObjectShapes, Record
+from ggn.evaluation.other_results import as_coco
 from ggn.evaluation.params import IouType
 from ggn.evaluation.repetitions import repetition_warnings
 from ggn.evaluation.run_lengths import are_sound
@@ -178,18 +179,19 @@ class PredictionCheck:
         shapes = replace(self._shapes, mended=mended)
         read = list(records)
         for index, record in enumerate(() if self.is_strict else records):
-            changes, kinds = respelt(self._compared(record))
-            if kinds:
-                read[index] = {**record, **changes}
-                mended[index] = kinds
+            if not isinstance(record, Mapping):
+                continue
+            changes, respelt_kinds = respelt(self._compared(record))
+            whole, kinds = as_coco(record, changes, self.images)
+            if respelt_kinds or kinds:
+                read[index] = whole
+                mended[index] = [*respelt_kinds, *kinds]
         sound, faults = _sorted_out(place, read, self._faults_of, shapes)
         mends, refused = _counted(place, records, mended)
         return sound, [*faults, *refused] if self.is_strict else faults, mends
 
-    def _compared(self, record: Any) -> Record:
+    def _compared(self, record: Record) -> Record:
         """Return what is read of a record, as of columns: its other keys may be anything."""
-        if not isinstance(record, Mapping):
-            return {}
         mask = ("segmentation",) if self._shapes.needs_mask(record) else ()
         keys = ("image_id", "category_id", "score", "bbox", *mask)
         return {key: record[key] for key in keys if key in record}
@@ -337,7 +339,8 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
         for record in records
         if is_federated
     }
-    return Images(frozenset(record["id"] for record in records), sizes_hw, federation)
+    names = {r["id"]: r["file_name"] for r in records if isinstance(r.get("file_name"), str)}
+    return Images(frozenset(record["id"] for record in records), sizes_hw, federation, names)
 
 
 def _faults_of_ids(key: str, ids: Any, category_ids: Collection[int]) -> Iterator[str]:

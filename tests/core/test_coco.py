@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ggn.core import coco
 from ggn.core.coco import (
     CocoError,
     annotations_by_image,
@@ -31,6 +32,26 @@ def test_read_json_inverts_write_json(tmp_path: Path) -> None:
     write_json(tmp_path / "y.json", content, indent=2)
     assert (tmp_path / "y.json").read_text().startswith('{\n  "a"')
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "y.json"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({}, [], {"a": []}, {"a": {}, "b": [[], {}]}, {1: [2]}, [1] * 5, "é", 1.5, None, (1, [2])),
+        {
+            "images": [{"id": i, "n": "é"} for i in range(5)],
+            "info": {"x": [1, 2, 3]},
+            "b": [[]] * 4,
+        },
+    ],
+)
+def test_json_written_in_parts_is_json_written_at_once(
+    tmp_path: Path, content: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco, "_WRITTEN", 2)
+    write_json(tmp_path / "x.json", content)
+    expected = json.dumps(content, separators=(",", ":")) + "\n"
+    assert (tmp_path / "x.json").read_text("utf-8") == expected
 
 
 NOT_JSON = [
