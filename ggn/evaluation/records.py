@@ -119,7 +119,9 @@ def read_annotations(
     mends.join(of_objects)
     if strict and (odd or refused):
         raise CocoError([*odd, *refused])
-    warnings = list(repetition_warnings(dataset["images"], objects, images.sizes_hw))
+    listed = dataset["images"]
+    del dataset, records  # of a file, they are the larger part of the memory
+    warnings = list(repetition_warnings(listed, objects, images.sizes_hw))
     return Annotations(images, categories, objects, odd, warnings, mends)
 
 

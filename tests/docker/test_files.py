@@ -60,6 +60,16 @@ def test_what_is_shipped_runs_as_a_normal_user_without_a_compiler(target: str) -
     assert "g++" not in DOCKERFILE.split(" AS base\n")[1].split("\nFROM ")[0]
 
 
+def test_a_folder_that_a_copied_file_needs_is_made_before() -> None:
+    """BuildKit gives a folder that COPY makes the mode of the file: nobody may enter 0644."""
+    for target in ("train", "mlflow"):
+        body = DOCKERFILE.split(f"FROM base AS {target}\n")[1].split("\nFROM ")[0]
+        for copy in re.finditer(r"^COPY --chmod=\d+ \S+ (\S+)$", body, re.M):
+            folder = str(Path(copy[1]).parent)
+            made = re.findall(r"mkdir ((?:/\S+ ?)+)", body[: copy.start()])
+            assert folder in " ".join(made).split(), f"{folder} is made by COPY"
+
+
 def test_services_listen_on_this_machine_alone() -> None:
     published = [port for s in COMPOSE["services"].values() for port in s.get("ports", [])]
     assert published
