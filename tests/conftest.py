@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_dvc_site_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What DVC keeps between calls stays out of the folder that all users of a machine share."""
     os.environ["DVC_SITE_CACHE_DIR"] = str(tmp_path_factory.mktemp("dvc-site"))
+
+
+@pytest.fixture(scope="session")
+def git(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """How a command of git on the project begins, also where it is an unpacked archive."""
+    root = Path(__file__).parents[1]
+    if (root / ".git").exists():
+        return ["git", "-c", f"safe.directory={root}", "-C", str(root)]
+    place = tmp_path_factory.mktemp("git")
+    subprocess.run(["git", "init", "--quiet", "--bare", place], check=True)
+    return ["git", f"--git-dir={place}", f"--work-tree={root}", "-C", str(root)]
+
+
+@pytest.fixture(scope="session")
+def project_files(git: list[str]) -> list[str]:
+    """Paths from the project's root of all files that git tracks or would track."""
+    words = [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    root = Path(__file__).parents[1]
+    return [name for name in listed.split("\0") if name and (root / name).exists()]
 
 
 @pytest.fixture(scope="session")

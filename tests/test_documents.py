@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import subprocess
 import textwrap
 import tomllib
 from pathlib import Path
@@ -57,13 +56,6 @@ def listed_tree(text: str) -> dict[str, int]:
     return paths
 
 
-def real_files() -> list[str]:
-    """All files that git tracks or would track."""
-    git = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [name for name in listed.splitlines() if (ROOT / name).exists()]
-
-
 def children(files: list[str], folder: str = "") -> set[str]:
     """Files and folders (with a slash) directly in `folder`."""
     inside = [name.removeprefix(folder) for name in files if name.startswith(folder)]
@@ -77,9 +69,9 @@ def test_the_tree_reader_on_a_worked_example() -> None:
     }  # fmt: skip
 
 
-def test_readme_tree_is_the_tree() -> None:
+def test_readme_tree_is_the_tree(project_files: list[str]) -> None:
     listed = set(listed_tree((ROOT / "README.md").read_text("utf-8")))
-    files = real_files()
+    files = project_files
     made = {"data/", "models/"}  # DVC outputs: they are there after a run
     exists = children(files) | {path for path in listed if (ROOT / path).exists()} | made
     assert not listed - exists, f"README.md lists what is not there: {sorted(listed - exists)}"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ggn.core.coco import CocoError, read_json
-from ggn.core.faults import findings
+from ggn.core.mending import mend
+from ggn.data.files import find_image
 
 SUFFIXES: Final = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -109,7 +110,8 @@ def find_images(
 def _named(word: str, recursive: bool, lines: Iterable[str], out: Path) -> tuple[list[Path], int]:
     """Return the paths that a word names, and how many other files were left out."""
     if word == "-":
-        return [Path(line.rstrip("\r\n")) for line in lines if line.strip()], 0
+        named = [line.removeprefix("\ufeff").rstrip("\r\n") for line in lines]
+        return [Path(line) for line in named if line.strip()], 0
     if Path(word).is_dir():
         inside = sorted(_files(Path(word), recursive))
     elif Path(word).exists():
@@ -150,19 +152,16 @@ def _of_dataset(path: Path, images: Path | None) -> Source:
     dataset: Any = read_json(path)
     if isinstance(dataset, dict):  # only its images count
         dataset = {**dataset, "categories": [], "annotations": []}
-    faults = [finding.fault for finding in findings(dataset, str(path))]
-    if faults:
-        raise CocoError(faults)
+    done = mend(dataset, str(path))
+    if done.faults:
+        raise CocoError(done.faults)
+    dataset = done.dataset
     folder = path.parent if images is None else images
     if not folder.is_dir():
         raise ValueError(f"--images {folder}: no such folder")
-    photographs = [
-        Photograph(
-            record["id"],
-            folder / record["file_name"],
-            record["file_name"],
-            (record["height"], record["width"]),
-        )
-        for record in dataset["images"]
-    ]
+    photographs = []
+    for record in dataset["images"]:
+        name = find_image(folder, record["file_name"])
+        size_hw = (record["height"], record["width"])
+        photographs.append(Photograph(record["id"], folder / name, name, size_hw))
     return Source(photographs, folder, path, 0)

@@ -1,13 +1,16 @@
 """COCO files: strict reading, atomic writing, and annotations by image."""
 
+import codecs
 import gc
 import gzip
+import io
 import json
 import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -17,11 +20,14 @@ from ggn.core.mending import mend
 
 __all__ = [
     "FEDERATION_KEYS",
+    "MARKED",
+    "MARK_REFUSED",
     "CocoError",
     "Fault",
     "annotations_by_image",
     "drop_faulty",
     "find_faults",
+    "has_byte_order_mark",
     "not_finite",
     "open_json",
     "read_coco",
@@ -32,7 +38,12 @@ __all__ = [
 FEDERATION_KEYS: Final = ("neg_category_ids", "not_exhaustive_category_ids")
 """Keys of images in a federated dataset (LVIS): categories that an image lacks, and those of which
 not every object is annotated."""
+MARKED: Final = "byte order mark before the JSON, skipped"
+"""The kind of mend of a file that `has_byte_order_mark`."""
+MARK_REFUSED: Final = "starts with a byte order mark; save it as UTF-8 without one"
 _LISTED_FAULTS: Final = 20
+_WRITTEN: Final = 4096  # records turned into text together
+_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class CocoError(ValueError):
@@ -88,7 +99,7 @@ def annotations_by_image(dataset: Mapping[str, Any]) -> dict[int, list[dict[str,
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file, gzipped or not, strictly: UTF-8, no NaN or Infinity, nothing after the end.
+    """Read JSON as `open_json` opens it, strictly: no NaN or Infinity, nothing after the end.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -100,7 +111,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
             content = file.read()
         except (OSError, EOFError, zlib.error) as error:
             raise CocoError([Fault(str(path), "not JSON", f"damaged gzip: {error}")]) from error
-    constants, head, text = [], content[:4], ""
+    constants, text = [], ""
 
     def constant(name: str) -> float:
         constants.append(name)
@@ -114,7 +125,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         with _without_garbage_collection():
             document = json.loads(text, parse_constant=constant)
     except (ValueError, RecursionError) as error:
-        reason = _reason(head, error, text)
+        reason = _reason(error, text)
         raise CocoError([Fault(str(path), "not JSON", reason)]) from error
     if constants:
         raise CocoError([Fault(str(path), where, why) for where, why in not_finite(document)])
@@ -134,11 +145,47 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def open_json(path: Path) -> BinaryIO:
-    """Open a file for reading; a gzipped one is unpacked, whatever its name.
+    """Open a file for reading as UTF-8; a gzipped one is unpacked, whatever its name.
+
+    PowerShell and Excel write a byte order mark, which is not part of JSON, and PowerShell also
+    UTF-16: the mark is skipped, and UTF-16 converted (in memory).
 
     Raises:
         FileNotFoundError: there is no such file.
+        CocoError: the file is damaged gzip or damaged UTF-16.
     """
+    mark, file = _marked(path), _unpacked(path)
+    if mark is codecs.BOM_UTF8:
+        file.seek(len(mark))
+    elif mark is not None:
+        with file:
+            try:
+                return io.BytesIO(file.read().decode("utf-16").encode())
+            except UnicodeDecodeError as error:
+                reason = f"byte {error.start} is not UTF-16"
+                raise CocoError([Fault(str(path), "not JSON", reason)]) from error
+    return file
+
+
+def has_byte_order_mark(path: Path) -> bool:
+    """Tell whether a file begins with the byte order mark that `open_json` skips.
+
+    Raises:
+        FileNotFoundError, CocoError: as in `open_json`.
+    """
+    return _marked(path) is not None
+
+
+def _marked(path: Path) -> bytes | None:
+    with _unpacked(path) as file:
+        try:
+            head = file.read(3)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CocoError([Fault(str(path), "not JSON", f"damaged gzip: {error}")]) from error
+    return next((mark for mark in _MARKS if head.startswith(mark)), None)
+
+
+def _unpacked(path: Path) -> BinaryIO:
     if path.is_dir():
         raise FileNotFoundError(f"{path}: no such file; it is a folder")
     if not path.is_file():
@@ -185,9 +232,7 @@ def _constant(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _reason(head: bytes, error: Exception, text: str) -> str:
-    if head.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "starts with a byte order mark; save it as UTF-8 without one"
+def _reason(error: Exception, text: str) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8"
     if isinstance(error, RecursionError):
@@ -217,16 +262,35 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
     Raises:
         ValueError: the content cannot be written as JSON.
     """
-    path, separators = Path(path), (",", ":") if indent is None else None
+    path = Path(path)
     try:
-        text = json.dumps(content, allow_nan=False, indent=indent, separators=separators)
+        with text_file(path) as file:
+            for part in _json_parts(content) if indent is None else ():
+                file.write(part)
+            if indent is not None:
+                file.write(json.dumps(content, allow_nan=False, indent=indent))
+            file.write("\n")
     except (TypeError, ValueError) as error:
         found = next(_not_finite(content, ""), None)
         reason = f"{found[0]} is {found[1]}" if found else error
         raise ValueError(f"{path}: cannot be written as JSON: {reason}") from error
-    with text_file(path) as file:
-        file.write(text)  # the line's end is separate: adding it would copy the string
-        file.write("\n")
+
+
+def _json_parts(content: Any) -> Iterator[str]:
+    """Yield the text of JSON in parts: one string of a dataset is as large as its file."""
+    dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+    if isinstance(content, dict) and all(type(key) is str for key in content):
+        for number, (key, value) in enumerate(content.items()):
+            yield f"{',' if number else '{'}{dumps(key)}:"
+            yield from _json_parts(value) if isinstance(value, list) else (dumps(value),)
+        yield "}" if content else "{}"
+    elif isinstance(content, list):
+        yield "["
+        for first in range(0, len(content), _WRITTEN):
+            yield ("," if first else "") + dumps(content[first : first + _WRITTEN])[1:-1]
+        yield "]"
+    else:
+        yield dumps(content)
 
 
 def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final, Literal
 
-from ggn.core.foreign import looks_like
+from ggn.core.foreign import PANOPTIC, is_panoptic, looks_like
 from ggn.core.objects import Mending, crowd_value, value_reasons
 from ggn.core.values import ID_ALLOWED, MAX_ID, is_id, is_side, short
 
@@ -105,6 +105,10 @@ def findings(dataset: Any, file: str, mends: Mends | None = None) -> Iterator[Fi
         reason += f", got {short(dataset)}{looks_like(dataset)}"
         yield Finding(Fault(file, "top level", reason), "", None, "")
         return
+    if is_panoptic(dataset):
+        reason = f"is not a COCO-style dataset{PANOPTIC}"
+        yield Finding(Fault(file, "top level", reason), "", None, "")
+        return
     known = _Known(dataset, mends)
     for section, reasons in (
         ("images", known.image_reasons),
@@ -186,9 +190,9 @@ class _Known:
     """
 
     def __init__(self, dataset: Record, mends: Mends | None) -> None:
-        images, categories = (_with_ids(dataset.get(key)) for key in ("images", "categories"))
-        self.sizes_hw = None if images is None else {key: _size_hw(images[key]) for key in images}
-        self.category_ids = categories
+        images = dataset.get("images")
+        self.sizes_hw = sizes_hw_of(dataset) if isinstance(images, list) else None
+        self.category_ids = _with_ids(dataset.get("categories"))
         self._used_categories = _category_ids_of(dataset.get("annotations"))
         self._mends = mends
         self._first_ids: dict[str, dict[int, int]] = {}
@@ -328,6 +332,12 @@ def _with_ids(records: Any) -> dict[int, Record] | None:
     if not isinstance(records, list):
         return None
     return {r["id"]: r for r in records if isinstance(r, dict) and is_id(r.get("id"))}
+
+
+def sizes_hw_of(dataset: Record) -> dict[int, SizeHW | None]:
+    """Return (height, width) of the images by id; None if no mask can have an image's size."""
+    images = _with_ids(dataset.get("images")) or {}
+    return {key: _size_hw(image) for key, image in images.items()}
 
 
 def _size_hw(image: Record) -> SizeHW | None:

@@ -9,7 +9,11 @@ _TOOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "labelme": ("shapes", "imagePath"),
         "VIA": ("_via_img_metadata",),
         "VoTT": ("assets", "tags"),
+        "SA-1B": ("image", "annotations"),
     }
+)
+PANOPTIC: Final = (
+    "; it looks like COCO's panoptic format, whose masks lie in images: take the instances file"
 )
 _LISTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -35,10 +39,27 @@ def looks_like(document: Any) -> str:
         return next((f"; {text}" for text in said), "")
     if not isinstance(document, Mapping):
         return ""
-    for tool, keys in _TOOLS.items():
-        if all(key in document for key in keys):
-            return f"; it looks like {tool}'s own format: export it as COCO"
-    return ""
+    if is_panoptic(document):
+        return PANOPTIC
+    if all(key in document for key in ("masks", "scores", "labels")):
+        return "; it looks like mmdetection's predictions for one image: export COCO results"
+    named = (tool for tool, keys in _TOOLS.items() if all(key in document for key in keys))
+    tool = next(named, "VIA" if _is_of_via(document) else "")
+    return f"; it looks like {tool}'s own format: export it as COCO" if tool else ""
+
+
+def _is_of_via(document: Mapping[str, Any]) -> bool:
+    """Whether a file holds VIA's annotations without its settings: an object per image."""
+    first = next(iter(document.values()), None)
+    return isinstance(first, Mapping) and "filename" in first and "regions" in first
+
+
+def is_panoptic(document: Any) -> bool:
+    """Tell whether a file is COCO's panoptic annotations, whose masks lie in images."""
+    records = document.get("annotations") if isinstance(document, Mapping) else None
+    if not isinstance(records, list) or not records:
+        return False
+    return isinstance(records[0], Mapping) and "segments_info" in records[0]
 
 
 def looks_like_wrapped(document: Any) -> str:

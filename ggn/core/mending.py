@@ -1,12 +1,14 @@
 """Lenient reading of a dataset: deviations of common tools from COCO are mended and counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import PurePosixPath
 from typing import Any
 
-from ggn.core.faults import Fault, Finding, Mends, findings, where
+from ggn.core.faults import Fault, Finding, Kind, Mends, findings, sizes_hw_of, where
+from ggn.core.likeness import same_objects
 from ggn.core.spelling import respell
 from ggn.core.values import MAX_ID, is_id
 
@@ -27,7 +29,8 @@ class Mended:
     faulty: list[Finding]
     """What could be neither mended nor left out; if any, the dataset is only spelt as COCO's."""
     repeated: list[Fault]
-    """Duplicate images and objects, left out on request; and objects in several categories."""
+    """Duplicate images and objects, left out on request; and objects in several categories.
+    Objects are the same if `ggn.core.likeness` says so, however they are drawn."""
 
     @property
     def faults(self) -> list[Fault]:
@@ -65,6 +68,8 @@ def mend(dataset: Any, file: str, *, drop: bool = False, strict: bool = False) -
     if not strict:
         dataset = respell(given, note)
     found = list(findings(dataset, file, None if strict else mends))
+    if isinstance(dataset, dict) and isinstance(dataset.get("annotations"), list):
+        found += _drawn_again(dataset, file, mends, found)
     allowed = ("relabelled",) if strict else ("relabelled", "repeated")
     faulty = [f for f in found if f.fault.kind not in allowed]
     repeated = [f.fault for f in found if f.fault.kind in allowed]
@@ -106,16 +111,54 @@ def _changed(dataset: Record, mends: Mends, dropped: Mapping[int, str]) -> Recor
     return {**dataset, "annotations": annotations}
 
 
+def _drawn_again(
+    dataset: Record, file: str, mends: Mends, found: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Yield the objects that are listed again with other values, among those without a fault."""
+    annotations, become = dataset["annotations"], {}
+    if {f.fault.kind for f in found if f.section == "images"} == {"repeated"}:
+        become = _first_of_image(dataset["images"], found)
+    relabelled = {f.index for f in found if f.fault.kind == "relabelled"}
+    left_out = {
+        f.index for f in found if f.section == "annotations" and f.fault.kind != "relabelled"
+    }
+    objects: list[Record | None] = [
+        None if index in left_out else mends.annotations.get(index, given)
+        for index, given in enumerate(annotations)
+    ]
+    for index, record in enumerate(objects) if become else ():
+        if record is not None and record["image_id"] in become:
+            objects[index] = {**record, "image_id": become[record["image_id"]]}
+    for later, earlier in same_objects(objects, sizes_hw_of(dataset)):
+        category, other = (annotations[index]["category_id"] for index in (later, earlier))
+        kind: Kind = "repeated" if category == other else "relabelled"
+        if kind == "relabelled" and later in relabelled:
+            continue
+        reason = f"is the same object as annotations[{earlier}], drawn in another way"
+        reason += "" if kind == "repeated" else f", in the category {other}"
+        fault = Fault(file, where("annotations", later, annotations[later]), reason, kind)
+        yield Finding(fault, "annotations", later, kind)
+
+
+def _first_of_image(images: Sequence[Record], found: Iterable[Finding]) -> dict[int, int]:
+    """Return the id of the first of duplicate images by the ids of the others."""
+    again = {f.index for f in found if f.section == "images" and f.fault.kind == "repeated"}
+    first: dict[str, int] = {}
+    for image in images if again else ():
+        first.setdefault(str(PurePosixPath(image["file_name"])), image["id"])
+    return {
+        images[index]["id"]: first[str(PurePosixPath(images[index]["file_name"]))]
+        for index in again
+        if index is not None
+    }
+
+
 def _without_repeated_images(dataset: Record, found: Iterable[Finding]) -> Record:
     """Leave out duplicate images, and move their objects to the first one."""
     again = {f.index for f in found if f.section == "images" and f.fault.kind == "repeated"}
     if not again:
         return dataset
-    images = dataset["images"]
-    first: dict[str, int] = {}
-    for image in images:
-        first.setdefault(image["file_name"], image["id"])
-    become = {images[index]["id"]: first[images[index]["file_name"]] for index in again}
+    images, become = dataset["images"], _first_of_image(dataset["images"], found)
     return {
         **dataset,
         "images": [image for index, image in enumerate(images) if index not in again],

@@ -6,13 +6,21 @@ import os
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ggn.core.census import Census, take_census
-from ggn.core.coco import CocoError, Fault, read_json
+from ggn.core.coco import (
+    MARK_REFUSED,
+    MARKED,
+    CocoError,
+    Fault,
+    has_byte_order_mark,
+    read_json,
+)
 from ggn.core.mending import mend
 from ggn.data.categories import used_categories
+from ggn.data.copies import Picture, same_pictures
 from ggn.data.files import find_image
 from ggn.data.images import ImageFacts, verify_image
 from ggn.data.splits import resolve_text
@@ -54,6 +62,10 @@ class ImageReport:
     names: dict[int, str]
     """The actual file names of images whose records spell them differently, by position."""
     warnings: list[str]
+    dark: list[str] = field(default_factory=list)
+    """A warning of 16-bit images that `bits` would mend."""
+    pictures: list[Picture] = field(default_factory=list)
+    """Those that could be read."""
 
 
 def check_dataset(
@@ -77,7 +89,7 @@ def check_dataset(
     """
     path = Path(annotations_path)
     try:
-        dataset = read_json(path)
+        is_marked, dataset = has_byte_order_mark(path), read_json(path)
     except FileNotFoundError:
         return Report(
             [Fault(str(path), "file", "is a folder" if path.is_dir() else "does not exist")]
@@ -86,6 +98,10 @@ def check_dataset(
         return Report(error.faults)
     done = mend(dataset, str(path), strict=strict)
     faults, mended, first = done.faults, dict(done.mended), dict(done.first)
+    if is_marked and strict:
+        faults.insert(0, Fault(str(path), "not JSON", MARK_REFUSED))
+    elif is_marked:
+        mended[MARKED], first[MARKED] = 1, "at byte 0"
     warnings = repetition_warnings(done.repeated)
     census = None
     if not faults:
@@ -103,7 +119,7 @@ def check_dataset(
             ignore_exif=ignore_exif,
         )
         faults += images.faults
-        warnings += images.warnings
+        warnings += images.warnings + images.dark
         if images.names:
             mended[RESPELT] = len(images.names)
             first[RESPELT] = f"images[{min(images.names)}]"
@@ -137,6 +153,8 @@ def inspect_images(
 ) -> ImageReport:
     """Look for images that are missing, unreadable, truncated, of another size, turned or black.
 
+    Pictures that are there twice, under other names, are a warning.
+
     Args:
         images: records of a dataset.
         file: name of the annotation file, for the messages.
@@ -166,7 +184,13 @@ def inspect_images(
         for index, seen in facts.items()
         if (reason := seen if isinstance(seen, str) else _turned(seen, ignore_exif))
     ]
-    return ImageReport(faults, names, _dark_warnings(images, facts))
+    pictures = {
+        index: Picture(folder / names.get(index, images[index]["file_name"]), seen)
+        for index, seen in facts.items()
+        if isinstance(seen, ImageFacts)
+    }
+    twice, dark = _twice_warnings(images, pictures), _dark_warnings(images, facts)
+    return ImageReport(faults, names, twice, dark, list(pictures.values()))
 
 
 def _look(folder: Path, name: str, image: Mapping[str, Any]) -> ImageFacts | str:
@@ -204,6 +228,21 @@ def _dark_warnings(
         f"256, first {images[dark[0]]['file_name']}; the largest value of all images is {most}, "
         "where 65535 is possible" + advice
     ]
+
+
+def _twice_warnings(
+    images: Sequence[Mapping[str, Any]], pictures: Mapping[int, Picture]
+) -> list[str]:
+    """Return a warning of pictures under several names; records of one name are said elsewhere."""
+    places = list(pictures)
+    names = {index: str(PurePosixPath(images[index]["file_name"])) for index in places}
+    same = same_pictures(list(pictures.values()))
+    pairs = [(names[places[later]], names[places[first]]) for later, first in same.items()]
+    pairs = [(later, first) for later, first in pairs if later != first]
+    if not pairs:
+        return []
+    later, first = pairs[0]
+    return [f"{len(pairs)} images show the pixels of another one, first {later} those of {first}"]
 
 
 def _learning_faults(

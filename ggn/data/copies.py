@@ -1,48 +1,63 @@
-"""Finds images that training and validation share, and writes copies of images at 8 bits."""
+"""Finds pictures that are the same under other names, and writes copies of images at 8 bits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from ggn.core.files import sha256
-from ggn.data.images import read_image
-
-Records = Sequence[Mapping[str, Any]]
+from ggn.data.images import ImageFacts, read_image
 
 
-def shared_images(train: Records, train_dir: Path, val: Records, val_dir: Path) -> list[str]:
+@dataclass(frozen=True)
+class Picture:
+    """An image file that could be read."""
+
+    path: Path
+    facts: ImageFacts
+
+
+def same_pictures(pictures: Sequence[Picture]) -> dict[int, int]:
+    """Return the position of the first picture with the same pixels, by that of each other one.
+
+    Only pictures that look alike are read in full, each once. 16-bit images are the same if their
+    files have the same bytes.
+    """
+    by_look: dict[int, list[int]] = {}
+    for index, picture in enumerate(pictures):
+        by_look.setdefault(picture.facts.coarse, []).append(index)
+    alike = [index for group in by_look.values() if len(group) > 1 for index in group]
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(lambda index: _digest(pictures[index]), alike)
+        found = dict(zip(alike, digests, strict=True))
+    first: dict[str, int] = {}
+    same = {index: first.setdefault(found[index], index) for index in sorted(alike)}
+    return {index: other for index, other in same.items() if index != other}
+
+
+def _digest(picture: Picture) -> str:
+    if picture.facts.brightest is not None:
+        return sha256(picture.path)
+    pixels = read_image(picture.path)
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def shared_images(train: Sequence[Picture], val: Sequence[Picture]) -> list[str]:
     """Return a warning if validation images are also training images, with count and first.
 
-    Images are the same if they are the same file, or files of the same bytes.
-
-    Args:
-        train: image records, whose files exist.
-        train_dir: folder that their names are relative to.
-        val: image records, whose files exist.
-        val_dir: folder that their names are relative to.
+    Images are the same if they have the same pixels, whatever their names and files.
     """
-    by_size: dict[int, list[Path]] = {}
-    for image in train:
-        path = train_dir / image["file_name"]
-        by_size.setdefault(path.stat().st_size, []).append(path)
-    paths = [val_dir / image["file_name"] for image in val]
-    alike = [(path, by_size[size]) for path in paths if (size := path.stat().st_size) in by_size]
-    files = {path for path, others in alike for path in (path, *others)}
-    with ThreadPoolExecutor() as pool:
-        digests = dict(zip(files, pool.map(sha256, files), strict=True))
-    pairs = [
-        (path, next(other for other in others if digests[other] == digests[path]))
-        for path, others in alike
-        if digests[path] in {digests[other] for other in others}
-    ]
+    same = same_pictures([*train, *val])
+    pairs = [(i, first) for i, first in same.items() if first < len(train) <= i]
     if not pairs:
         return []
-    path, other = pairs[0]
+    path, other = val[pairs[0][0] - len(train)].path, train[pairs[0][1]].path
     which = path.as_posix() + ("" if path == other else f" is {other.as_posix()}")
     return [f"{len(pairs)} of {len(val)} validation images are training images, first {which}"]
 

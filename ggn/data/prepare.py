@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ggn.core.census import Census, take_census
-from ggn.core.coco import CocoError, read_coco, read_json, write_json
+from ggn.core.coco import (
+    MARK_REFUSED,
+    MARKED,
+    CocoError,
+    Fault,
+    has_byte_order_mark,
+    read_coco,
+    read_json,
+    write_json,
+)
 from ggn.core.files import sha256
 from ggn.core.mending import mend
 from ggn.data.categories import name_key, used_categories
 from ggn.data.check import RESPELT, inspect_images, nothing_seen, repetition_warnings
-from ggn.data.copies import shared_images, write_scaled
+from ggn.data.copies import Picture, shared_images, write_scaled
 from ggn.data.params import DataParams
 from ggn.data.shapes import make_shapes
 from ggn.data.splits import resolve_categories, split_annotations
@@ -118,7 +127,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
     read_val = read_part(val_path, val_images, params, params.max_val_images)
     train, val, dropped = read.dataset, read_val.dataset, (read.dropped, read_val.dropped)
     warnings = [*read.warnings, *read_val.warnings]
-    shared = shared_images(train["images"], train_images, val["images"], val_images)
+    shared = shared_images(read.pictures, read_val.pictures)
     for warning in shared:
         logger.warning("warning: %s", warning)
     warnings += shared
@@ -162,6 +171,7 @@ class Part:
     mended: dict[str, int]
     """Number of records mended, by kind."""
     warnings: list[str]
+    pictures: list[Picture]
 
 
 def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | None) -> Part:
@@ -179,6 +189,9 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
         CocoError: listing the faults of the dataset and of its images.
         ValueError: more annotations are faulty than `max_dropped` allows.
     """
+    is_marked = has_byte_order_mark(path)
+    if is_marked and params.strict:
+        raise CocoError([Fault(str(path), "not JSON", MARK_REFUSED)])
     done = mend(read_json(path), str(path), drop=params.drop_faulty, strict=params.strict)
     if done.faults:
         raise CocoError(done.faults)
@@ -188,7 +201,8 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
             f"{path}: {done.dropped_share:.0%} of the annotations are faulty ({counts}); raise "
             f"data.max_dropped to leave out more than {params.max_dropped:.0%}"
         )
-    dataset, mended = _first_images(done.dataset, limit), dict(done.mended)
+    dataset = _first_images(done.dataset, limit)
+    mended = ({MARKED: 1} if is_marked else {}) | done.mended
     images = inspect_images(
         dataset["images"],
         str(path),
@@ -207,9 +221,11 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
     census = take_census(dataset)
     left = [f for f in done.repeated if f.kind == "relabelled" or not params.drop_faulty]
     repeated = repetition_warnings(left)
-    found = [*repeated, *census.warnings, *(images.warnings if params.bits is None else [])]
+    dark = images.dark if params.bits is None else []
+    found = [*repeated, *census.warnings, *images.warnings, *dark]
     _log(path, census, done.dropped, mended, found)
-    return Part(dataset, done.dropped, mended, [f"{path}: {warning}" for warning in found])
+    said = [f"{path}: {warning}" for warning in found]
+    return Part(dataset, done.dropped, mended, said, images.pictures)
 
 
 def _log(

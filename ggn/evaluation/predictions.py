@@ -1,6 +1,6 @@
 """Reads predictions from a store, from a COCO results file of any size, or from records."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import Detections, Predictions
 from ggn.evaluation.object_shapes import Record
 from ggn.evaluation.order import in_order
+from ggn.evaluation.other_results import misnamed
 from ggn.evaluation.plausibility import Plausibility
-from ggn.evaluation.records import PredictionCheck, not_a_list
+from ggn.evaluation.records import PredictionCheck, mends_of_file, not_a_list
 from ggn.evaluation.results_file import first_record, read_pieces, states_mask
 from ggn.evaluation.stored import StoredPredictions
 
@@ -42,7 +43,8 @@ def read_predictions(
         parts = _of_records(predictions, check)
     else:
         raise CocoError([not_a_list(check.file, "predictions", predictions)])
-    collected, faults, mends = DetectionsByImage(), [], Mends()
+    collected, faults = DetectionsByImage(), []
+    mends = mends_of_file(predictions, strict=check.is_strict)
     plausibility = Plausibility()
     for detections, its_faults, its_mends in in_order(parts):
         faults += its_faults
@@ -52,10 +54,20 @@ def read_predictions(
             plausibility.add(detections, check.images)
     if faults:
         raise CocoError(faults)
-    found = collected.whole(check.file, mends, [*plausibility.warnings()])
+    warnings = [*plausibility.warnings(), *misnamed(_first_records(predictions), check.images)]
+    found = collected.whole(check.file, mends, warnings)
     if check.is_strict and found.warnings:
         raise CocoError([Fault(check.file, "predictions", it) for it in found.warnings])
     return found
+
+
+def _first_records(predictions: Path | str | Sequence[Record]) -> Sequence[Record]:
+    """Return the first records of results, as many as are checked for the names of their files."""
+    if not isinstance(predictions, Path | str):
+        return predictions[:_BATCH]
+    first = first_record(Path(predictions))
+    named = isinstance(first, Mapping) and "file_name" in first
+    return next(read_pieces(Path(predictions))).records() if named else ()
 
 
 def have_masks(predictions: Path) -> bool:

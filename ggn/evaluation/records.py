@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ggn.core.coco import FEDERATION_KEYS, CocoError, Fault, read_json
+from ggn.core.coco import (
+    FEDERATION_KEYS,
+    MARK_REFUSED,
+    MARKED,
+    CocoError,
+    Fault,
+    has_byte_order_mark,
+    read_json,
+)
 from ggn.core.faults import Mends
 from ggn.core.foreign import looks_like, looks_like_wrapped
 from ggn.core.objects import crowd_value
@@ -27,6 +35,7 @@ from ggn.evaluation.columns import Columns
 from ggn.evaluation.contradictions import contradictions
 from ggn.evaluation.image_records import Federation, Images
 from ggn.evaluation.object_shapes import ObjectShapes, Record
+from ggn.evaluation.other_results import as_coco
 from ggn.evaluation.params import IouType
 from ggn.evaluation.repetitions import repetition_warnings
 from ggn.evaluation.run_lengths import are_sound
@@ -79,7 +88,7 @@ def read_annotations(
     if foreign := looks_like(dataset):
         raise CocoError([Fault(file, "top level", f"is not a COCO-style dataset{foreign}")])
     mended: dict[int, list[str]] = {}
-    mends = Mends()
+    mends = mends_of_file(annotations, strict=strict)
     if not strict:
         dataset = _respelt(file, dataset, mended, mends)
     categories = _checked(file, "categories", dataset.get("categories"), _unique_id("name"))
@@ -110,8 +119,24 @@ def read_annotations(
     mends.join(of_objects)
     if strict and (odd or refused):
         raise CocoError([*odd, *refused])
-    warnings = list(repetition_warnings(dataset["images"], objects))
+    listed = dataset["images"]
+    del dataset, records  # of a file, they are the larger part of the memory
+    warnings = list(repetition_warnings(listed, objects, images.sizes_hw))
     return Annotations(images, categories, objects, odd, warnings, mends)
+
+
+def mends_of_file(source: Any, *, strict: bool) -> Mends:
+    """Return what is mended of a file as a whole: its byte order mark.
+
+    Raises:
+        CocoError: it has one, and `strict` refuses it.
+    """
+    mends = Mends()
+    if isinstance(source, Path | str) and has_byte_order_mark(Path(source)):
+        if strict:
+            raise CocoError([Fault(str(source), "not JSON", MARK_REFUSED)])
+        mends.add(MARKED, "at byte 0")
+    return mends
 
 
 def _respelt(file: str, given: Any, mended: dict[int, list[str]], others: Mends) -> Any:
@@ -156,18 +181,19 @@ class PredictionCheck:
         shapes = replace(self._shapes, mended=mended)
         read = list(records)
         for index, record in enumerate(() if self.is_strict else records):
-            changes, kinds = respelt(self._compared(record))
-            if kinds:
-                read[index] = {**record, **changes}
-                mended[index] = kinds
+            if not isinstance(record, Mapping):
+                continue
+            changes, respelt_kinds = respelt(self._compared(record))
+            whole, kinds = as_coco(record, changes, self.images)
+            if respelt_kinds or kinds:
+                read[index] = whole
+                mended[index] = [*respelt_kinds, *kinds]
         sound, faults = _sorted_out(place, read, self._faults_of, shapes)
         mends, refused = _counted(place, records, mended)
         return sound, [*faults, *refused] if self.is_strict else faults, mends
 
-    def _compared(self, record: Any) -> Record:
+    def _compared(self, record: Record) -> Record:
         """Return what is read of a record, as of columns: its other keys may be anything."""
-        if not isinstance(record, Mapping):
-            return {}
         mask = ("segmentation",) if self._shapes.needs_mask(record) else ()
         keys = ("image_id", "category_id", "score", "bbox", *mask)
         return {key: record[key] for key in keys if key in record}
@@ -315,7 +341,8 @@ def _images(file: str, images: Any, category_ids: Collection[int]) -> Images:
         for record in records
         if is_federated
     }
-    return Images(frozenset(record["id"] for record in records), sizes_hw, federation)
+    names = {r["id"]: r["file_name"] for r in records if isinstance(r.get("file_name"), str)}
+    return Images(frozenset(record["id"] for record in records), sizes_hw, federation, names)
 
 
 def _faults_of_ids(key: str, ids: Any, category_ids: Collection[int]) -> Iterator[str]:

@@ -60,6 +60,14 @@ class Chunk:
         faults += [fault for fault in others if _place(fault) not in named]
         return Detections.of(sound, with_masks=check.compares_masks), faults, mends
 
+    def records(self) -> list[Any]:
+        """Return the records, unchecked.
+
+        Raises:
+            CocoError: the text is not JSON, with the line and column.
+        """
+        return self._records()[0]
+
     def _columns(self, lines: bytes, with_masks: bool) -> Columns | None:
         """Return the records as columns; None unless all have the usual form."""
         if b"null" in self.text:  # Arrow does not distinguish it from a missing key
@@ -155,7 +163,7 @@ def first_record(path: Path) -> Any:
         CocoError: the file is not JSON, or not a list.
     """
     piece = next(read_pieces(path))
-    return next(iter(piece._records()[0]), None)
+    return next(iter(piece.records()), None)
 
 
 def states_mask(path: Path) -> bool:

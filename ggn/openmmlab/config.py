@@ -82,7 +82,7 @@ def _assignments(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     if path.suffix != ".py":
         raise ConfigError(f"{path}: configs are Python files, ending in .py")
     try:
-        tree = ast.parse(_with_its_own_name(path.read_text(encoding="utf-8"), path))
+        tree = ast.parse(_with_its_own_name(path.read_text(encoding="utf-8-sig"), path))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{path}: not a config: {error or type(error).__name__}") from error
     values: dict[str, Any] = {}

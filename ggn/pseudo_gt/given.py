@@ -6,7 +6,8 @@ A source is one of these. Masks are ranked by score; those with equal scores kee
 - a COCO dataset with masks as annotations; a missing `score` is 1;
 - the reference's list with a list per image, whose masks may be smaller than `orig_shape`;
 - a folder with one such list per image, `{image_id}.json` or named after the image's file; its
-  records may be those of SAM's automatic mask generator, whose score is `predicted_iou`;
+  records may be those of SAM's automatic mask generator, whose score is `predicted_iou`, in a list
+  or, as in SA-1B, as `annotations`;
 - a store of pseudo ground truth, of candidates or of predictions.
 """
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from ggn.core.coco import CocoError, Fault, read_json
 from ggn.core.instances import Instances
 from ggn.core.masks import RLE, from_segmentation, resize
+from ggn.core.spelling import respelt
 from ggn.core.values import is_finite, short
 from ggn.data.mask_store import INDEX, MaskStore
 from ggn.store.parquet import ImageInstances
@@ -122,8 +124,12 @@ def _of_folder(files: Mapping[int, Path], image_id: int, size_hw: SizeHW) -> Ins
     if path is None:
         return None
     content = read_json(path)
+    if isinstance(content, dict):  # as SA-1B has it
+        content = content.get("annotations")
     if not isinstance(content, list):
-        raise CocoError([Fault(str(path), "file", "must be a list of masks")])
+        reason = "must be a list of masks, or an object with such a list as `annotations`"
+        raise CocoError([Fault(str(path), "file", reason)])
+    content = [_respelt(record) for record in content]
     records = [(f"[{place}]", record) for place, record in enumerate(content)]
     for place, record in records:
         if isinstance(record, dict) and record.get("image_id", image_id) != image_id:
@@ -144,7 +150,7 @@ def _by_image(file: Path) -> dict[int, Records]:
     content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         content = [
-            {"score": 1.0, **record} if isinstance(record, dict) else record
+            _with_score(record) if isinstance(record, dict) else record
             for record in content["annotations"]
         ]
     if not isinstance(content, list):
@@ -152,7 +158,8 @@ def _by_image(file: Path) -> dict[int, Records]:
         raise CocoError([Fault(str(file), "file", reason)])
     by_image: dict[int, list[tuple[str, Any]]] = defaultdict(list)
     faults = []
-    for place, record in _flat(content):
+    for place, given in _flat(content):
+        record = _respelt(given)
         if isinstance(record, dict) and type(record.get("image_id")) is int:
             by_image[record["image_id"]].append((place, record))
         else:
@@ -161,6 +168,19 @@ def _by_image(file: Path) -> dict[int, Records]:
     if faults:
         raise CocoError(faults)
     return dict(by_image)
+
+
+def _respelt(record: Any) -> Any:
+    """Return a record with numbers and masks in COCO's form."""
+    changes, _ = respelt(record)
+    return {**record, **changes} if changes else record
+
+
+def _with_score(record: dict[str, Any]) -> dict[str, Any]:
+    """Return an annotation with a score: 1 where there is none."""
+    return (
+        record if any(record.get(key) is not None for key in _SCORES) else {**record, "score": 1.0}
+    )
 
 
 def _flat(content: Sequence[Any]) -> Iterator[tuple[str, Any]]:
@@ -191,7 +211,7 @@ def _mask_and_score(record: Any, size_hw: SizeHW) -> tuple[RLE, float]:
     """Return mask and score of a record, or raise ValueError with the reason."""
     if not isinstance(record, dict) or "segmentation" not in record:
         raise ValueError(f"must be an object with a segmentation, got {short(record)}")
-    name = next((key for key in _SCORES if key in record), None)
+    name = next((key for key in _SCORES if record.get(key) is not None), None)
     if name is None:
         raise ValueError(f"must have one of {', '.join(_SCORES)}; there are {', '.join(record)}")
     score = record[name]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ggn.core.coco import CocoError, Fault, read_json, write_json
 from ggn.core.instances import Instances
+from ggn.core.spelling import respelt
 from ggn.data.mask_store import MaskStore, MaskStoreWriter, replace_store
 from ggn.pseudo_gt.merge import from_interchange, merge, pseudo_category, records
 
@@ -87,7 +88,10 @@ def _by_image(results: list[Any], file: str | Path) -> list[list[dict[str, Any]]
         CocoError: a record lacks image id, mask or score; it is named.
     """
     lists: dict[int, list[dict[str, Any]]] = {}
-    for index, record in enumerate(results):
+    for index, given in enumerate(results):
+        record = {**given, **respelt(given)[0]} if isinstance(given, dict) else given
+        if isinstance(record, dict) and record.get("score") is None:
+            record["score"] = record.get("predicted_iou")  # of SAM
         match record:
             case {"image_id": int(key), "segmentation": {"size": size}, "score": int() | float()}:
                 lists.setdefault(key, []).append({**record, "orig_shape": size})

@@ -94,6 +94,8 @@ def connect(uri: str) -> MlflowClient:
     if uri == LOCAL_URI:
         Path("mlruns").mkdir(exist_ok=True)
         mend_places(Path("mlruns").resolve())
+        if not LOCAL_FILE.exists():  # SQLite would make it 0644, whatever the umask lets a group do
+            LOCAL_FILE.touch()
     try:
         return MlflowClient(uri)
     except expected_errors() as error:

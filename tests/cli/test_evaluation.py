@@ -207,7 +207,7 @@ def test_malformed_records_are_named(
         ("[1,", "not JSON"),
         ("[NaN]", "predictions[0]: is NaN, which is not valid JSON"),
         ('{"predictions": []}', "must be a list"),
-        ("\ufeff[]", "byte order mark"),
+        ("\ufeff[1,", "not JSON"),
         ("7", "must be a list, got 7"),
     ],
 )
@@ -308,6 +308,29 @@ MENDED_PREDICTIONS: list[tuple[str, list[Any]]] = [
     ("polygons of one or two points beside others, left out", [*SQUARE, [1, 1]]),
     ("polygons that reach outside their image, cut off at its border", REACHES_OUT),
 ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_mended_and_refused_by_strict(
+    encoding: str, files: Path, ggn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", "truth.json", "found.json", "--json", "out.json")
+    assert ggn(*words) == 0
+    plain = (files / "out.json").read_text()
+    for name in ("truth.json", "found.json"):
+        (files / name).write_text((files / name).read_text(), encoding)
+    capsys.readouterr()
+    assert ggn(*words) == 0
+    said = capsys.readouterr().err
+    for name in ("truth.json", "found.json"):
+        assert f"{name}: mended in reading: 1 byte order mark before the JSON, skipped" in said
+    assert (files / "out.json").read_text() == plain
+    assert ggn(*words, "--strict") == 1
+    assert "truth.json: not JSON: starts with a byte order mark" in capsys.readouterr().err
+    whole = {**TRUTH, "annotations": [{**a, "area": 100} for a in TRUTH["annotations"]]}
+    (files / "truth.json").write_text(json.dumps(whole))
+    assert ggn(*words, "--strict") == 1
+    assert "found.json: not JSON: starts with a byte order mark" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("has_box", [True, False])

@@ -58,7 +58,7 @@ def test_files_and_globs_keep_their_order_and_count_once(album: Path) -> None:
 
 
 def test_a_list_comes_on_standard_input(album: Path) -> None:
-    source = find("-", lines="album/b.jpg\n\nalbum/deep/c.tif\nalbum/gone.jpg\r\n")
+    source = find("-", lines="\ufeffalbum/b.jpg\n\nalbum/deep/c.tif\nalbum/gone.jpg\r\n")
     assert [name for _, name in names(source)] == ["b.jpg", "deep/c.tif", "gone.jpg"]
 
 
@@ -111,3 +111,17 @@ def test_what_names_nothing_is_refused_before_any_work(album: Path) -> None:
     dataset.write_text('{"images": [{"id": 1, "file_name": "../a", "height": 1, "width": 1}]}')
     with pytest.raises(CocoError, match=r"images\[0\] \(id 1\): file_name must stay inside"):
         find(dataset)
+
+
+def test_images_of_a_file_that_tools_spell_otherwise_are_found(album: Path) -> None:
+    """Ids as strings (VIA), backslashes (Windows) and %20 (web tools), and a mark (PowerShell)."""
+    (album / "my cup.jpg").touch()
+    images = [
+        {"id": "4", "file_name": "deep\\c.tif", "width": "30", "height": 20.0},
+        {"id": "9", "file_name": "my%20cup.jpg", "width": 30, "height": 20},
+    ]
+    (album / "set.json").write_text(json.dumps({"images": images}), "utf-8-sig")
+    source = find(album / "set.json")
+    assert names(source) == [(4, "deep/c.tif"), (9, "my cup.jpg")]
+    assert [photo.size_hw for photo in source.photographs] == [(20, 30), (20, 30)]
+    assert all(photo.path.is_file() for photo in source.photographs)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ggn.core import coco
 from ggn.core.coco import (
     CocoError,
     annotations_by_image,
     drop_faulty,
+    has_byte_order_mark,
     read_coco,
     read_json,
     write_json,
@@ -32,17 +34,58 @@ def test_read_json_inverts_write_json(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "y.json"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({}, [], {"a": []}, {"a": {}, "b": [[], {}]}, {1: [2]}, [1] * 5, "é", 1.5, None, (1, [2])),
+        {
+            "images": [{"id": i, "n": "é"} for i in range(5)],
+            "info": {"x": [1, 2, 3]},
+            "b": [[]] * 4,
+        },
+    ],
+)
+def test_json_written_in_parts_is_json_written_at_once(
+    tmp_path: Path, content: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco, "_WRITTEN", 2)
+    write_json(tmp_path / "x.json", content)
+    expected = json.dumps(content, separators=(",", ":")) + "\n"
+    assert (tmp_path / "x.json").read_text("utf-8") == expected
+
+
 NOT_JSON = [
     (b"", "the file is empty"),
     (b" \n", "the file is empty"),
     (b"{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     (b'{"a": 1', "Expecting ',' delimiter: line 1 column 8 (char 7)"),
     (b"{} {}", "Extra data: line 1 column 4 (char 3)"),
-    (b"\xef\xbb\xbf{}", "starts with a byte order mark; save it as UTF-8 without one"),
-    ('{"a": 1}'.encode("utf-16"), "starts with a byte order mark; save it as UTF-8 without one"),
+    (b"\xef\xbb\xbf", "the file is empty"),
+    (
+        b"\xef\xbb\xbf{",
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    ),
+    (b"\xff\xfe{", "byte 2 is not UTF-16"),
+    (
+        b"\x1f\x8b\x08",
+        "damaged gzip: Compressed file ended before the end-of-stream marker was reached",
+    ),
     (b'{"a": "\xe9"}', "byte 7 is not UTF-8"),
     (b"[" * 100_000, "is nested too deeply"),
 ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, encoding: str, pack: Any) -> None:
+    path = tmp_path / "x.json"
+    text = '{"n": ["Tasse à thé", "茶碗"]}'
+    marked = text if encoding in ("utf-8-sig", "utf-16") else "\ufeff" + text
+    path.write_bytes(pack(marked.encode(encoding)))
+    assert read_json(path) == {"n": ["Tasse à thé", "茶碗"]}
+    assert has_byte_order_mark(path)
+    path.write_bytes(pack(text.encode()))
+    assert not has_byte_order_mark(path)
 
 
 @pytest.mark.parametrize(("content", "reason"), NOT_JSON)

@@ -19,6 +19,7 @@ FOREIGN = {
     },
     "VIA's own format: export it as COCO": {"_via_settings": {}, "_via_img_metadata": {}},
     "VoTT's own format: export it as COCO": {"name": "x", "assets": {}, "tags": []},
+    "SA-1B's own format: export it as COCO": {"image": {"image_id": 1}, "annotations": []},
     "Label Studio's own format: export it as COCO": [{"id": 1, "data": {}, "annotations": []}],
     "CreateML's format: export it as COCO": [{"image": "a.jpg", "annotations": []}],
     "results of a detector": [{"image_id": 1, "category_id": 1, "score": 0.5}],
@@ -38,6 +39,24 @@ def test_annotations_in_another_format_are_called_so(
     with pytest.raises(CocoError, match="it looks like") as refusal:
         read_inputs(path, [], ["bbox"])
     assert str(refusal.value).endswith(f"; it looks like {name}")
+
+
+def test_more_formats_are_called_what_they_are() -> None:
+    via = {"a.jpg12": {"filename": "a.jpg", "size": 12, "regions": []}}
+    assert looks_like(via) == "; it looks like VIA's own format: export it as COCO"
+    one = {"labels": [0], "scores": [0.5], "bboxes": [[1, 2, 3, 4]], "masks": []}
+    assert looks_like(one).startswith("; it looks like mmdetection's predictions for one image")
+
+
+def test_panoptic_annotations_are_one_fault(tmp_path: Path) -> None:
+    record = {"image_id": 1, "file_name": "a.png", "segments_info": [{"id": 7, "category_id": 1}]}
+    image = {"id": 1, "file_name": "a.jpg", "width": 4, "height": 4}
+    content = {"images": [image], "categories": [{"id": 1, "name": "a"}], "annotations": [record]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (fault,) = check_dataset(tmp_path / "a.json").faults
+    assert "COCO's panoptic format" in fault.reason
+    with pytest.raises(CocoError, match="COCO's panoptic format"):
+        read_inputs(tmp_path / "a.json", [], ["bbox"])
 
 
 @pytest.mark.parametrize("content", [{}, [], [1], None, {"images": []}, [{"a": 1}], {"shapes": 1}])

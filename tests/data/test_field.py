@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ggn.core.coco import CocoError, read_coco
+from ggn.core.coco import MARKED, CocoError, read_coco
 from ggn.data.check import RESPELT, check_dataset
 from ggn.data.images import read_image
 from ggn.data.params import DataParams
@@ -140,6 +142,21 @@ def test_what_is_mended_is_counted_by_kind_and_refused_by_strict(root: Path) -> 
     assert len(check_dataset(path, strict=True).faults) == 4
     assert prepared(root).mended == {"train": report.mended}
     with pytest.raises(CocoError, match="iscrowd must be 0 or 1, got False"):
+        prepared(root, strict=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_mended_and_refused_by_strict(root: Path, encoding: str) -> None:
+    plain = prepared(root)
+    path = root / "train.json"
+    path.write_text(path.read_text(), encoding)
+    report = check_dataset(path, root / "images")
+    assert (report.faults, report.mended) == ([], {MARKED: 1})
+    split = prepared(root)
+    assert (split.mended, split.counts) == ({"train": {MARKED: 1}}, plain.counts)
+    (fault,) = check_dataset(path, root / "images", strict=True).faults
+    assert fault.reason == "starts with a byte order mark; save it as UTF-8 without one"
+    with pytest.raises(CocoError, match="starts with a byte order mark"):
         prepared(root, strict=True)
 
 
@@ -408,13 +425,55 @@ def test_what_is_listed_twice_is_counted_and_left_out_on_request(root: Path) -> 
     assert split.dropped["train"] == {"repeated": 4}
 
 
-@pytest.mark.parametrize("shares", ["the file", "a copy", "nothing"])
+def saved_anew(source: Path, target: Path) -> None:
+    """The same pixels in another file."""
+    Image.open(source).save(target, compress_level=0)
+    assert source.read_bytes() != target.read_bytes()
+
+
+@pytest.mark.parametrize("write_again", [shutil.copyfile, saved_anew, os.link, os.symlink])
+def test_a_picture_under_two_names_is_said(root: Path, write_again: Any) -> None:
+    content = dataset("t")
+    content["images"].append({**content["images"][0], "id": 9, "file_name": "other/copy.png"})
+    (root / "images/other").mkdir()
+    write_again(root / "images/t1.png", root / "images/other/copy.png")
+    path = write(root, "t", content)
+    report = check_dataset(path, root / "images")
+    said = "1 images show the pixels of another one, first other/copy.png those of t1.png"
+    assert (report.faults, report.warnings) == ([], [said])
+    assert prepared(root).warnings == [f"{path}: {said}"]
+
+
+def test_pictures_that_differ_in_one_pixel_are_two(root: Path) -> None:
+    pixels = np.array(Image.open(root / "images/t1.png"))
+    pixels[7, 9, 1] ^= 1
+    Image.fromarray(pixels).save(root / "images/t2.png")
+    assert check_dataset(root / "train.json", root / "images").warnings == []
+
+
+@pytest.mark.parametrize("dim", [False, True])
+def test_16_bit_pictures_are_the_same_if_their_files_are(root: Path, dim: bool) -> None:
+    """Both would be black when they are divided by 256."""
+    pixels = np.arange(600, dtype=np.uint16).reshape(20, 30) // 4 + (0 if dim else 10**4)
+    for i in (1, 2):
+        Image.fromarray(pixels).save(root / f"images/t{i}.png")
+        pixels[3, 5] += 1
+    said = check_dataset(root / "train.json", root / "images").warnings
+    assert not any("pixels of another" in warning for warning in said)
+    shutil.copyfile(root / "images/t1.png", root / "images/t2.png")
+    said = check_dataset(root / "train.json", root / "images").warnings
+    assert sum("pixels of another" in warning for warning in said) == 1
+
+
+@pytest.mark.parametrize("shares", ["the file", "a copy", "the pixels", "nothing"])
 def test_images_that_training_and_validation_share_are_said(root: Path, shares: str) -> None:
     content = dataset("v")
     if shares == "the file":
         content["images"][1]["file_name"] = "t2.png"
     elif shares == "a copy":
         (root / "images/v2.png").write_bytes((root / "images/t1.png").read_bytes())
+    elif shares == "the pixels":
+        saved_anew(root / "images/t1.png", root / "images/v2.png")
     write(root, "v", content)
     warnings = prepared(root).warnings
     assert len(warnings) == (shares != "nothing")

@@ -67,15 +67,12 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def caller() -> Iterator[Caller]:
+def caller(project_files: list[str]) -> Iterator[Caller]:
     """A caller whose row `shapes` is so small that its stages take seconds."""
     uid = os.getuid() or STRANGER
     with tempfile.TemporaryDirectory(prefix="ggn-") as folder:
         checkout = Path(folder)
-        names = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        for name in filter(None, names.stdout.split("\0")):
+        for name in project_files:
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, checkout / name)
         subprocess.run(["git", "init", "--quiet", checkout], check=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ggn.core.coco import CocoError
+from ggn.core.masks import from_segmentation
 from ggn.core.spelling import NUMBERS
 from ggn.evaluation.inputs import EvaluationInputs, read_inputs
 from ggn.evaluation.object_shapes import NO_PIXEL, SHARES
@@ -174,6 +175,27 @@ def test_objects_in_two_categories_are_said() -> None:
         assert warning.startswith("1 objects are listed again in another category")
     crowd = {**objects[0], "iscrowd": 1}
     assert read_inputs({**truth, "annotations": [crowd, objects[1]]}, [], ["segm"]).warnings == []
+
+
+def test_an_object_in_two_spellings_is_said() -> None:
+    """As a polygon and as run lengths, with a box that is off by half a pixel."""
+    runs = dict(from_segmentation([SQUARE], (60, 100)))
+    objects = [
+        {"image_id": 7, "category_id": 1, "segmentation": [SQUARE], "bbox": [20, 10, 30, 20]},
+        {"image_id": 7, "category_id": 1, "segmentation": runs, "bbox": [20.5, 9.5, 30, 20]},
+        {"image_id": 7, "category_id": 1, "segmentation": [[60, 30, 90, 30, 90, 50]]},
+    ]
+    truth = {**TRUTH, "categories": [{"id": i, "name": f"c{i}"} for i in (1, 2)]}
+    both: list[IouType] = ["segm", "bbox"]
+    for iou_type in both:
+        (warning,) = read_inputs({**truth, "annotations": objects}, [], [iou_type]).warnings
+        assert warning.startswith("1 objects are listed more than once")
+        other = [objects[0], {**objects[1], "category_id": 2}]
+        (warning,) = read_inputs({**truth, "annotations": other}, [], [iou_type]).warnings
+        assert warning.startswith("1 objects are listed again in another category")
+    bare = [{k: v for k, v in item.items() if k != "bbox"} for item in objects]
+    (warning,) = read_inputs({**truth, "annotations": bare}, [], ["segm"]).warnings
+    assert warning.startswith("1 objects are listed more than once")
 
 
 def test_an_image_under_two_spellings_of_its_path_is_said() -> None:

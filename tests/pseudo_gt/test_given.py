@@ -97,6 +97,20 @@ def sam(path: Path) -> None:
         (path / f"p{image_id}.json").write_text(json.dumps(records))
 
 
+def sam_null(path: Path) -> None:
+    """As other programs fill SAM's masks into COCO's form: the score is there, but null."""
+    sam(path)
+    for file in path.iterdir():
+        write(file, [{**record, "score": None} for record in json.loads(file.read_text())])
+
+
+def sa_1b(path: Path) -> None:
+    """As Meta publishes SAM's masks: an object per image."""
+    sam(path)
+    for file in path.iterdir():
+        write(file, {"image": {"image_id": 5}, "annotations": json.loads(file.read_text())})
+
+
 def lists(path: Path) -> None:
     """The reference's: extracted at half the size."""
     half = {"size": [2, 3], "counts": [2, 2, 2]}
@@ -117,6 +131,12 @@ SOURCES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a file per image id": ("ids", lambda p: per_image(p, "")),
     "a file per image name": ("names", lambda p: per_image(p, "p")),
     "SAM": ("sam", sam),
+    "SAM with null": ("sam", sam_null),
+    "SA-1B": ("sam", sa_1b),
+    "ids as strings": (
+        "list.json",
+        lambda p: write(p, [{**r, "image_id": str(r["image_id"])} for r in RECORDS]),
+    ),
 }
 
 
@@ -158,9 +178,9 @@ def test_a_store_of_predictions_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": None}, r"\[0\]: score must be a finite number, got None"),
+        ({"score": None}, r"\[0\]: must have one of score, predicted_iou"),
         ({"score": True}, "score must be a finite number, got True"),
-        ({"image_id": "1"}, r"\[0\]: image_id must be an integer, got '1'"),
+        ({"image_id": "p1"}, r"\[0\]: image_id must be an integer, got 'p1'"),
         ({"segmentation": square(0, (8, 6))}, r"segmentation.size must be \[4, 6\], got \[8, 6\]"),
         ({"segmentation": {"size": [4, 6], "counts": "!"}}, r"list.json: \[0\]: "),
         ({"segmentation": None}, r"list.json: \[0\]: "),

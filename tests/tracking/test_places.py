@@ -108,6 +108,20 @@ def test_a_proxy_that_does_not_answer_is_named(
     assert journal.folder.exists()
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_the_database_is_open_to_whom_the_umask_admits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, mode: int
+) -> None:
+    """Two people of a group share a checkout: each delivers."""
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(umask)
+    try:
+        connect(tracking_uri())
+    finally:
+        os.umask(before)
+    assert Path("mlruns/mlflow.db").stat().st_mode & 0o777 == mode
+
+
 @pytest.fixture
 def common_folder() -> Iterator[Path]:
     """A folder that every user may write to."""
