@@ -11,9 +11,6 @@ from typing import Any, Final
 import typer
 from rich.progress import Progress
 
-from ggn.core.instances import Instances
-from ggn.evaluation.order import in_order
-
 AUTO: Final = "auto"
 LONGEST_PICTURE: Final = 2048
 """Longest side of the picture of a tiled image, in pixels."""
@@ -75,14 +72,6 @@ def tile_progress(bar: Progress, name: str, total: int) -> Iterator[Callable[[in
         yield partial(bar.advance, task)
     finally:
         bar.remove_task(task)
-
-
-def on_all_cores(
-    find: Callable[[Sequence[Any]], Sequence[Instances]], tiles: Sequence[Any], together: int
-) -> list[Instances]:
-    """Find the instances of tiles, `together` at a time on each core."""
-    parts = [tiles[first : first + together] for first in range(0, len(tiles), together)]
-    return [one for part in in_order([partial(find, part) for part in parts]) for one in part]
 
 
 def picture_level(levels: Sequence[Any]) -> int:
