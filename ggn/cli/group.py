@@ -40,6 +40,7 @@ from ggn.cli.tiling import (
     AUTO,
     MEGAPIXEL,
     MOST_DRAWN,
+    NO,
     Tiling,
     picture_level,
     tile_option,
@@ -106,7 +107,7 @@ def group(
     require_folder(out_dir)
     limit = Limit(min_score, max_detections)
     chosen = chosen_device(device)
-    row = row_grouping(split)
+    row = row_grouping(split, chosen)
     address = _address(affinity_weights, split)
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
@@ -116,6 +117,10 @@ def group(
         network = load_affinity(folder, device=chosen)
         sha256 = read_json(folder / "card.json")["weights_sha256"]
     tiles = tiling(tile, LARGEST_WHOLE, SIDE)
+    if row.oln is not None:  # it rates whole images
+        if tile not in (AUTO, NO):
+            raise ValueError(f"--tile {tile}: the ranking 'oln' of {split} can't rate tiles")
+        tiles = tiling(NO, LARGEST_WHOLE, SIDE)
     drawn = top if pictures else 0
     settings = {
         "weights": sha256,
@@ -179,7 +184,7 @@ class _Grouper:
             picture, affinity, shown, found = self._in_tiles(seen, photo, desk, limit)
             return picture, affinity, shown, found.resized(size_hw)
         affinity, candidates = candidates_of(seen, self._predict, self._row.params)
-        found = limit(self._row.ranked(candidates)).resized(size_hw)
+        found = limit(self._row.ranked(candidates, image)).resized(size_hw)
         return image, affinity, found, found
 
     def _in_tiles(

@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress
 
 AUTO: Final = "auto"
+NO: Final = "no"
 LONGEST_PICTURE: Final = 2048
 """Longest side of the picture of a tiled image, in pixels."""
 MOST_DRAWN: Final = 200
@@ -57,7 +58,7 @@ def tiling(option: str, above: int, side: int) -> Tiling:
     """
     if option == AUTO:
         return Tiling(above, side)
-    if option == "no":
+    if option == NO:
         return Tiling(None, side)
     if not option.isascii() or not option.isdecimal() or not 64 <= int(option) <= 2**16:
         raise ValueError(f"--tile must be auto, no, or a side from 64 to 65536, got {option!r}")
