@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from ggn.cli.app import Device, Out, app
-from ggn.cli.imagewise import Call, Picture
+from ggn.cli.imagewise import Call, Desk, Picture
 from ggn.cli.options import (
     COCO,
     Bits,
@@ -35,12 +35,13 @@ from ggn.cli.places import require_folder
 from ggn.cli.results import finish
 from ggn.cli.row import RowGrouping, row_grouping
 from ggn.cli.sources import Photograph, find_images
+from ggn.cli.tile_log import KeptMap, tile_log
 from ggn.cli.tiling import (
     AUTO,
     MEGAPIXEL,
     MOST_DRAWN,
+    NO,
     Tiling,
-    on_all_cores,
     picture_level,
     tile_option,
     tile_progress,
@@ -106,7 +107,7 @@ def group(
     require_folder(out_dir)
     limit = Limit(min_score, max_detections)
     chosen = chosen_device(device)
-    row = row_grouping(split)
+    row = row_grouping(split, chosen)
     address = _address(affinity_weights, split)
     source = find_images(
         images, images=images_dir, recursive=recursive, lines=sys.stdin, out=out_dir
@@ -116,6 +117,10 @@ def group(
         network = load_affinity(folder, device=chosen)
         sha256 = read_json(folder / "card.json")["weights_sha256"]
     tiles = tiling(tile, LARGEST_WHOLE, SIDE)
+    if row.oln is not None:  # it rates whole images
+        if tile not in (AUTO, NO):
+            raise ValueError(f"--tile {tile}: the ranking 'oln' of {split} can't rate tiles")
+        tiles = tiling(NO, LARGEST_WHOLE, SIDE)
     drawn = top if pictures else 0
     settings = {
         "weights": sha256,
@@ -127,10 +132,10 @@ def group(
     }
     grouper, names = _Grouper(network, chosen, row, tiles, out_dir), source.picture_names()
 
-    def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
+    def find(images: Sequence[tuple[Photograph, Picture]], desk: Desk) -> list[Instances]:
         found = []
         for photo, image in images:
-            seen, affinity, shown, segments = grouper.segments(image, photo.path.name, bar, limit)
+            seen, affinity, shown, segments = grouper.segments(image, photo, desk, limit)
             if drawn:
                 path = out_dir / names[photo.image_id]
                 grouper.draw(path, photo.path.name, seen, affinity, shown[:drawn])
@@ -167,7 +172,7 @@ class _Grouper:
         self._drawing = Lock()  # matplotlib is not thread-safe
 
     def segments(
-        self, image: Picture, name: str, bar: Progress, limit: Limit
+        self, image: Picture, photo: Photograph, desk: Desk, limit: Limit
     ) -> tuple[Picture, Map, Instances, Instances]:
         """Return a picture with its affinity and segments, and the segments at the image's size."""
         from ggn.data.images import shrink
@@ -176,29 +181,33 @@ class _Grouper:
         size_hw = (image.shape[0], image.shape[1])
         seen = shrink(image, self._row.params.longest_side)
         if self._tiling.applies(seen):
-            picture, affinity, shown, found = self._in_tiles(seen, name, bar, limit)
+            picture, affinity, shown, found = self._in_tiles(seen, photo, desk, limit)
             return picture, affinity, shown, found.resized(size_hw)
         affinity, candidates = candidates_of(seen, self._predict, self._row.params)
-        found = limit(self._row.ranked(candidates)).resized(size_hw)
+        found = limit(self._row.ranked(candidates, image)).resized(size_hw)
         return image, affinity, found, found
 
     def _in_tiles(
-        self, image: Picture, name: str, bar: Progress, limit: Limit
+        self, image: Picture, photo: Photograph, desk: Desk, limit: Limit
     ) -> tuple[Picture, Map, Instances, Instances]:
         side, overlap = self._tiling.side, self._tiling.overlap
         images, maps = pyramid(image, side, self._allocate), list[Map]()
         count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
-        with tile_progress(bar, f"{name}: affinity", count) as advance:
-            for level in images:
-                aligned = -(-side // STRIDE) * STRIDE
-                maps.append(
-                    affinity_in_tiles(level, self._predict, aligned, HALO, advance, self._allocate)
-                )
+        name, folder = photo.path.name, desk.of(photo)
+        network = self._predict, -(-side // STRIDE) * STRIDE, HALO
+        with tile_progress(desk.bar, f"{name}: affinity", count) as advance:
+            for number, level in enumerate(images):
+                size_hw = (level.shape[0], level.shape[1])
+                kept = KeptMap(folder / f"affinity-{number}", size_hw, advance)
+                maps.append(kept.filled(partial(affinity_in_tiles, level, *network)))
         cores = len(os.sched_getaffinity(0))
-        with tile_progress(bar, f"{name}: groups", count) as advance:
+        with (
+            tile_progress(desk.bar, f"{name}: groups", count) as advance,
+            tile_log(folder, count) as log,
+        ):
             found = find_in_tiles(
                 maps,
-                lambda tiles: on_all_cores(lambda maps: [*map(self._row.segments, maps)], tiles, 1),
+                lambda tiles: log.find(lambda maps: [*map(self._row.segments, maps)], tiles, 1),
                 side,
                 overlap,
                 together=4 * cores,

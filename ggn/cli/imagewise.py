@@ -39,9 +39,33 @@ from ggn.store.read import Store
 from ggn.store.shards import ShardWriter, shard_path
 
 Picture = NDArray[np.uint8]
-Find = Callable[[Sequence[tuple[Photograph, Picture]], Progress], Sequence[Instances]]
-"""Finds the instances of some images and writes their pictures; called on several threads. It may
-show the progress of a large image."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What `Find` works with besides the images."""
+
+    bar: Progress
+    """It may show the progress of a large image there."""
+    state: Path
+    """The folder with the state of the call."""
+
+    def of(self, photo: Photograph) -> Path:
+        """Return the folder for what is known of an image before it is done.
+
+        It has another name when the file has changed. It is deleted when the image is done.
+        """
+        stamp = "-".join(map(str, _stamp(photo.path) or ()))
+        return self.state / f"image-{photo.image_id}-{stamp}"
+
+    def clear(self, photo: Photograph) -> None:
+        """Delete what is kept of an image."""
+        for folder in self.state.glob(f"image-{photo.image_id}-*"):
+            shutil.rmtree(folder)
+
+
+Find = Callable[[Sequence[tuple[Photograph, Picture]], Desk], Sequence[Instances]]
+"""Finds the instances of some images and writes their pictures; called on several threads."""
 
 LARGE: Final = 50_000_000
 """An image with more pixels is processed while no other large one is; `ggn predict` tiles it."""
@@ -75,7 +99,8 @@ class Call:
 def finished_images(call: Call, find: Find) -> Iterator[tuple[Store | None, list[Failure]]]:
     """Do the work of a call, or what an interrupted one left; yield the results and the failures.
 
-    Every image is logged when it is done, in a hidden folder beside the results. The folder is
+    Every image is logged when it is done, in a hidden folder beside the results; `find` may keep
+    there what it knows of an image that is not done. The folder is
     deleted when the body ends without an error and every image could be read. The store has the
     images that could be read, and exists during the body only; it is None if there are none.
 
@@ -147,11 +172,13 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
             err.print(f"{len(writer.finished)} images are already done", highlight=False)
         parts = [todo[i : i + call.together] for i in range(0, len(todo), call.together)]
         with _progress() as bar:
-            tasks = (partial(_do_some, part, find, bar, call) for part in parts)
+            desk = Desk(bar, state)
+            tasks = (partial(_do_some, part, find, desk, call) for part in parts)
             task = bar.add_task(call.command, total=len(todo))
             for found, unread in in_order(tasks):
                 for photo, instances in found:
                     writer.append(ImageInstances.without_features(photo.image_id, instances))
+                    desk.clear(photo)
                 failures += unread
                 bar.advance(task, len(found) + len(unread))
         return set(writer.finished), failures
@@ -160,7 +187,7 @@ def _do_all(call: Call, find: Find, state: Path) -> tuple[set[int], list[Failure
 
 
 def _do_some(
-    photographs: Sequence[Photograph], find: Find, bar: Progress, call: Call
+    photographs: Sequence[Photograph], find: Find, desk: Desk, call: Call
 ) -> tuple[list[tuple[Photograph, Instances]], list[Failure]]:
     images, failures = list[tuple[Photograph, Picture]](), list[Failure]()
     with _one_large if any(map(_is_large, photographs)) else nullcontext():
@@ -171,7 +198,7 @@ def _do_some(
             except (OSError, ValueError) as error:
                 failures.append(Failure(photo, str(error)))
         try:
-            found = find(images, bar) if images else []
+            found = find(images, desk) if images else []
         except Exception as error:
             names = ", ".join(str(photo.path) for photo, _ in images)
             raise RuntimeError(f"{names}: {error}") from error

@@ -11,10 +11,9 @@ from threading import Semaphore
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from ggn.cli.app import Device, Out, app
-from ggn.cli.imagewise import LARGE, Call, Picture
+from ggn.cli.imagewise import LARGE, Call, Desk, Picture
 from ggn.cli.options import (
     COCO,
     Bits,
@@ -32,11 +31,11 @@ from ggn.cli.options import (
 from ggn.cli.places import require_folder
 from ggn.cli.results import finish
 from ggn.cli.sources import Photograph, find_images
+from ggn.cli.tile_log import tile_log
 from ggn.cli.tiling import (
     AUTO,
     MOST_DRAWN,
     Tiling,
-    on_all_cores,
     picture_level,
     tile_option,
     tile_progress,
@@ -104,8 +103,8 @@ def predict(
         source.picture_names(),
     )
 
-    def find(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
-        found = finder.find(images, bar)
+    def find(images: Sequence[tuple[Photograph, Picture]], desk: Desk) -> list[Instances]:
+        found = finder.find(images, desk)
         for (photo, _), (picture, _, shown) in zip(images, found, strict=True) if drawn else ():
             write_picture(out_dir / names[photo.image_id], overlay(picture, shown[:drawn]))
         return [instances for _, instances, _ in found]
@@ -131,7 +130,7 @@ class _Finder:
         self._turns = Semaphore(2 if device.startswith("cuda") else 1024)
 
     def find(
-        self, images: Sequence[tuple[Photograph, Picture]], bar: Progress
+        self, images: Sequence[tuple[Photograph, Picture]], desk: Desk
     ) -> list[tuple[Picture, Instances, Instances]]:
         """Return per image a picture, its instances, and these at the picture's size."""
         whole = [image for _, image in images if not self._tiling.applies(image)]
@@ -139,23 +138,26 @@ class _Finder:
         results = []
         for photo, image in images:
             if self._tiling.applies(image):
-                results.append(self._in_tiles(image, photo.path.name, bar))
+                results.append(self._in_tiles(image, photo, desk))
             else:
                 instances = self._limit(next(found))
                 results.append((image, instances, instances))
         return results
 
     def _in_tiles(
-        self, image: Picture, name: str, bar: Progress
+        self, image: Picture, photo: Photograph, desk: Desk
     ) -> tuple[Picture, Instances, Instances]:
         side, overlap = self._tiling.side, self._tiling.overlap
         levels = pyramid(image, side, self._allocate)
         cores = len(os.sched_getaffinity(0))
         count = count_tiles((image.shape[0], image.shape[1]), side, overlap)
-        with tile_progress(bar, name, count) as advance:
+        with (
+            tile_progress(desk.bar, photo.path.name, count) as advance,
+            tile_log(desk.of(photo), count) as log,
+        ):
             found = find_in_tiles(
                 levels,
-                lambda tiles: on_all_cores(self._predict, tiles, self._batch_size),
+                lambda tiles: log.find(self._predict, tiles, self._batch_size),
                 side,
                 overlap,
                 together=4 * cores * self._batch_size,

@@ -11,10 +11,8 @@ from typing import Any, Final
 import typer
 from rich.progress import Progress
 
-from ggn.core.instances import Instances
-from ggn.evaluation.order import in_order
-
 AUTO: Final = "auto"
+NO: Final = "no"
 LONGEST_PICTURE: Final = 2048
 """Longest side of the picture of a tiled image, in pixels."""
 MOST_DRAWN: Final = 200
@@ -60,7 +58,7 @@ def tiling(option: str, above: int, side: int) -> Tiling:
     """
     if option == AUTO:
         return Tiling(above, side)
-    if option == "no":
+    if option == NO:
         return Tiling(None, side)
     if not option.isascii() or not option.isdecimal() or not 64 <= int(option) <= 2**16:
         raise ValueError(f"--tile must be auto, no, or a side from 64 to 65536, got {option!r}")
@@ -75,14 +73,6 @@ def tile_progress(bar: Progress, name: str, total: int) -> Iterator[Callable[[in
         yield partial(bar.advance, task)
     finally:
         bar.remove_task(task)
-
-
-def on_all_cores(
-    find: Callable[[Sequence[Any]], Sequence[Instances]], tiles: Sequence[Any], together: int
-) -> list[Instances]:
-    """Find the instances of tiles, `together` at a time on each core."""
-    parts = [tiles[first : first + together] for first in range(0, len(tiles), together)]
-    return [one for part in in_order([partial(find, part) for part in parts]) for one in part]
 
 
 def picture_level(levels: Sequence[Any]) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ggn.core.allocation import Allocate
 from ggn.tiles.plan import Tile
 
 STRIDE = 32
@@ -22,7 +21,8 @@ def affinity_in_tiles(
     side: int,
     halo: int,
     advance: Callable[[int], object] = lambda _: None,
-    allocate: Allocate = np.empty,
+    into: NDArray[np.float32] | None = None,
+    done: int = 0,
 ) -> NDArray[np.float32]:
     """Return the affinity (H, W), float32 in [0, 1], of an image uint8 (H, W, 3).
 
@@ -36,8 +36,9 @@ def affinity_in_tiles(
         predict: image -> affinity, of any size.
         side: of a tile, without its halo; a multiple of 32.
         halo: a multiple of 32.
-        advance: told how many tiles are done.
-        allocate: makes the array that is returned.
+        advance: told how many tiles are done, after they are in the map.
+        into: the map to fill and to return, (H, W); a new one by default.
+        done: how many tiles are already in `into`; they are left out.
 
     Raises:
         ValueError: `side` or `halo` is not a multiple of 32.
@@ -45,8 +46,8 @@ def affinity_in_tiles(
     if side % STRIDE or halo % STRIDE or side < STRIDE or halo < 0:
         raise ValueError(f"side and halo must be multiples of {STRIDE}, got {side} and {halo}")
     height, width = image.shape[:2]
-    affinity = allocate((height, width), np.float32)
-    for tile in core_tiles((height, width), side):
+    affinity = np.empty((height, width), np.float32) if into is None else into
+    for tile in core_tiles((height, width), side)[done:]:
         seen = Tile(
             max(tile.left - halo, 0),
             max(tile.top - halo, 0),

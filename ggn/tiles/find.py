@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ggn.core.instances import Instances
 from ggn.core.masks import boxes_xyxy
 from ggn.core.windows import Window
-from ggn.tiles.pieces import Piece, Whole, bounds, drawn
+from ggn.tiles.near import Near
+from ggn.tiles.pieces import Piece, Whole, bounds, drawn, place_of
 from ggn.tiles.plan import Tile, plan_tiles
 from ggn.tiles.stitch import SAME_IOU, stitch
 
@@ -54,6 +55,7 @@ def find_in_tiles(
     size_hw = (levels[0].shape[0], levels[0].shape[1])
     whole: list[Whole] = []
     cut: list[Whole] = []
+    near = Near(side)
     for number, level in enumerate(levels):
         level_hw = (level.shape[0], level.shape[1])
         tiles = plan_tiles(level_hw, side, overlap)
@@ -62,8 +64,10 @@ def find_in_tiles(
         found = [it for it in stitch(pieces, tiles, level_hw, number) if it.length > least]
         cut += [it for it in found if it.is_cut]
         fresh = sorted((it for it in found if not it.is_cut), key=lambda it: -it.score)
-        whole += _without(fresh, whole, _repeats)
-    kept = whole + _without(cut, [it for it in whole if it.level], _covers)
+        fresh = _without(fresh, whole, near, _repeats)
+        whole += fresh
+        near.add(it.box for it in fresh)
+    kept = whole + _without(cut, whole, near, _covers)
     kept.sort(key=lambda it: -it.score)
     scores = np.array([it.score for it in kept], np.float32)
     return Instances([it.mask(size_hw) for it in kept], scores, size_hw)
@@ -99,19 +103,19 @@ def _pieces(
 
 
 def _without(
-    objects: Sequence[Whole], others: Sequence[Whole], holds: Callable[[Whole, Whole], bool]
+    objects: Sequence[Whole],
+    others: Sequence[Whole],
+    near: Near,
+    holds: Callable[[Whole, Whole], bool],
 ) -> list[Whole]:
     """Return the objects for which the condition holds with none of the others near them."""
-    if not others:
-        return list(objects)
-    left, top, right, bottom = np.array([other.box for other in others]).T
     kept = []
     for it in objects:
-        box = it.box
-        wide = np.minimum(right, box.right) - np.maximum(left, box.left)
-        high = np.minimum(bottom, box.bottom) - np.maximum(top, box.top)
-        near = wide.clip(0) * high.clip(0) > NEAR_BOX * box.area
-        if not any(holds(it, others[index]) for index in np.flatnonzero(near).tolist()):
+        met = (others[index] for index in near.meeting(it.box))
+        if not any(
+            other.box.shared(it.box).area > NEAR_BOX * it.box.area and holds(it, other)
+            for other in met
+        ):
             kept.append(it)
     return kept
 
@@ -131,18 +135,14 @@ def _covers(it: Whole, larger: Whole) -> bool:
         return False
     window = it.at_level(larger.level)
     area = int(window.bitmap.sum())
-    height, width = window.bitmap.shape
-    place = Tile(window.left, window.top, window.left + width, window.top + height)
-    return area > 0 and int((drawn(_window(larger), place) & window.bitmap).sum()) >= COVERED * area
+    shared = drawn(_window(larger), place_of(window)) & window.bitmap
+    return area > 0 and int(shared.sum()) >= COVERED * area
 
 
 def _overlap(coarse: Whole, fine: Whole) -> tuple[int, int]:
     """Return the pixels in both masks, and in either, at the coarser level."""
     windows = _window(coarse), fine.at_level(coarse.level)
-    boxes = [
-        Tile(left, top, left + bitmap.shape[1], top + bitmap.shape[0])
-        for left, top, bitmap in windows
-    ]
+    boxes = [place_of(window) for window in windows]
     if boxes[1].is_empty:
         return 0, int(windows[0].bitmap.sum())
     area = bounds(boxes)

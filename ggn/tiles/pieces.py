@@ -120,16 +120,20 @@ def enlarged_run_lengths(window: Window, factor: int, size_hw: tuple[int, int]) 
     return counts if counts[-1] else counts[:-1]
 
 
+def place_of(window: Window) -> Tile:
+    """Return the rectangle that a window covers."""
+    height, width = window.bitmap.shape
+    return Tile(window.left, window.top, window.left + width, window.top + height)
+
+
 def drawn(window: Window, area: Tile) -> NDArray[np.bool_]:
     """Return the part of a window that lies in an area, as a bitmap of that area."""
-    left, top, bitmap = window
-    height, width = bitmap.shape
-    own = Tile(left, top, left + width, top + height)
+    own = place_of(window)
     shared = own.shared(area)
     canvas = np.zeros((area.bottom - area.top, area.right - area.left), bool)
     if not shared.is_empty:
         target = shared.moved(-area.left, -area.top)
-        target.of(canvas)[:] = shared.moved(-left, -top).of(bitmap)
+        target.of(canvas)[:] = shared.moved(-own.left, -own.top).of(window.bitmap)
     return canvas
 
 

@@ -57,7 +57,7 @@ group photo.jpg --affinity-weights torn_affinity | 1 | torn_affinity/weights.saf
 group photo.jpg --split nowhere              | 1 | splits.nowhere: no such split; there are mine, olns, wise
 group photo.jpg --split mine                 | 1 | models/mine/affinity: no such folder
 group photo.jpg --split wise                 | 1 | splits.wise.pseudo_gt.rank is 'learned', from data/wise/candidates
-group photo.jpg --split olns                 | 1 | splits.olns.pseudo_gt.rank is 'oln'
+group photo.jpg --split olns                 | 1 | splits.olns.pseudo_gt.rank is 'oln', which asks the detector models/olns/baseline
 group photo.jpg --affinity-weights affinity --batch-size 2 | 2 | No such option: --batch-size
 """  # noqa: E501
 EVALUATE = """

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.progress import Progress
 
-from ggn.cli.imagewise import Call, Failure, Picture, Rate, finished_images
+from ggn.cli.imagewise import Call, Desk, Failure, Picture, Rate, finished_images
 from ggn.cli.sources import Photograph, Source, find_images
 from ggn.core.instances import Instances
 
@@ -39,9 +39,7 @@ class Finder:
         self.seen: list[int] = []
         self._dies_at = dies_at
 
-    def __call__(
-        self, images: Sequence[tuple[Photograph, Picture]], bar: Progress
-    ) -> list[Instances]:
+    def __call__(self, images: Sequence[tuple[Photograph, Picture]], desk: Desk) -> list[Instances]:
         ids = [photo.image_id for photo, _ in images]
         self.seen += ids
         if self._dies_at in ids:  # on one of several threads
@@ -139,7 +137,7 @@ def test_the_size_that_a_coco_file_states_is_checked(tmp_path: Path, source: Sou
 
 
 def test_an_error_of_the_network_names_the_image(source: Source, tmp_path: Path) -> None:
-    def fail(images: Sequence[tuple[Photograph, Picture]], bar: Progress) -> list[Instances]:
+    def fail(images: Sequence[tuple[Photograph, Picture]], desk: Desk) -> list[Instances]:
         raise RuntimeError("out of memory")
 
     with (

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ggn.core.instances import Instances
+from ggn.data.images import read_image
 from ggn.data.mask_store import MaskStore
+from ggn.detector import Detector, DetectorParams, MaskRCNN, load_detector
+from ggn.engine.weights import save_weights
 from ggn.grouping import FEATURE_NAMES, GroupingParams
 from ggn.pseudo_gt.learn import LearnedRanking
-from ggn.pseudo_gt.rank import rank_candidates
+from ggn.pseudo_gt.rank import oln_scores, rank_candidates
 from ggn.store.parquet import ImageInstances
 from ggn.store.shards import ShardWriter, shard_path
 from pipelines.extract_regions import group, load_predictor
@@ -190,7 +194,19 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     link = "inherited: [{split: mine, section: pseudo_gt, from: models/mine/baseline}]\n"
     Path("params.yaml").write_text(link + params.replace("outline_affinity", "oln"))
     assert ggn("group", photo, "--split", "mine", "-o", "no") == 1
-    assert "splits.mine.pseudo_gt.rank is 'oln'" in capsys.readouterr().err
+    assert "train_detector@mine-baseline` makes it" in capsys.readouterr().err
+    shutil.copytree(weights / "detector", "models/mine/baseline")
+    assert ggn("group", photo, "--split", "mine", "-o", "no") == 1
+    said = "is 'oln', but the heads of models/mine/baseline are 'mask_rcnn'"
+    assert said in " ".join(capsys.readouterr().err.split())
+    oln = write_oln(Path("models/mine/baseline"))
+    assert ggn("group", photo, "--split", "mine", "--tile", 64, "-o", "no") == 1
+    assert "--tile 64: the ranking 'oln' of mine can't rate tiles" in capsys.readouterr().err
+    assert ggn("group", photo, "--split", "mine", "-o", "oln") == 0
+    ratings = oln.rate_boxes(read_image(photo), item.instances.resized((60, 80)).boxes_xyxy)
+    wanted = rank_candidates(item, FEATURE_NAMES, "oln", {1: oln_scores(item, *ratings)})
+    assert read(Path("oln"))[1] == wanted.resized((60, 80)).to_coco_results(1)
+    assert len(set(wanted.scores.tolist())) > 3
     Path("params.yaml").write_text(params.replace("outline_affinity", "learned"))
     assert ggn("group", photo, "--split", "mine", "-o", "no") == 1
     said = capsys.readouterr().err
@@ -204,6 +220,15 @@ def test_group_of_a_split_groups_and_ranks_as_its_stages_do(
     wanted = rank_candidates(item, FEATURE_NAMES, "learned", given).resized((60, 80))
     assert read(Path("learned"))[1] == wanted.to_coco_results(1)
     assert len(set(wanted.scores.tolist())) > 3
+
+
+def write_oln(folder: Path) -> Detector:
+    """Turn a detector's folder into an OLN of random weights."""
+    card = json.loads((folder / "card.json").read_text())
+    torch.manual_seed(0)
+    params = DetectorParams.model_validate({**card["params"], "heads": "oln", "mask": None})
+    save_weights(MaskRCNN(params), folder, {**card, "params": params.model_dump()})
+    return load_detector(folder)
 
 
 def write_training(split: str, items: list[ImageInstances]) -> None:
