@@ -12,8 +12,15 @@ from ggn.detector.anchors import (
     inside_image,
     inside_padded_image,
     level_anchors,
+    padded_size,
     pyramid_anchors,
 )
+
+
+def test_sides_are_padded_to_multiples_of_32() -> None:
+    assert padded_size((1, 32)) == (32, 32)
+    assert padded_size((33, 64)) == (64, 64)
+    assert padded_size((214, 310)) == (224, 320)
 
 
 def test_the_first_anchor_is_centred_on_the_corner_of_the_image() -> None:
