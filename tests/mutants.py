@@ -27,8 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NOTE = ROOT / "docs/notes/mutants.md"
 LEAST_KILLED = 0.95
-# Of `zip`: raises on a difference that the code around it rules out.
-ASSERTION = re.compile(r",? *strict=(True|False|None)|, (?=\))")
+# Of `zip`: raises on a difference that the code around it rules out. Of tensors: tests use the CPU.
+ASSERTION = re.compile(r",? *(strict|device)=[\w.]+|, (?=\))")
 SURVIVED, NO_TESTS = (0,), (5, 33)  # exit codes of mutmut
 # Tests of whole processes, times or hundreds of random cases: each takes seconds, and shorter ones
 # state the same.
@@ -259,10 +259,12 @@ def report(place: Path, package: str, files: list[str]) -> int:
 
 def difference(place: Path, name: str) -> tuple[str, str]:
     """The lines that a mutant changes, before and after, each joined to one."""
+    from mutmut.configuration import reset_config
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
     here = Path.cwd()
     os.chdir(place)
+    reset_config()  # it keeps that of another package
     try:
         lines = get_diff_for_mutant(name).splitlines()
     finally:

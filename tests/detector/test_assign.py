@@ -115,6 +115,9 @@ def test_candidates_that_are_not_usable_leave_an_object_to_the_next_best() -> No
     usable = torch.tensor([False, True, True])
     assert assign_usable(iou, usable, 0.7, 0.3, 0.3).tolist() == [-1, 1, 0]
     assert assign_usable(iou, ~usable, 0.7, 0.3, 0.3).tolist() == [1, -1, -1]
+    middling = torch.tensor([[0.9, 0.8, 0.5, 0.1]])
+    last_three = torch.tensor([False, True, True, True])
+    assert assign_usable(middling, last_three, 0.7, 0.3, 0.3).tolist() == [-1, 1, -1, 0]
     assert assign_usable(iou[:0], usable, 0.7, 0.3, 0.3).tolist() == [-1, 0, 0]
     assert assign_usable(iou, usable & False, 0.7, 0.3, 0.3).tolist() == [-1, -1, -1]
 
