@@ -118,6 +118,7 @@ def run(package: str, files: list[str], end: float | None, arguments: argparse.N
     place = ROOT / "build" / "mutants" / package
     copy_checkout(place)
     configure(place, arguments.tests or tests_of(package), files)
+    forget_plain_copies(place, files)
     forget_survivors(place)
     seconds = None if end is None else max(0.0, end - time.monotonic())
     command = [
@@ -216,6 +217,17 @@ def is_log(function: ast.expr) -> bool:
     """Whether a call of this warns or logs."""
     names = {"warn", "warning", "info", "debug", "error", "exception"}
     return isinstance(function, ast.Attribute) and function.attr in names
+
+
+def forget_plain_copies(place: Path, files: list[str]) -> None:
+    """Remove copies that another call left without mutants, because mutmut trusts their age.
+
+    Which tests reach their functions is then not known either.
+    """
+    for copy in (place / "mutants" / file for file in files):
+        if copy.is_file() and "__mutmut_" not in copy.read_text(encoding="utf-8"):
+            copy.unlink()
+            (place / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
 
 
 def forget_survivors(place: Path) -> None:
