@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -115,6 +116,9 @@ def has_tests(file: str) -> bool:
 
 def run(package: str, files: list[str], end: float | None, arguments: argparse.Namespace) -> int:
     """Mutate the files of one package, print its score and its survivors; return the exit code."""
+    if end is not None and time.monotonic() >= end:
+        print(f"ggn/{package}: no time left, nothing run for {', '.join(files)}")
+        return 0
     place = ROOT / "build" / "mutants" / package
     copy_checkout(place)
     configure(place, arguments.tests or tests_of(package), files)
@@ -133,8 +137,8 @@ def run(package: str, files: list[str], end: float | None, arguments: argparse.N
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.send_signal(2)  # SIGINT: it keeps what it has
-            status = 0 if process.wait() in (0, 1) else process.returncode
+            process.send_signal(signal.SIGINT)  # it keeps what it has
+            status = 0 if process.wait() in (0, 1, 2, 130, -2) else process.returncode
     if status:
         print((place / "mutmut.log").read_text()[-3000:], file=sys.stderr)
         print(f"mutmut failed: {place / 'mutmut.log'}", file=sys.stderr)
