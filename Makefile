@@ -13,6 +13,8 @@ MMCV_WHEEL ?=
 SPLIT_GIVEN := $(filter command environment,$(firstword $(origin SPLIT)))
 SPLIT ?= shapes
 SECONDS ?= 60
+PACKAGE ?=
+MINUTES ?=
 DEVICE ?= cuda
 DOCKER_FLAGS ?=
 COMPOSE_OVERRIDE ?=
@@ -20,6 +22,8 @@ override PORT := $(value PORT)
 override MMCV_WHEEL := $(value MMCV_WHEEL)
 override SPLIT := $(value SPLIT)
 override SECONDS := $(value SECONDS)
+override PACKAGE := $(value PACKAGE)
+override MINUTES := $(value MINUTES)
 override DEVICE := $(value DEVICE)
 override DOCKER_FLAGS := $(value DOCKER_FLAGS)
 override COMPOSE_OVERRIDE := $(value COMPOSE_OVERRIDE)
@@ -29,7 +33,7 @@ override POSTGRES_IMAGE := $(value POSTGRES_IMAGE)
 override S3_IMAGE := $(value S3_IMAGE)
 # In the environment it has another name, because bash counts SECONDS itself.
 FUZZ_SECONDS := $(value SECONDS)
-export PORT MMCV_WHEEL SPLIT FUZZ_SECONDS DOCKER_FLAGS COMPOSE_OVERRIDE
+export PORT MMCV_WHEEL SPLIT FUZZ_SECONDS PACKAGE MINUTES DOCKER_FLAGS COMPOSE_OVERRIDE
 export BASE_IMAGE CPU_BASE_IMAGE POSTGRES_IMAGE S3_IMAGE
 
 # Neither MLflow nor DVC reports home.
@@ -51,6 +55,7 @@ FUZZER := tests/fuzz/fuzz_kernels.cpp
 CASES := $(wildcard tests/fuzz/*.hpp)
 REMOTES := $(shell sed -n 's/^remotes = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 DOCS := $(shell sed -n 's/^docs = \["\(.*\)"\].*/\1/p' pyproject.toml | sed "s/\", \"/' '/g; s/.*/'&'/")
+MUTANTS := $(shell sed -n 's/^mutants = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 RAY := $(shell sed -n 's/^ray = \["\([^"]*\)".*/"\1"/p' pyproject.toml)
 MMCV := $(shell sed -n 's/^openmmlab = \["\([^"]*\)".*/\1/p' pyproject.toml)
 
@@ -147,6 +152,11 @@ ray: setup  ## Install Ray, for extraction on a cluster
 readers: $(UV)  ## Install the annotation tools' own readers, for the tests of the formats
 	@$(UV) venv --quiet --clear --python $(PYTHON_VERSION) .venv-readers
 	@$(UV) pip install --quiet --python .venv-readers/bin/python --requirement tests/formats/readers.txt
+
+.PHONY: mutants
+mutants: setup  ## Change operators and numbers: does a test notice? (PACKAGE=ggn/core; MINUTES=8)
+	@$(INSTALL) --constraint requirements.lock $(MUTANTS)
+	@.venv/bin/python tests/mutants.py $${MINUTES:+--minutes "$$MINUTES"} -- $${PACKAGE:+"$$PACKAGE"}
 
 .PHONY: wheel
 wheel: $(UV)  ## Build a wheel of the package, dist/*.whl

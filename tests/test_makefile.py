@@ -16,7 +16,19 @@ ROOT = Path(__file__).parents[1]
 NEEDED = {
     *("help", "setup", "repro", "test", "lint", "format"),
     *("docs", "keys", "wheel"),
-    *("fuzz", "ui", "openmmlab", "remotes", "ray", "readers", "release", "lock", "audit", "clean"),
+    *(
+        "fuzz",
+        "ui",
+        "openmmlab",
+        "remotes",
+        "ray",
+        "readers",
+        "mutants",
+        "release",
+        "lock",
+        "audit",
+        "clean",
+    ),
     *("docker-build", "docker-train", "docker-shell", "docker-mlflow", "docker-test"),
 }
 LINT_PROGRAMS = (
@@ -314,6 +326,8 @@ def test_test_runs_the_linters_and_then_pytest(ready: Checkout, command: str) ->
     if command == "bash .ci/run":
         extras = ["uv"] * 4  # make ray, make remotes, make readers
         assert [programs.pop(0) for _ in extras] == extras
+        assert programs[-2:] == ["uv", "python"]  # make mutants
+        del programs[-2:]
     assert list(dict.fromkeys(programs)) == [*LINT_PROGRAMS, "python"]
 
 
@@ -474,7 +488,8 @@ def test_ci_installs_the_wheel_that_lies_beside_the_clone(tmp_path: Path) -> Non
     assert checkout.run("bash", ".ci/run").returncode == 0
     calls = checkout.calls()
     assert calls[1].endswith("[--] [../shared/wheels/mmcv_full-1.7.2-cp311.whl]")
-    assert calls[-1].startswith("python [-m] [pytest]")
+    assert calls[-3].startswith("python [-m] [pytest]")
+    assert calls[-1] == "python [tests/mutants.py] [--minutes] [8] [--]"
 
 
 def test_openmmlab_compiles_what_pyproject_asks_for_when_there_is_no_wheel(ready: Checkout) -> None:
@@ -500,6 +515,15 @@ def test_ray_is_what_pyproject_asks_for_beside_the_lock(ready: Checkout) -> None
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (wanted,) = config["project"]["optional-dependencies"]["ray"]
     assert call.endswith(f"[--constraint] [requirements.lock] [{wanted}]")
+
+
+def test_mutants_is_what_pyproject_asks_for_beside_the_lock(ready: Checkout) -> None:
+    assert ready.run("make", "mutants", "PACKAGE=ggn/core").returncode == 0
+    install, run = ready.calls()
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (wanted,) = config["project"]["optional-dependencies"]["mutants"]
+    assert install.endswith(f"[--constraint] [requirements.lock] [{wanted}]")
+    assert run == "python [tests/mutants.py] [--] [ggn/core]"
 
 
 @pytest.mark.parametrize("text", HOSTILE)

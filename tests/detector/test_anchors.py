@@ -12,8 +12,15 @@ from ggn.detector.anchors import (
     inside_image,
     inside_padded_image,
     level_anchors,
+    padded_size,
     pyramid_anchors,
 )
+
+
+def test_sides_are_padded_to_multiples_of_32() -> None:
+    assert padded_size((1, 32)) == (32, 32)
+    assert padded_size((33, 64)) == (64, 64)
+    assert padded_size((214, 310)) == (224, 320)
 
 
 def test_the_first_anchor_is_centred_on_the_corner_of_the_image() -> None:
@@ -39,6 +46,7 @@ def test_a_pyramid_of_another_height_is_refused() -> None:
 def test_cells_beyond_a_smaller_image_of_the_batch_are_outside() -> None:
     sizes = [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]  # a frame of 64×64
     inside = inside_padded_image(sizes, (64, 32), torch.device("cpu"))
+    assert inside.dtype == torch.bool
     levels = inside.split([h * w for h, w in sizes])
     assert [int(level.sum()) for level in levels] == [16 * 8, 8 * 4, 4 * 2, 2 * 1, 1]
     assert levels[1].reshape(8, 8)[:, :4].all()

@@ -34,6 +34,20 @@ def test_iou_by_hand() -> None:
     assert pairwise_iou(a, b)[0].tolist() == pytest.approx([1, 1 / 3, 0, 0])
 
 
+def test_boxes_of_less_than_a_pixel_are_measured_like_any_other() -> None:
+    box = torch.tensor([[0.0, 0, 0.5, 0.5]])
+    half = torch.tensor([[0.0, 0, 0.5, 0.25]])
+    for overlap in (pairwise_iou, aligned_iou):
+        assert (overlap(box, box).item(), overlap(box, half).item()) == (1, 0.5)
+
+
+def test_boxes_apart_on_one_axis_or_on_both_do_not_overlap() -> None:
+    box = torch.tensor([[0.0, 0, 2, 2]])
+    for other in ([3.0, 0, 5, 2], [0.0, 3, 2, 5], [3.0, 3, 5, 5]):
+        for overlap in (pairwise_iou, aligned_iou):
+            assert overlap(box, torch.tensor([other])).item() == 0
+
+
 def test_empty_boxes_overlap_nothing_not_even_themselves() -> None:
     point = torch.tensor([[4.0, 4, 4, 4]])
     assert pairwise_iou(point, point).item() == 0
@@ -81,6 +95,11 @@ def test_an_iou_of_just_a_limit_is_not_below_it() -> None:
     assert assign_by_iou(torch.tensor([[0.25, 0.75]]), 0.75, 0.25).tolist() == [-1, 1]
 
 
+def test_an_object_whose_best_candidate_just_reaches_the_limit_takes_it() -> None:
+    iou = torch.tensor([[0.25, 0.1], [0.1, 0.2]])
+    assert assign_by_iou(iou, 0.75, 0.5, low_quality_iou=0.25).tolist() == [1, 0]
+
+
 def test_an_object_takes_all_its_equally_good_candidates_and_the_last_object_wins() -> None:
     iou = torch.tensor([[0.4, 0.4, 0.1], [0.4, 0.2, 0.1]])
     assert assign_by_iou(iou, 0.7, 0.3, low_quality_iou=0.3).tolist() == [2, 1, 0]
@@ -96,6 +115,9 @@ def test_candidates_that_are_not_usable_leave_an_object_to_the_next_best() -> No
     usable = torch.tensor([False, True, True])
     assert assign_usable(iou, usable, 0.7, 0.3, 0.3).tolist() == [-1, 1, 0]
     assert assign_usable(iou, ~usable, 0.7, 0.3, 0.3).tolist() == [1, -1, -1]
+    middling = torch.tensor([[0.9, 0.8, 0.5, 0.1]])
+    last_three = torch.tensor([False, True, True, True])
+    assert assign_usable(middling, last_three, 0.7, 0.3, 0.3).tolist() == [-1, 1, -1, 0]
     assert assign_usable(iou[:0], usable, 0.7, 0.3, 0.3).tolist() == [-1, 0, 0]
     assert assign_usable(iou, usable & False, 0.7, 0.3, 0.3).tolist() == [-1, -1, -1]
 
@@ -161,6 +183,15 @@ def test_places_are_shared_between_objects_and_background(
     assert (labels[sample.negative] == 0).all()
     for indices in sample:
         assert len(set(indices.tolist())) == len(indices)
+
+
+def test_if_there_are_no_more_than_places_all_are_taken_in_their_order() -> None:
+    labels, random = assigned(8, 8, 0), generator(3)
+    before = random.get_state()
+    sample = sample_candidates(labels, 16, 0.5, random)
+    assert sample.positive.tolist() == list(range(8))
+    assert sample.negative.tolist() == list(range(8, 16))
+    assert torch.equal(random.get_state(), before)
 
 
 def test_the_sample_follows_the_generator_alone() -> None:

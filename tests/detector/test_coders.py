@@ -54,6 +54,26 @@ def test_sides_by_hand() -> None:
     assert decode_sides(reference, distances).tolist() == expected
 
 
+def test_boxes_of_several_images_are_coded_at_once() -> None:
+    """Axes before the last one stay as they are."""
+    references = boxes((0, 0, 10, 20), (5, 5, 9, 11), (0, 0, 2, 2))
+    others = boxes((5, 0, 15, 40), (4, 4, 8, 10), (1, 1, 4, 5))
+    several = torch.stack([references, others]), torch.stack([others, references])
+    for code in (
+        lambda a, b: encode_deltas(a, b, STDS),
+        lambda a, b: decode_deltas(a, b / 100, STDS),
+        decode_sides,
+    ):
+        both = code(*several)
+        assert torch.equal(both[0], code(references, others))
+        assert torch.equal(both[1], code(others, references))
+
+
+def test_clipped_boxes_keep_their_type() -> None:
+    clipped = clip_boxes(boxes((0, 0, 9, 9)), torch.tensor([4, 5], dtype=torch.float64))
+    assert (clipped.tolist(), clipped.dtype) == ([[0, 0, 5, 4]], torch.float32)
+
+
 def test_boxes_are_clipped_each_to_its_own_image() -> None:
     box = boxes((-5, -5, 100, 100))
     clipped = clip_boxes(torch.stack([box, box]), torch.tensor([[20, 30], [40, 50]]))

@@ -7,7 +7,7 @@ import pytest
 
 from ggn.evaluation import evaluate
 from ggn.evaluation.params import PROTOCOL_NAMES, IouType, ProtocolName
-from ggn.evaluation.protocols import PROTOCOLS, ImageOverlaps, per_class_views
+from ggn.evaluation.protocols import PROTOCOLS, ImageOverlaps, federated_views, per_class_views
 
 # Six places that do not touch, 20 x 20 pixels each; and ten that overlap none of them.
 PLACES = [(30 * column, 0, 20, 20) for column in range(6)]
@@ -194,3 +194,10 @@ def test_views_of_an_image_whose_categories_are_all_seen(iou_type: IouType) -> N
         (view,) = PROTOCOLS[name].views(image, np.array([7])).values()
         assert not view.counted.any()
         assert view.takes_part.all()
+
+
+def test_without_lists_an_image_is_searched_for_its_own_categories_alone(iou_type: IouType) -> None:
+    image = ImageOverlaps(np.ones((2, 1)), np.array([3]), np.array([False]), np.array([3, 7]))
+    ((category, view),) = federated_views(image, np.array([3, 7])).items()
+    assert (category, view.is_exhaustive) == (3, True)
+    assert view.takes_part.tolist() == [True, False]

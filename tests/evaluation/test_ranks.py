@@ -10,9 +10,21 @@ from ggn.evaluation.budget import NEVER
 from ggn.evaluation.disagreement import disagreement, disagreement_row
 from ggn.evaluation.evaluator import PartitionResult, evaluate_inputs
 from ggn.evaluation.inputs import read_inputs
+from ggn.evaluation.ranks import ObjectRanks
 from ggn.evaluation.run_lengths import RunLengths, mask_iou
 
 A, B, C, NOWHERE = (0, 0, 20, 20), (40, 0, 20, 20), (80, 0, 20, 20), (100, 100, 20, 20)
+
+
+def test_found_is_at_iou_one_half_unless_another_threshold_is_asked_for() -> None:
+    """Three objects, ranked per threshold: one is found at 0.5 alone, one never, one as third."""
+    one, ranks = np.ones(3, np.int64), np.full((3, 10), NEVER, np.uint16)
+    ranks[0, 0], ranks[2] = 1, 3
+    objects = ObjectRanks(one, one, np.array([7, 7, 9]), ranks)
+    assert objects.found(1).tolist() == [True, False, False]
+    assert objects.found(3).tolist() == [True, False, True]
+    assert objects.found(3, threshold=1).tolist() == [False, False, True]
+    assert objects.category_recall(3) == {7: (2, 0.05), 9: (1, 1.0)}
 
 
 def unseen_result(scene: Any, protocol: Any = "budget") -> PartitionResult:
@@ -26,6 +38,8 @@ def test_places_by_hand(scene: Any) -> None:
     scene.objects("seen", A).objects("unseen", B).objects("rare", C).found(A, NOWHERE, B)
     objects = unseen_result(scene).objects
     assert objects.object_indices.tolist() == [1, 2]
+    ids = objects.image_ids, objects.object_indices, objects.category_ids
+    assert [column.dtype for column in (*ids, objects.ranks)] == ["int64"] * 3 + ["uint16"]
     assert objects.category_ids.tolist() == [7, 9]
     assert objects.ranks.tolist() == [[2] * 10, [NEVER] * 10]
     assert objects.found(1).tolist() == [False, False]

@@ -173,6 +173,8 @@ def test_a_store_of_predictions_is_read(tmp_path: Path) -> None:
     for item, before in zip(again, find([1, 2, 3]), strict=True):
         assert item.instances.masks == before.instances.masks
         np.testing.assert_array_equal(item.features, before.features)
+    there, missing = from_source(tmp_path / "store", [*NAMED, {**NAMED[0], "id": 9}])([1, 9])
+    assert (len(there.instances), len(missing.instances)) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -214,3 +216,63 @@ def test_what_is_no_source_is_named(tmp_path: Path) -> None:
     (tmp_path / "ids" / "1.json").write_text(json.dumps([RECORDS[2]]))
     with pytest.raises(CocoError, match="image_id is 2, but the file is that of image 1"):
         list(from_source(tmp_path / "ids", NAMED)([1]))
+
+
+@pytest.mark.parametrize("record", [3, {"score": 0.5}])
+def test_a_record_without_a_mask_is_named_with_its_file(record: Any, tmp_path: Path) -> None:
+    (tmp_path / "ids").mkdir()
+    write(tmp_path / "ids" / "1.json", [record])
+    with pytest.raises(CocoError, match=r"1\.json: \[0\]: must be an object with a segmentation"):
+        list(from_source(tmp_path / "ids", NAMED)([1]))
+
+
+@pytest.mark.parametrize("size", [[2, 3, 1], [2, 1.5], 4])
+def test_a_size_that_is_no_pair_of_integers_is_named(size: Any, tmp_path: Path) -> None:
+    mask = {"size": size, "counts": [2, 2, 2]}
+    write(tmp_path / "l.json", [{**RECORDS[0], "segmentation": mask, "orig_shape": [4, 6]}])
+    with pytest.raises(CocoError, match=r"segmentation.size must be \[height, width\], got"):
+        list(from_source(tmp_path / "l.json", NAMED)([1]))
+
+
+def test_annotations_of_a_dataset_have_the_score_1(tmp_path: Path) -> None:
+    annotation = {key: RECORDS[0][key] for key in ("segmentation", "image_id")}
+    write(tmp_path / "coco.json", {"annotations": [annotation, RECORDS[1]]})
+    (one,) = from_source(tmp_path / "coco.json", NAMED)([1])
+    assert one.instances.scores.tolist() == [1, 0.75]
+    write(tmp_path / "coco.json", {"annotations": [3]})
+    with pytest.raises(CocoError, match=r"coco.json: \[0\]: image_id must be an integer, got 3"):
+        from_source(tmp_path / "coco.json", NAMED)
+
+
+def test_masks_with_equal_scores_keep_their_order(tmp_path: Path) -> None:
+    """Sixty with two scores in turn: numpy's default sort would mix them up."""
+    records = [
+        {"segmentation": {"size": [8, 8], "counts": [i, 1, 63 - i]}, "score": i % 2, "image_id": 1}
+        for i in range(60)
+    ]
+    write(tmp_path / "list.json", records)
+    (one,) = from_source(tmp_path / "list.json", [{"id": 1, "height": 8, "width": 8}])([1])
+    places = [8 * int(x) + int(y) for x, y, *_ in one.instances.boxes_xyxy]
+    assert places == [*range(1, 60, 2), *range(0, 60, 2)]
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((1, 1, 3, 2), [6 / 24, 3 / 6, 2 / 4, 1, 0]),  # touches no side of the 4 x 6 image
+        ((0, 1, 1, 1), [1 / 24, 1 / 6, 1 / 4, 1, 1]),  # a pixel at the left side
+        ((2, 0, 2, 1), [2 / 24, 2 / 6, 1 / 4, 1, 1]),  # the top
+        ((3, 1, 3, 1), [3 / 24, 3 / 6, 1 / 4, 1, 1]),  # the right
+        ((1, 2, 1, 2), [2 / 24, 1 / 6, 2 / 4, 1, 1]),  # the bottom
+        ((0, 0, 6, 4), [1, 1, 1, 1, 4]),
+    ],
+)
+def test_features_of_a_rectangle(
+    box: tuple[int, int, int, int], expected: list[float], tmp_path: Path
+) -> None:
+    x, y, width, height = box
+    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+    write(tmp_path / "list.json", [{"segmentation": [corners], "score": 0.5, "image_id": 1}])
+    (one,) = from_source(tmp_path / "list.json", NAMED)([1])
+    assert one.features.dtype == np.float32
+    assert one.features[0].tolist() == pytest.approx([0.5, *expected])

@@ -57,7 +57,9 @@ def test_a_poor_choice_is_told_with_its_numbers_and_the_floor(rectangles: Rectan
     assert "F1 is 0.000, below pseudo_gt.warn_below_f1, 0.05" in warning
 
 
-@pytest.mark.parametrize(("floor", "told"), [(0.0, False), (0.66, False), (0.67, True)])
+@pytest.mark.parametrize(
+    ("floor", "told"), [(0.0, False), (0.66, False), (2 / 3, False), (0.67, True)]
+)
 def test_the_floor_decides_and_hidden_objects_do_not(
     rectangles: Rectangles, floor: float, told: bool
 ) -> None:

@@ -1,11 +1,16 @@
 """The learned ranking: what counts as known, and that features decide."""
 
+import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.ensemble
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ggn.core import Instances
+from ggn.pseudo_gt import learn
 from ggn.pseudo_gt.learn import (
     FOLDS,
     MIN_HITS,
@@ -27,6 +32,12 @@ def test_labels_counted_by_hand(rectangles: Rectangles) -> None:
     found = label(rectangles(boxes).masks, objects)
     assert found.iou.tolist() == pytest.approx([1, 10 / 30, 1 / 20, 0, 1 / 29])
     assert found.known.tolist() == [True, True, True, False, False]
+
+
+def test_an_iou_of_one_tenth_is_known(rectangles: Rectangles) -> None:
+    """One pixel in common of ten; it is an eighth of the candidate."""
+    found = label(rectangles([(0, 2, 1, 8)]).masks, rectangles([(0, 0, 1, 3)]).masks)
+    assert (found.iou.tolist(), found.known.tolist()) == ([0.1], [True])
 
 
 def test_shares_of_several_objects_add_up(rectangles: Rectangles) -> None:
@@ -142,3 +153,80 @@ def test_a_ranking_rates_new_images_as_the_stage_rates_a_part(rectangles: Rectan
     assert ranking.digest != other.digest
     with pytest.raises(ValueError, match=f"at least {MIN_HITS} candidates"):
         LearnedRanking([(items[0], objects)])
+
+
+def test_just_enough_hits_of_just_half_are_learned_from() -> None:
+    """Outside each fifth of 25 images, `MIN_HITS` candidates reach an IoU of 0.5, none more."""
+    labels = Labels(np.full(25, 0.5), np.ones(25, dtype=bool))
+    predicted = predict_iou(np.zeros((25, 1), np.float32), labels, np.arange(25))
+    assert predicted.dtype == np.float32
+    assert predicted.tolist() == pytest.approx([0.5] * 25)
+
+
+def test_a_ranking_is_told_by_what_it_was_fitted_to(rectangles: Rectangles) -> None:
+    """Twenty candidates are half of their object each; one fewer is refused with both numbers."""
+    half, whole = rectangles([(0, 0, 2, 2)]), rectangles([(0, 0, 2, 4)]).masks
+    items = [(ImageInstances(i, half, np.float32([[i]])), whole) for i in range(MIN_HITS)]
+    ranking = LearnedRanking(items)
+    features = np.arange(MIN_HITS, dtype=np.float32)
+    parts = (features, np.full(MIN_HITS, 0.5), np.ones(MIN_HITS, dtype=bool))
+    content = b"".join(part.tobytes() for part in parts)
+    assert ranking.digest == hashlib.sha256(content).hexdigest()
+    assert ranking(np.zeros((0, 1), np.float32)).dtype == np.float32
+    with pytest.raises(ValueError, match="got 19 of 19"):
+        LearnedRanking(items[1:])
+
+
+def test_images_without_annotations_are_ranked_too(rectangles: Rectangles) -> None:
+    item = rectangles([(0, 0, 4, 4)])
+    images = [(ImageInstances(i, item, np.float32([[0]])), item.masks) for i in range(30)]
+    scores = learn_scores([*images, (ImageInstances(99, item, np.float32([[0]])), [])])
+    assert scores[99].tolist() == pytest.approx([1], abs=0.05)
+
+
+class Trees:
+    """Stands in for scikit-learn's trees: notes its settings, what it fits, and the threads."""
+
+    made: list[Any]
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings, self.threads = settings, [threads()]
+        self.made.append(self)
+
+    def fit(self, features: Any, iou: Any, sample_weight: Any) -> None:
+        self.threads.append(threads())
+        self.features, self.iou, self.weights = features, iou, sample_weight
+
+    def predict(self, features: Any) -> Any:
+        self.threads.append(threads())
+        return np.linspace(-0.5, 1.5, len(features))
+
+
+def threads() -> int:
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+
+
+def test_what_is_fitted_how_and_on_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most ten examples: of 25 every third. Each has the weight 1, unknown ones a tenth."""
+    Trees.made = []
+    monkeypatch.setattr(sklearn.ensemble, "HistGradientBoostingRegressor", Trees)
+    monkeypatch.setattr(learn, "MAX_EXAMPLES", 10)
+    known = np.arange(25) < 22
+    labels = Labels(np.linspace(0.5, 1, 25), known)
+    with threadpool_limits(2):
+        trees = learn._fit(np.arange(25, dtype=np.float32)[:, None], labels)
+        rated = learn._rate(trees, np.zeros((5, 1), np.float32))
+    (spy,) = Trees.made
+    assert spy.features[:, 0].tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24]
+    assert spy.iou.tolist() == labels.iou[::3].tolist()
+    assert spy.weights.tolist() == [1] * 8 + [0.1]
+    assert spy.threads == [2, 1, 1]
+    assert rated.tolist() == [0, 0, 0.5, 1, 1]
+    assert spy.settings == {
+        "learning_rate": 0.1,
+        "max_iter": 75,
+        "max_leaf_nodes": 8,
+        "l2_regularization": 1.0,
+        "early_stopping": False,
+        "random_state": 0,
+    }

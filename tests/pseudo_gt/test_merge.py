@@ -75,6 +75,7 @@ def test_annotations_keep_their_ids_and_pseudo_masks_get_fresh_ones(
 ) -> None:
     merged = merge(dataset, pseudo, pseudo_category(dataset))
     found = [(a["id"], a["image_id"], a["source"], a.get("rank")) for a in merged["annotations"]]
+    assert [a["iscrowd"] for a in merged["annotations"]] == [0] * 5
     assert found == [
         (17, 30, "annotation", None),
         (4, 30, "annotation", None),
@@ -212,3 +213,17 @@ def test_another_kind_of_file_is_refused(lists: Any, message: str) -> None:
 def test_an_image_with_two_lists_is_refused(pseudo: list[list[Json]]) -> None:
     with pytest.raises(CocoError, match=r"\[3\]: image 30 already has a list, \[0\]"):
         list(from_interchange([*pseudo, pseudo[0]], "pseudo.json"))
+
+
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [
+        ([], "pseudo"),
+        (["pseudo"], "pseudo 2"),
+        (["pseudo", "pseudo 2"], "pseudo 3"),
+        (["pseudo 2"], "pseudo"),
+    ],
+)
+def test_a_name_that_is_taken_gets_a_number(taken: list[str], name: str) -> None:
+    categories = [{"id": place, "name": taken_name} for place, taken_name in enumerate(taken)]
+    assert pseudo_category({"categories": categories})["name"] == name

@@ -50,6 +50,16 @@ def test_ties_keep_the_order_of_extraction(item: ImageInstances) -> None:
     assert rank_candidates(item, NAMES, "outline_affinity").areas.tolist() == [2, 1, 3]
 
 
+def test_ties_of_many_keep_the_order_of_extraction(rectangles: Callable[..., Instances]) -> None:
+    """Sixty candidates with two scores in turn: numpy's default sort would mix them up."""
+    scores = np.tile(np.float32([0.1, 0.2]), 30)
+    pixels = rectangles([(i // 10, i % 10, 1, 1) for i in range(60)], np.zeros(60))
+    item = ImageInstances(7, pixels, np.zeros((60, 1), np.float32))
+    ranked = rank_candidates(item, ["x"], "oln", {7: scores})
+    assert ranked.boxes_xyxy[:30, :2].tolist() == [[i % 10, i // 10] for i in range(1, 60, 2)]
+    assert ranked.boxes_xyxy[30:, :2].tolist() == [[i % 10, i // 10] for i in range(0, 60, 2)]
+
+
 def test_an_image_without_candidates_has_none_ranked() -> None:
     nothing = ImageInstances(7, Instances.empty((8, 10)), np.zeros((0, 3), dtype=np.float32))
     assert len(rank_candidates(nothing, NAMES, "normalized_cut")) == 0
@@ -83,6 +93,7 @@ def test_scores_of_affinity_and_oln_by_hand(item: ImageInstances, tmp_path: Path
     write_scores(tmp_path / "scores.json", {7: scores, 8: none})
     read = read_scores(tmp_path / "scores.json")
     assert read.keys() == {7, 8}
+    assert {row.dtype for row in read.values()} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(read[7], scores)
     assert rank_candidates(item, NAMES, "oln", read).areas.tolist() == [3, 2, 1]
     assert len(rank_candidates(nothing, NAMES, "oln", read)) == 0

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from ggn.core import Instances
 from ggn.core.masks import decode, mask_iou
 from ggn.pseudo_gt.params import PseudoGtParams
-from ggn.pseudo_gt.select import Quality, select
+from ggn.pseudo_gt.select import Quality, objects, select
 
 Rectangles = Callable[..., Instances]
 SIZE = (8, 10)
@@ -58,6 +58,8 @@ def test_low_scores_and_small_areas_are_left_out(rectangles: Rectangles) -> None
     assert select(candidates, [], PseudoGtParams(min_area=4))[0].areas.tolist() == [4, 6]
     assert select(candidates, [], PseudoGtParams(min_score=0.5))[0].areas.tolist() == [1, 4, 6]
     assert select(candidates, [], PseudoGtParams(min_score=0.6))[0].areas.tolist() == [1, 4]
+    both = PseudoGtParams(min_score=0.6, min_area=2)
+    assert select(candidates, [], both)[0].areas.tolist() == [4]
 
 
 def test_of_two_that_overlap_the_better_ranked_one_is_chosen(rectangles: Rectangles) -> None:
@@ -94,9 +96,9 @@ def test_selection_is_the_first_k_below_the_limit(
     found: np.ndarray, annotated: np.ndarray, top_k: int, limit: float
 ) -> None:
     candidates = Instances.from_bitmaps(found, np.zeros(len(found)))
-    objects = Instances.from_bitmaps(annotated, np.zeros(len(annotated))).masks
+    truth = Instances.from_bitmaps(annotated, np.zeros(len(annotated))).masks
     chosen, overlap = select(
-        candidates, objects, PseudoGtParams(top_k=top_k, max_annotation_iou=limit)
+        candidates, truth, PseudoGtParams(top_k=top_k, max_annotation_iou=limit)
     )
     expected: list[int] = []
     for index, mask in enumerate(found):
@@ -135,8 +137,8 @@ def test_an_iou_of_one_half_is_a_hit_and_each_object_is_hit_once(rectangles: Rec
 
 def test_a_mask_takes_the_best_object_that_is_still_free(rectangles: Rectangles) -> None:
     quality = Quality()
-    objects = rectangles([(0, 0, 4, 4), (0, 0, 4, 5)]).masks
-    quality.add(rectangles([(0, 0, 4, 4), (0, 0, 4, 4)]), objects)  # IoU 1 and 0.8, twice
+    truth = rectangles([(0, 0, 4, 4), (0, 0, 4, 5)]).masks
+    quality.add(rectangles([(0, 0, 4, 4), (0, 0, 4, 4)]), truth)  # IoU 1 and 0.8, twice
     assert quality.hits == 2
 
 
@@ -150,14 +152,35 @@ def test_quality_adds_up_over_images_with_nothing_in_them(rectangles: Rectangles
     assert quality.metrics() == dict.fromkeys(("precision", "recall", "f1", "mean_best_iou"), 0.5)
 
 
+def test_quality_of_two_images_is_that_of_all_their_objects(rectangles: Rectangles) -> None:
+    quality = Quality()
+    for found in ((0, 0, 2, 4), (0, 0, 2, 2)):  # the object itself; half of it
+        quality.add(rectangles([found]), rectangles([(0, 0, 2, 4)]).masks)
+    assert (quality.hits, quality.pseudo, quality.objects) == (2, 2, 2)
+    assert quality.metrics()["mean_best_iou"] == (1 + 0.5) / 2
+
+
+def test_objects_are_annotations_with_crowds_only_if_asked_for() -> None:
+    """A square without `iscrowd`, a row that is none, and a column that is a crowd."""
+    records = [
+        {"segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]},
+        {"segmentation": [[0, 0, 3, 0, 3, 1, 0, 1]], "iscrowd": 0},
+        {"segmentation": {"size": [8, 10], "counts": [0, 8, 72]}, "iscrowd": 1},
+    ]
+    for crowds, areas in ((False, [4, 3]), (True, [4, 3, 8])):
+        found = objects(records, SIZE, crowds=crowds)
+        assert decode(found, SIZE).sum(axis=(1, 2)).tolist() == areas
+    assert len(objects(records, SIZE)) == 2
+
+
 @settings(deadline=None, max_examples=60)
 @given(bitmaps, bitmaps)
 def test_hits_are_those_of_greedy_matching(found: np.ndarray, hidden: np.ndarray) -> None:
     selected = Instances.from_bitmaps(found, np.zeros(len(found)))
-    objects = Instances.from_bitmaps(hidden, np.zeros(len(hidden))).masks
+    truth = Instances.from_bitmaps(hidden, np.zeros(len(hidden))).masks
     quality = Quality()
-    quality.add(selected, objects)
-    overlap, free, hits = mask_iou(selected.masks, objects), list(range(len(objects))), 0
+    quality.add(selected, truth)
+    overlap, free, hits = mask_iou(selected.masks, truth), list(range(len(truth))), 0
     for row in overlap:
         best = max(free, key=lambda index: (row[index], -index), default=None)
         if best is not None and row[best] >= 0.5:
