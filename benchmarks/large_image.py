@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ggn.core.coco import read_json
+from ggn.core.instances import Instances
 from ggn.core.masks import sample
 from ggn.core.windows import Window, window_of
 from ggn.data.shapes import Scene, ShapesParams, draw_scene
@@ -95,15 +97,17 @@ def measured(command: list[str]) -> str:
 
 def shares(objects: list[Window], results: list[dict[str, Any]], side: int, tile: int) -> str:
     """Return how many of the objects are shown by a detection."""
-    found = [window_of(result["segmentation"]) for result in results]
-    boxes = np.array([place_of(window) for window in found])
+    found = Instances.from_coco_results(results, (side, side))
+    boxes = found.boxes_xyxy
+    window = lru_cache(64)(lambda index: window_of(found.masks[index]))
     own = cores(plan_tiles((side, side), tile, tile // 4))
     counts: dict[str, list[bool]] = {}
     for it in objects:
         box = place_of(it)
-        near = (boxes[:, 0] < box.right) & (boxes[:, 2] > box.left)
-        near &= (boxes[:, 1] < box.bottom) & (boxes[:, 3] > box.top)
-        shown = any(_iou(it, found[index]) >= 0.5 for index in np.flatnonzero(near).tolist())
+        shared = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+        both = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + box.area
+        near = shared.clip(0).prod(axis=1) > both / 8  # boxes of masks that agree overlap more
+        shown = any(_iou(it, window(index)) >= 0.5 for index in np.flatnonzero(near).tolist())
         inside = any(box.shared(core) == box for core in own)
         large = max(it.bitmap.shape) > tile
         kind = "larger than a tile" if large else "inside" if inside else "on a seam"
