@@ -100,9 +100,9 @@ def finished_images(call: Call, find: Find) -> Iterator[tuple[Store | None, list
     """Do the work of a call, or what an interrupted one left; yield the results and the failures.
 
     Every image is logged when it is done, in a hidden folder beside the results; `find` may keep
-    there what it knows of an image that is not done. The folder is
-    deleted when the body ends without an error and every image could be read. The store has the
-    images that could be read, and exists during the body only; it is None if there are none.
+    there what it knows of an image that is not done. The folder is deleted when the body ends
+    without an error and every image could be read. The store has the images that could be read,
+    and exists during the body only; it is None if there are none.
 
     Raises:
         ValueError: another process is working on the same call.

@@ -82,6 +82,26 @@ def test_a_fluorescent_nucleus_is_large_from_500_pixels_on(
     assert (record["area"], record["category_id"]) == (20 * side, category)
 
 
+@pytest.mark.parametrize(
+    ("colour", "category"),
+    [
+        ((127, 127, 127), 1),
+        ((128, 128, 128), 4),
+        ((20, 20, 24), 1),
+        ((20, 20, 25), 3),
+        ((200, 200, 204), 4),
+        ((200, 200, 205), 3),
+    ],
+)
+def test_colour_and_brightness_of_the_image_tell_the_kind(
+    colour: tuple[int, int, int], category: int, source: Path, tmp_path: Path
+) -> None:
+    """Stained from a difference of 5 between channels on; else bright field from a grey of 128."""
+    Image.new("RGB", (64, 48), colour).save(source / "stage1_train/a1/images/a1.png")
+    record = run(source, tmp_path / "out")["train"]["annotations"][0]
+    assert (record["area"], record["category_id"]) == (100, category)
+
+
 def test_the_training_set_alone_will_do(source: Path, tmp_path: Path) -> None:
     (source / SOLUTION).unlink()
     shutil.rmtree(source / "stage1_test")
