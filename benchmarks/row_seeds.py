@@ -218,12 +218,16 @@ def main() -> None:
     print(f"\n| metric | {' | '.join(table)} |\n|---" + "|---:" * len(table) + "|")
     for name in SHOWN:
         cells = [[metrics[name] for metrics in runs] for runs in table.values()]
+        if any(value < 0 for cell in cells for value in cell):  # there is no such object
+            continue
         shown = [f"{mean(c):.3f} ({', '.join(f'{v:.3f}' for v in c)})" for c in cells]
         print(f"| `{name}` | {' | '.join(shown)} |")
     print("\n| source | masks | precision | recall | F1 |\n|---|---:|---:|---:|---:|")
     for variant, found in quality.items():
-        names = ("pseudo_masks", "precision", "recall", "f1")
-        print(f"| {variant} |", *(f"{mean(q[n] for q in found):.3f} |" for n in names))
+        masks = mean(q["pseudo_masks"] for q in found)
+        names = ("precision", "recall", "f1")
+        rates = (f"{mean(q[n] for q in found):.3f} |" for n in names)
+        print(f"| {variant} | {masks:.0f} |", *rates)
 
 
 if __name__ == "__main__":
