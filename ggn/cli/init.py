@@ -140,8 +140,8 @@ def _say_cost(sections: Any, found: Any, val_images: int) -> None:
     err.print("timing the networks …", highlight=False)
     seconds = estimate_seconds(sections, found, val_images, device)
     out.print(
-        f"`dvc repro` will take about {told(seconds)} on this machine ({device}); after a kill "
-        "it resumes",
+        f"`dvc repro` will take about {told(seconds)} on this machine ({device}) with nothing "
+        "else running; after a kill it resumes",
         markup=False,
         highlight=False,
     )
