@@ -44,7 +44,10 @@ def estimate_seconds(
     grouping = AffinityPredictor(AffinityNet(affinity), device)
     finding = Detector(MaskRCNN(detector), device)
     whole, cropped = _noise(height, width), _noise(min(height, crop), min(width, crop))
-    seconds_whole, seconds_crop = _seconds(grouping, whole, device), _seconds(grouping, cropped, device)
+    seconds_whole, seconds_crop = (
+        _seconds(grouping, whole, device),
+        _seconds(grouping, cropped, device),
+    )
     seconds_found = _seconds(finding, whole, device)
     training = affinity.epochs * seconds_crop + 2 * detector.epochs * seconds_found
     per_image = _TRAINING * training + seconds_whole

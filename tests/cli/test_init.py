@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,16 @@ def test_small_objects_get_small_anchors_and_larger_images() -> None:
     assert (nuclei["grouping"]["min_area"], photographs["grouping"]["min_area"]) == (10, 100)
     assert nuclei["detector"]["detection"]["max_detections"] == 400
     assert nuclei["detector"]["epochs"] > photographs["detector"]["epochs"]
+
+
+def test_medium_takes_the_recipe_that_learns_from_few_photographs() -> None:
+    few = propose(replace(PHOTOGRAPHS, images=343, side_50=37), "medium", {})
+    assert few["affinity"]["recipe"] == "photographs"
+    assert few["affinity"]["image_scale"] == 1, "the recipe itself predicts at 1.5, too"
+    assert few["affinity"]["epochs"] == 22, "7,500 images in all"
+    assert few["pseudo_gt"]["top_k"] == 3, "as published, though its images have few seen objects"
+    tiny = propose(replace(PHOTOGRAPHS, side_50=20), "medium", {})
+    assert tiny["affinity"]["image_scale"] == 2
 
 
 def test_an_entry_goes_to_the_end_of_splits_wherever_they_stand() -> None:
