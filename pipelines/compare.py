@@ -40,8 +40,8 @@ def main(split: str) -> None:
         run.log_picture(picture)
         run.track_rows({r: found.tracked(r) for r in RECIPES}, found.protocol, picture)
         run.console.print(found.table(split, file))
-        if not any(name.startswith("unseen/") for name in tables["baseline"]):
-            run.console.print("no unseen objects: no metrics of them; the gallery shows others")
+        for remark in found.remarks():
+            run.console.print(remark, markup=False)
 
 
 def gallery(run: Stage) -> tuple[list[dict[str, Picture]], list[str], dict[str, str]]:

@@ -19,6 +19,7 @@ from ggn.evaluation.report import (
     ComparisonRow,
     comparison_rows,
     comparison_table,
+    difference_text,
     headline_metrics,
     recall_curves,
 )
@@ -110,6 +111,19 @@ class Comparison:
         """Return the headlines of a row of the zoo as a table; its caption names the full file."""
         rows, title = self._rows(self.headlines), f"{row} (protocol: {self.protocol})"
         return comparison_table(rows, title, caption=f"all metrics: {file}")
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each headline that GGN surely lowered, and for a missing half.
+
+        Surely: the whole interval of the difference is below 0.
+        """
+        lower = [
+            r for r in self._rows(self.headlines) if r.interval is not None and r.interval[1] < 0
+        ]
+        said = [f"GGN is below the baseline in {r.metric}: {difference_text(r)}" for r in lower]
+        if not any(name.startswith("unseen/") for name in self.metrics["baseline"]):
+            said.append("no unseen objects: no metrics of them; the gallery shows others")
+        return said
 
     def _rows(self, names: list[str]) -> list[ComparisonRow]:
         baseline, ggn = (self.metrics[recipe] for recipe in RECIPES)

@@ -117,12 +117,12 @@ def without_empty_partitions(metrics: Mapping[str, float]) -> tuple[dict[str, fl
 
 
 def _cells(row: ComparisonRow, digits: int) -> tuple[str, str, str]:
-    difference = _number(row.difference, digits, signed=True)
-    return (
-        _number(row.baseline, digits),
-        _number(row.ggn, digits),
-        difference + _ends(row.interval, digits),
-    )
+    return _number(row.baseline, digits), _number(row.ggn, digits), difference_text(row, digits)
+
+
+def difference_text(row: ComparisonRow, digits: int = 3) -> str:
+    """Format the difference of a row and its interval: "+0.084 [0.071, 0.097]"."""
+    return _number(row.difference, digits, signed=True) + _ends(row.interval, digits)
 
 
 def _number(value: float | None, digits: int, signed: bool = False) -> str:

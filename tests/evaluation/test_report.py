@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ggn.evaluation.average_recall import METRIC_NAMES
 from ggn.evaluation.budget import BUDGETS
+from ggn.evaluation.comparison import Comparison
 from ggn.evaluation.report import (
     ComparisonRow,
     comparison_rows,
@@ -125,3 +126,26 @@ def test_recall_curve_of_nothing() -> None:
     assert recall_curve({f"AR_{k}": -1.0 for k in BUDGETS}) == []
     with pytest.raises(ValueError, match="no metric 'seen/box_AR_10'"):
         recall_curve({"AR_10": 0.1}, "seen/box_")
+
+
+def test_a_comparison_says_what_ggn_lowers_beyond_doubt() -> None:
+    baseline = {"seen/mask_AR_10": 0.2, "seen/mask_AR_100": 0.386, "unseen/mask_AR_100": 0.1}
+    ggn = {"seen/mask_AR_10": 0.19, "seen/mask_AR_100": 0.347, "unseen/mask_AR_100": 0.3}
+    ends = {
+        "seen/mask_AR_10": (-0.03, 0.01),  # it may have risen
+        "seen/mask_AR_100": (-0.0524, -0.021),
+        "unseen/mask_AR_100": (0.1, 0.3),
+    }
+    found = Comparison("budget", {"baseline": baseline, "ggn": ggn}, {"difference": ends})
+    assert found.remarks() == [
+        "GGN is below the baseline in seen/mask_AR_100: -0.039 [-0.052, -0.021]"
+    ]
+    touching = {**ends, "seen/mask_AR_100": (-0.05, 0.0)}
+    found = Comparison("budget", {"baseline": baseline, "ggn": ggn}, {"difference": touching})
+    assert found.remarks() == [], "an interval that reaches 0 proves nothing"
+
+
+def test_a_comparison_says_that_nothing_is_unseen() -> None:
+    metrics = {"seen/mask_AR_100": 0.4}
+    found = Comparison("budget", {"baseline": metrics, "ggn": metrics}, {"difference": {}})
+    assert found.remarks() == ["no unseen objects: no metrics of them; the gallery shows others"]
