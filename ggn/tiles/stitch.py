@@ -115,7 +115,7 @@ Crop = tuple[int, Window, int]
 
 
 def _crops(windows: dict[int, Window], area: Tile) -> list[Crop]:
-    """Return what an area holds of some pieces, without those of which it holds nothing."""
+    """Return the part of each piece that lies in an area; pieces outside it are left out."""
     found = []
     for index, window in windows.items():
         own = place_of(window)
