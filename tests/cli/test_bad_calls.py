@@ -19,7 +19,7 @@ COMMAND photo.jpg absent.png WEIGHTS         | 1 | absent.png: no such file
 COMMAND '' WEIGHTS                           | 1 | an image argument must not be an empty string
 COMMAND - WEIGHTS                            | 1 | -: standard input is empty
 COMMAND photo.jpg WEIGHTS --device gpu       | 1 | device must be auto, cpu, cuda or cuda:N, got 'gpu'
-COMMAND photo.jpg WEIGHTS --device cuda:99   | 1 | device cuda:99: not there
+COMMAND photo.jpg WEIGHTS --device cuda:99   | 1 | device cuda:99: no such device
 COMMAND photo.jpg WEIGHTS --tile 10          | 1 | --tile must be auto, no, or a side from 64 to 65536, got '10'
 COMMAND photo.jpg WEIGHTS --format pascal    | 1 | --format must be one of coco, yolo, labelme, cvat, label-studio, got 'pascal'
 COMMAND twins WEIGHTS --format yolo          | 1 | yolo: a.jpg and a.png would share a label file
