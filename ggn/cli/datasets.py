@@ -27,7 +27,7 @@ def check(
         Path | None, typer.Option(help="Folder of its images; without it only the JSON is checked.")
     ] = None,
     seen: Annotated[
-        str | None, typer.Option(help="Also check that these categories have objects to learn.")
+        str | None, typer.Option(help="Also check for objects of these categories.")
     ] = None,
     strict: Annotated[
         bool, typer.Option(help="Count repairs and duplicates as faults, too.")

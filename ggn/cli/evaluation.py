@@ -30,7 +30,9 @@ Unseen = Annotated[
         "all categories are evaluated together."
     ),
 ]
-Protocol = Annotated[str, typer.Option(help=f"How to count: {', '.join(get_args(ProtocolName))}.")]
+ProtocolOption = Annotated[
+    str, typer.Option(help=f"How to count: {', '.join(get_args(ProtocolName))}.")
+]
 Overlap = Annotated[
     str | None,
     typer.Option("--iou-type", help="segm or bbox; by default segm if there are masks."),
@@ -53,7 +55,7 @@ def evaluate(
         Path, typer.Argument(help="COCO results JSON of any detector, or a store.")
     ],
     unseen: Unseen = None,
-    protocol: Protocol = "budget",
+    protocol: ProtocolOption = "budget",
     iou_type: Overlap = None,
     per_category: Annotated[bool, typer.Option(help="Also print the recall per category.")] = False,
     interval: Annotated[
@@ -115,7 +117,7 @@ def compare(
         Path | None, typer.Option(help="Folder of the images; without it nothing is drawn.")
     ] = None,
     unseen: Unseen = None,
-    protocol: Protocol = "budget",
+    protocol: ProtocolOption = "budget",
     iou_type: Overlap = None,
     top: Annotated[int, typer.Option(min=1, help="How many images the picture shows.")] = 6,
     out_dir: Out = Path("comparison"),

@@ -79,7 +79,7 @@ def group(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Group and rank as this split of params.yaml does; by default as the reference."
+            help="Group and rank as this split of params.yaml; by default as the reference."
         ),
     ] = None,
     images_dir: ImagesDir = None,

@@ -57,7 +57,7 @@ def init(
     document = read_params()
     _refuse(name, document, val_share)
     if val is None and val_images is not None:
-        raise ValueError(f"--val-images {val_images}: goes with --val, and none is given")
+        raise ValueError(f"--val-images {val_images}: needs --val")
     if not seen.strip(" ,"):
         raise ValueError("--seen must name a partition or categories, got an empty string")
     dataset = _checked(annotations, images)

@@ -39,7 +39,7 @@ Bits = Annotated[
     typer.Option(
         min=9,
         max=16,
-        help="How many bits of 16-bit images are in use: as data.bits of the training.",
+        help="How many bits of 16-bit images are in use; the same as data.bits in training.",
     ),
 ]
 Top = Annotated[int, typer.Option(min=1, help="How many instances a picture shows.")]

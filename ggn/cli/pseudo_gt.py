@@ -59,7 +59,7 @@ def export(
     if file_format not in FORMATS:
         raise ValueError(f"--format must be one of {', '.join(FORMATS)}, got {file_format!r}")
     if class_agnostic and file_format != "coco":
-        raise ValueError("--class-agnostic goes with --format coco")
+        raise ValueError("--class-agnostic needs --format coco")
     if file_format == "coco" or target.suffix == ".json":
         require_file(target, "--out")
     else:

@@ -79,7 +79,7 @@ def find_images(
         ValueError: a word names nothing, or can't be combined with the others.
     """
     if "" in words:
-        raise ValueError("an empty word names no image")
+        raise ValueError("an image argument must not be an empty string")
     datasets = [word for word in words if word.lower().endswith(".json")]
     if datasets:
         if len(words) > 1:

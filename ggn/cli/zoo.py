@@ -72,7 +72,7 @@ def fetch(
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option(help="Take --file from here: http(s), Google Drive, or a file on disk."),
+        typer.Option(help="Where to get --file: http(s), Google Drive, or a file on disk."),
     ] = None,
 ) -> None:
     """Fetch files that GGN's authors released, as releases/ROW/NAME under DVC.

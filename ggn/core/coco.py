@@ -36,13 +36,13 @@ __all__ = [
 ]
 
 FEDERATION_KEYS: Final = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Keys of images in a federated dataset (LVIS): categories that an image lacks, and those of which
-not every object is annotated."""
+"""Keys of images in a federated dataset (LVIS): the categories that an image
+lacks, and those that are only partly annotated in it."""
 MARKED: Final = "byte order mark before the JSON, skipped"
 """The kind of mend of a file that `has_byte_order_mark`."""
 MARK_REFUSED: Final = "starts with a byte order mark; save it as UTF-8 without one"
 _LISTED_FAULTS: Final = 20
-_WRITTEN: Final = 4096  # records turned into text together
+_WRITTEN: Final = 4096  # records serialised together
 _MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 

@@ -15,9 +15,9 @@ from ggn.core.masks import RLE, areas, boxes_xywh, from_segmentation, mask_iou
 from ggn.core.objects import crowd_value
 
 SAME_IOU: Final = 0.95
-"""Masks that overlap by so much are the same object, …"""
+"""Masks with at least this IoU are the same object."""
 BORDERED_IOU: Final = 0.75
-"""… and from here on, masks of which one is the other with a border of a pixel."""
+"""So are masks with at least this IoU, if one is the other with a border of a pixel."""
 
 _MOST_NEAR: Final = 256  # boxes of one image that begin in the same columns
 _MOST_COMPARED: Final = 8  # masks that one mask is compared with

@@ -206,9 +206,9 @@ def _turned(facts: ImageFacts, ignore_exif: bool) -> str:
         return ""
     return (
         f"its EXIF orientation is {facts.orientation}: viewers show it "
-        f"{_SHOWN[facts.orientation]}, but training reads it as stored, and it is not known to "
-        "which of these the masks refer; store it as it is shown, without the tag, or, if the "
-        "masks refer to the stored pixels, use --ignore-exif or data.ignore_exif"
+        f"{_SHOWN[facts.orientation]}, but training reads it as stored, and the masks may "
+        "refer to either; store it as it is shown, without the tag, or, if the masks refer to "
+        "the stored pixels, use --ignore-exif or data.ignore_exif"
     )
 
 

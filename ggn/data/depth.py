@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image, ImageFile
 
 ONLY_UPPER: Final = (
-    "has 16-bit grey with transparency, of which Pillow reads the upper 8 bits alone; "
+    "has 16-bit grey with transparency; Pillow reads only its upper 8 bits; "
     "store it without transparency"
 )
 PLANAR: Final = (

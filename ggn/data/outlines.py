@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Loops = list[NDArray[np.float64]]
-Outline = Callable[[np.random.Generator], Loops]
+DrawOutline = Callable[[np.random.Generator], Loops]
 
 
 def _arc(points: int, start: float = 0.0, stop: float = 2 * np.pi) -> NDArray[np.float64]:
@@ -96,7 +96,7 @@ def _arrow(rng: np.random.Generator) -> Loops:
     return [np.array(upper + [(x, -y) for x, y in upper[:0:-1]])]
 
 
-SEEN_OUTLINES: Mapping[str, Outline] = MappingProxyType(
+SEEN_OUTLINES: Mapping[str, DrawOutline] = MappingProxyType(
     {
         "disc": _disc,
         "rectangle": _rectangle,
@@ -106,7 +106,7 @@ SEEN_OUTLINES: Mapping[str, Outline] = MappingProxyType(
         "cross": _cross,
     }
 )
-UNSEEN_OUTLINES: Mapping[str, Outline] = MappingProxyType(
+UNSEEN_OUTLINES: Mapping[str, DrawOutline] = MappingProxyType(
     {
         "star": _star,
         "crescent": _crescent,

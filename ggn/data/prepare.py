@@ -162,7 +162,7 @@ def prepare(params: DataParams, out_dir: Path, training_file: Path) -> PreparedS
 
 
 @dataclass(frozen=True)
-class Part:
+class PreparedFile:
     """One annotation file after reading."""
 
     dataset: dict[str, Any]
@@ -174,7 +174,7 @@ class Part:
     pictures: list[Picture]
 
 
-def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | None) -> Part:
+def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | None) -> PreparedFile:
     """Read one annotation file; mend, refuse or drop its faults; keep the first images by id.
 
     The result is logged.
@@ -225,7 +225,7 @@ def read_part(path: Path, images_dir: Path, params: DataParams, limit: int | Non
     found = [*repeated, *census.warnings, *images.warnings, *dark]
     _log(path, census, done.dropped, mended, found)
     said = [f"{path}: {warning}" for warning in found]
-    return Part(dataset, done.dropped, mended, said, images.pictures)
+    return PreparedFile(dataset, done.dropped, mended, said, images.pictures)
 
 
 def _log(

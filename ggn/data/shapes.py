@@ -35,14 +35,14 @@ from ggn.data.textures import (
     two_colours,
 )
 
-Part = Literal["train", "val"]
+ShapesPart = Literal["train", "val"]
 SEEN_FAMILIES = tuple(SEEN_OUTLINES)
 UNSEEN_FAMILIES = tuple(UNSEEN_OUTLINES)
 
 _CATEGORY_IDS = MappingProxyType(
     {name: index for index, name in enumerate(SEEN_FAMILIES + UNSEEN_FAMILIES, start=1)}
 )
-_FIRST_IMAGE_ID: Mapping[Part, int] = MappingProxyType({"train": 1, "val": 1_000_001})
+_FIRST_IMAGE_ID: Mapping[ShapesPart, int] = MappingProxyType({"train": 1, "val": 1_000_001})
 _SUPERSAMPLING = 4
 _JPEG_QUALITY = 90  # like a photograph; a fifth of the size of a PNG, so git can hold the images
 _SHADOW_REACH = 8  # pixels around an object that its shadow may darken
@@ -112,14 +112,14 @@ def make_shapes(params: ShapesParams, out_dir: Path) -> None:
     visible object of both groups is annotated; the supercategory says which group a family is of.
     Raises FileExistsError where one of the three folders exists: nothing is overwritten.
     """
-    folders = (*get_args(Part), "annotations")
+    folders = (*get_args(ShapesPart), "annotations")
     for name in folders:
         if (out_dir / name).exists():
             raise FileExistsError(f"{out_dir / name} exists; shapes need an empty folder")
     unfinished = out_dir / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for part in get_args(Part):
+        for part in get_args(ShapesPart):
             (unfinished / part).mkdir(parents=True)
             dataset = _draw_part(params, part, unfinished / part, pool)
             write_json(unfinished / "annotations" / f"instances_{part}.json", dataset)
@@ -129,7 +129,7 @@ def make_shapes(params: ShapesParams, out_dir: Path) -> None:
 
 
 def _draw_part(
-    params: ShapesParams, part: Part, images_dir: Path, pool: ProcessPoolExecutor
+    params: ShapesParams, part: ShapesPart, images_dir: Path, pool: ProcessPoolExecutor
 ) -> dict[str, Any]:
     """Write the images of one part and return its COCO dataset."""
     images: list[dict[str, Any]] = []
@@ -174,9 +174,9 @@ def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict[str, A
     ]
 
 
-def draw_scene(params: ShapesParams, part: Part, index: int) -> Scene:
+def draw_scene(params: ShapesParams, part: ShapesPart, index: int) -> Scene:
     """Draw image `index` of a part; it does not depend on how many images the part has."""
-    rng = np.random.default_rng([params.seed, get_args(Part).index(part), index])
+    rng = np.random.default_rng([params.seed, get_args(ShapesPart).index(part), index])
     height, width = rng.integers(params.min_size, params.max_size, size=2, endpoint=True).tolist()
     objects, visible = _place_objects(rng, params, (height, width))
     canvas = background(rng, (height, width))

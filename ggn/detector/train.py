@@ -108,7 +108,7 @@ class DetectorTraining(Training):
         try:
             self.network.load_state_dict(state)
         except RuntimeError as error:
-            raise WeightsError(f"{folder}: its layers are not those of params: {error}") from error
+            raise WeightsError(f"{folder}: its layers do not fit the params: {error}") from error
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch by name."""

@@ -22,5 +22,5 @@ def chosen_device(name: str) -> str:
     if number is None:
         raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
     if int(number[1] or 0) >= gpus:
-        raise ValueError(f"device {name}: not there; PyTorch sees {gpus} GPUs")
+        raise ValueError(f"device {name}: no such device; PyTorch sees {gpus} GPUs")
     return name

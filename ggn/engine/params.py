@@ -33,7 +33,7 @@ class BackboneParams(BaseModel):
         if self.weights is None and self.frozen_stages > 0:
             raise ValueError("frozen_stages must be 0 with random initial weights (weights: null)")
         if self.weights is None and self.norm == "frozen_batch":
-            raise ValueError("norm frozen_batch needs pretrained weights; without any take group")
+            raise ValueError("norm frozen_batch needs pretrained weights; without, use group")
         return self
 
 

@@ -87,7 +87,9 @@ def _is_whole(checkpoint: Path) -> bool:
     except Exception as error:  # torch has no one class for damaged files
         aside = checkpoint.with_name("last.damaged.ckpt")
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        _log.warning("%s: damaged (%s); kept as %s, and begun anew", checkpoint, reason, aside.name)
+        _log.warning(
+            "%s: damaged (%s); kept as %s, and started again", checkpoint, reason, aside.name
+        )
         checkpoint.replace(aside)
         return False
     return True

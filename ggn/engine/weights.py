@@ -40,7 +40,7 @@ def save_weights(
         WeightsError: a value is not finite, or too large for float16.
     """
     if not isinstance(card.get("kind"), str):
-        raise ValueError(f"a card must say its kind, got keys {sorted(card)}")
+        raise ValueError(f"a card must have the key kind, got keys {sorted(card)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stored = torch.float16 if dtype == "float16" else torch.float32

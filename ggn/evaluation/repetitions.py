@@ -45,8 +45,8 @@ def repetition_warnings(
     ]
     if again := len(single) - len(set(single)) + len(elsewhere):
         yield (
-            f"{again} objects are listed again in another category, so that one detection does "
-            "not find both if these are evaluated together"
+            f"{again} objects are listed again in another category; if the categories are "
+            "evaluated together, one detection does not find both"
         )
 
 

@@ -170,7 +170,7 @@ def _text(part: ast.expr, names: dict[str, Any]) -> str:
     )
     value = _value(inner, names) if isinstance(inner, ast.expr) else inner
     if not plain or not isinstance(value, str | int | float):
-        raise _NotAValueError(f"`{ast.unparse(part)[:60]}` is not a text or a number")
+        raise _NotAValueError(f"`{ast.unparse(part)[:60]}` is not a string or a number")
     return str(value)
 
 

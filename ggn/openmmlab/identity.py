@@ -132,8 +132,8 @@ def _traits_of_weights(state: Mapping[str, Tensor], weights: str | Path) -> dict
     affinity, detector = "classifier.conv_last.1.weight", "roi_head.bbox_head.fc_reg.weight"
     if (affinity in state) == (detector in state):
         raise ConfigError(
-            f"{weights}: neither an affinity network nor a detector of mmdetection 2.x; it has "
-            f"neither {affinity} nor {detector}, or both"
+            f"{weights}: is not an affinity network or a detector of mmdetection 2.x; one of "
+            f"{affinity} and {detector} must be present, and only one"
         )
     kind = "affinity" if affinity in state else "detector"
     traits = {"network": Trait(_NAMES[kind], affinity if kind == "affinity" else detector)}

@@ -38,8 +38,8 @@ class Labels:
     iou: NDArray[np.float64]
     """(N,) largest IoU with an annotated object, 0 without any."""
     known: NDArray[np.bool_]
-    """(N,) whether the candidate lies on annotated objects, so that its true IoU is known; about
-    the others the annotations say nothing."""
+    """(N,) whether the candidate lies on annotated objects. Then its true IoU is known; for other
+    candidates it is not."""
 
     def of(self, chosen: NDArray[np.bool_]) -> Labels:
         """Return the labels of the chosen candidates, given as bool (N,)."""

@@ -112,7 +112,7 @@ def _single_files(folder: Path) -> Iterator[tuple[int, Instances, list[float]]]:
         entry = read_json(path)
         for found_id, masks in from_interchange([entry], str(path)):
             if found_id != image_id:
-                raise ValueError(f"{path}: is of image {found_id}, not the one it is named after")
+                raise ValueError(f"{path}: holds image {found_id}, not that of its name")
             yield image_id, masks, _overlap(entry)
 
 

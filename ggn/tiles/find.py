@@ -15,7 +15,7 @@ from ggn.core.windows import Window
 from ggn.tiles.near import Near
 from ggn.tiles.pieces import Piece, Whole, bounds, drawn, place_of
 from ggn.tiles.plan import Tile, plan_tiles
-from ggn.tiles.stitch import SAME_IOU, stitch
+from ggn.tiles.stitch import STITCH_IOU, stitch
 
 NEAR_BOX = 0.25
 """Share of an object's box that another's box must cover before their masks are compared."""
@@ -23,7 +23,7 @@ COVERED = 0.5
 """From this share on, a cut-off piece counts as part of the larger object that covers it."""
 
 THIN = 4
-"""Objects fewer pixels wide, at their level, need only half of `SAME_IOU` to be the same."""
+"""Objects fewer pixels wide, at their level, need only half of `STITCH_IOU` to be the same."""
 
 FindInTiles = Callable[[Sequence[NDArray[Any]]], Sequence[Instances]]
 """Finds the instances of some tiles, each (h, w, …), at their own size."""
@@ -126,7 +126,7 @@ def _repeats(it: Whole, finer: Whole) -> bool:
         return False
     shared, united = _overlap(it, finer)
     thin = _window(it).bitmap.sum() < THIN * (it.length >> it.level)  # mostly outline, imprecise
-    return shared >= (SAME_IOU / 2 if thin else SAME_IOU) * united
+    return shared >= (STITCH_IOU / 2 if thin else STITCH_IOU) * united
 
 
 def _covers(it: Whole, larger: Whole) -> bool:

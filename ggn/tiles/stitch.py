@@ -16,7 +16,7 @@ from ggn.tiles.near import Near
 from ggn.tiles.pieces import Piece, Whole, bounds, place_of
 from ggn.tiles.plan import Tile, cores
 
-SAME_IOU = 0.5
+STITCH_IOU = 0.5
 """From which IoU on, within what two tiles share, two pieces are of one object."""
 NEAR = 64
 """Nearer to a tile's edge than 1/64 of its length, a piece is taken to reach it: predicted masks
@@ -102,10 +102,10 @@ def _same(
     found = []
     for place in np.argsort(-iou, axis=None, kind="stable"):
         row, column = divmod(int(place), iou.shape[1])
-        if iou[row, column] >= SAME_IOU:  # one that is taken has been set to 0
+        if iou[row, column] >= STITCH_IOU:  # one that is taken has been set to 0
             found.append((one[row][0], other[column][0]))
             iou[row], iou[:, column] = 0, 0
-        elif iou.max() < SAME_IOU:
+        elif iou.max() < STITCH_IOU:
             break
     return found
 
@@ -115,7 +115,7 @@ Crop = tuple[int, Window, int]
 
 
 def _crops(windows: dict[int, Window], area: Tile) -> list[Crop]:
-    """Return what an area holds of some pieces, without those of which it holds nothing."""
+    """Return the part of each piece that lies in an area; pieces outside it are left out."""
     found = []
     for index, window in windows.items():
         own = place_of(window)
@@ -130,13 +130,13 @@ def _crops(windows: dict[int, Window], area: Tile) -> list[Crop]:
 
 
 def _may_agree(one: Sequence[Crop], other: Sequence[Crop]) -> NDArray[np.bool_]:
-    """Whether the boxes of pairs share enough pixels for `SAME_IOU`."""
+    """Whether the boxes of pairs share enough pixels for `STITCH_IOU`."""
     a, b = (np.array([place_of(crop[1]) for crop in side])[:, None] for side in (one, other))
     b = b.swapaxes(0, 1)
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     most = sides.clip(0).prod(axis=-1)
     pixels = np.maximum.outer([crop[2] for crop in one], [crop[2] for crop in other])
-    agree: NDArray[np.bool_] = most >= SAME_IOU * pixels
+    agree: NDArray[np.bool_] = most >= STITCH_IOU * pixels
     return agree
 
 

@@ -56,7 +56,7 @@ class UnreachableError(TrackingError):
 
 
 def home() -> Path:
-    """Return the folder with `mlruns`: this one, or the checkout of which it is an experiment."""
+    """Return the folder with `mlruns`: this one, or, in a DVC experiment, its checkout."""
     here = Path.cwd()
     found = [f for f in here.parents if (f / EXPERIMENTS) in (here, *here.parents)]
     return found[-1] if found else Path()

@@ -27,7 +27,7 @@ def wanted_files(row: Row, name: str | None, source: str | None) -> tuple[Refere
         return (row.file(name),)
     names = ", ".join(file.name for file in row.files)
     if not names:
-        raise FetchError(f"{row.split}: nothing was released of this row")
+        raise FetchError(f"{row.split}: the authors released nothing for this row")
     if source is not None:
         raise FetchError(f"{row.split}: --url needs --file, to say which file it is: {names}")
     known = tuple(file for file in row.files if file.url is not None)

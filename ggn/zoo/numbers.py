@@ -199,7 +199,7 @@ PUBLISHED: tuple[PublishedNumber, ...] = (
 """Every published number that we know of, by row."""
 
 
-def published(split: str, methods: tuple[str, ...]) -> float | None:
+def published_number(split: str, methods: tuple[str, ...]) -> float | None:
     """Return the first mask AR@100 in 0..1 of one of the methods on a row, GGN's paper first."""
     found = (
         number.value

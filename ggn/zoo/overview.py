@@ -9,7 +9,7 @@ from pathlib import Path
 from ggn.core.coco import read_json
 from ggn.evaluation.params import RECIPES
 from ggn.zoo.fetch import is_there
-from ggn.zoo.numbers import published
+from ggn.zoo.numbers import published_number
 from ggn.zoo.release import CARD
 from ggn.zoo.rows import ROWS, Row
 
@@ -45,8 +45,8 @@ def overview(root: Path) -> Iterator[Overview]:
         yield Overview(
             split,
             partition_of(split),
-            published(split, ("baseline", "Mask R-CNN")),
-            published(split, ("GGN",)),
+            published_number(split, ("baseline", "Mask R-CNN")),
+            published_number(split, ("GGN",)),
             numbers.get("baseline"),
             numbers.get("ggn"),
             protocol,

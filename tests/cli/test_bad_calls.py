@@ -16,10 +16,10 @@ COMMAND torn.jpg WEIGHTS                     | 1 | 1 of 1 images could not be re
 COMMAND empty WEIGHTS                        | 1 | empty: has no file with the suffix of an image
 COMMAND '*.webp' WEIGHTS                     | 1 | *.webp: no such file, and no image matches it
 COMMAND photo.jpg absent.png WEIGHTS         | 1 | absent.png: no such file
-COMMAND '' WEIGHTS                           | 1 | an empty word names no image
+COMMAND '' WEIGHTS                           | 1 | an image argument must not be an empty string
 COMMAND - WEIGHTS                            | 1 | -: standard input is empty
 COMMAND photo.jpg WEIGHTS --device gpu       | 1 | device must be auto, cpu, cuda or cuda:N, got 'gpu'
-COMMAND photo.jpg WEIGHTS --device cuda:99   | 1 | device cuda:99: not there
+COMMAND photo.jpg WEIGHTS --device cuda:99   | 1 | device cuda:99: no such device
 COMMAND photo.jpg WEIGHTS --tile 10          | 1 | --tile must be auto, no, or a side from 64 to 65536, got '10'
 COMMAND photo.jpg WEIGHTS --format pascal    | 1 | --format must be one of coco, yolo, labelme, cvat, label-studio, got 'pascal'
 COMMAND twins WEIGHTS --format yolo          | 1 | yolo: a.jpg and a.png would share a label file
@@ -167,7 +167,7 @@ init new val.json --images val2017 --seen car    | 1 | val.json: no image has an
 init new val.json PERSON --val absent.json   | 1 | absent.json: no such file
 init new val.json PERSON --val torn.json     | 1 | torn.json: not JSON
 init new val.json PERSON --val val.json --val-images nowhere | 1 | the image folder nowhere does not exist
-init new val.json PERSON --val-images val2017 | 1 | --val-images val2017: goes with --val, and none is given
+init new val.json PERSON --val-images val2017 | 1 | --val-images val2017: needs --val
 """  # noqa: E501
 CONVERT = """
 convert coco                                 | 2 | Missing argument 'source'
@@ -219,7 +219,7 @@ pseudo-gt export torn_store -o a.json        | 1 | torn_store/shard-
 pseudo-gt export store -o notes.txt/a.json   | 1 | --out notes.txt: must be a folder, but it is a file
 pseudo-gt export store -o photo.jpg          | 1 | --out photo.jpg: must be a folder, but it is a file
 pseudo-gt export store -o a.json --format voc | 1 | --format must be one of reference, coco, got 'voc'
-pseudo-gt export store -o a.json --class-agnostic | 1 | --class-agnostic goes with --format coco
+pseudo-gt export store -o a.json --class-agnostic | 1 | --class-agnostic needs --format coco
 pseudo-gt export store -o a.json --format coco | 1 | store: no such file; it is a folder
 pseudo-gt export absent.json -o a.json --format coco | 1 | absent.json: no such file
 pseudo-gt export torn.json -o a.json --format coco | 1 | torn.json: not JSON

@@ -76,7 +76,7 @@ def test_what_is_not_that_format_is_refused(
     wrong = write_files(tmp_path)
     (wrong / "9.json").rename(wrong / "8.json")
     for source, message in (
-        (wrong, "8.json: is of image 9, not the one it is named after"),
+        (wrong, "8.json: holds image 9, not that of its name"),
         (tmp_path / "nothing", "no such file or folder"),
     ):
         assert ggn("pseudo-gt", "import", source, "-o", tmp_path / "store") == 1

@@ -16,7 +16,9 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch, gpus:
     assert chosen_device("cpu") == "cpu"
     if gpus:
         assert chosen_device("cuda:1") == "cuda:1"
-    with pytest.raises(ValueError, match=f"device cuda:2: not there; PyTorch sees {gpus} GPUs"):
+    with pytest.raises(
+        ValueError, match=f"device cuda:2: no such device; PyTorch sees {gpus} GPUs"
+    ):
         chosen_device("cuda:2")
 
 

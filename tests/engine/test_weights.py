@@ -121,7 +121,7 @@ def test_values_that_are_not_finite_are_neither_written_nor_read(
 
 
 def test_a_card_must_say_its_kind(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"must say its kind, got keys \['params'\]"):
+    with pytest.raises(ValueError, match=r"must have the key kind, got keys \['params'\]"):
         save_weights(nn.Linear(1, 1), tmp_path, {"params": {}})
 
 

@@ -262,7 +262,7 @@ def test_what_can_be_fetched_is_what_has_an_address() -> None:
     assert names == ["affinity", "pseudo_gt", "ggn"]
     with pytest.raises(FetchError, match=r"link to ggn is empty;.*--file ggn --url ADDRESS"):
         wanted_files(row("coco_voc_oln"), None, None)
-    with pytest.raises(FetchError, match="coco_lvis: nothing was released of this row"):
+    with pytest.raises(FetchError, match="coco_lvis: the authors released nothing for this row"):
         wanted_files(row("coco_lvis"), None, None)
     with pytest.raises(FetchError, match="--url needs --file"):
         wanted_files(row("coco_person"), None, "http://x/y")

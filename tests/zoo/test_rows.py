@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ggn.openmmlab.models import MODEL_KINDS
-from ggn.zoo.numbers import PUBLISHED, PublishedNumber, published
+from ggn.zoo.numbers import PUBLISHED, PublishedNumber, published_number
 from ggn.zoo.rows import ROWS, row
 
 METRICS = {"mask_AR_100", "box_AR_100", "mask_AP", "mask_F1_100"}
@@ -22,10 +22,10 @@ def find(split: str, method: str, metric: str = "unseen/mask_AR_100") -> list[Pu
 
 def test_the_rows_and_the_numbers_of_the_papers_tables() -> None:
     assert len(ROWS) == len({entry.split for entry in ROWS}) == 10
-    assert published("coco_voc", ("baseline",)) == 0.199
-    assert published("coco_voc", ("GGN",)) == 0.287
-    assert published("coco_voc_oln", ("baseline",)) is None
-    assert published("coco_lvis", ("baseline", "Mask R-CNN")) == 0.236
+    assert published_number("coco_voc", ("baseline",)) == 0.199
+    assert published_number("coco_voc", ("GGN",)) == 0.287
+    assert published_number("coco_voc_oln", ("baseline",)) is None
+    assert published_number("coco_lvis", ("baseline", "Mask R-CNN")) == 0.236
     (good,) = find("coco_person", "GOOD", "unseen/box_AR_100")
     assert good.value == 0.262
     assert {entry.split: entry.top_k for entry in ROWS if entry.top_k != 3} == {
