@@ -79,7 +79,7 @@ def group(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Group and rank as this split of params.yaml; by default as the reference."
+            help="Group and rank with the settings of this split; by default the reference's."
         ),
     ] = None,
     images_dir: ImagesDir = None,

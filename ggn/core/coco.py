@@ -42,7 +42,7 @@ MARKED: Final = "byte order mark before the JSON, skipped"
 """The kind of mend of a file that `has_byte_order_mark`."""
 MARK_REFUSED: Final = "starts with a byte order mark; save it as UTF-8 without one"
 _LISTED_FAULTS: Final = 20
-_WRITTEN: Final = 4096  # records serialised together
+_WRITTEN: Final = 4096  # records serialised at a time
 _MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
