@@ -303,4 +303,5 @@ def test_a_single_object_as_run_lengths_shows_that_they_do_not_mean_crowds() -> 
     (warning,) = take_census({**base, "annotations": [*polygons, *crowds]}).warnings
     assert warning.startswith("all 2 masks as run lengths are crowds, 2 of 10 annotations")
     assert take_census({**base, "annotations": [*polygons, *crowds, runs]}).warnings == []
+    assert take_census({**base, "annotations": [*polygons, runs, *crowds]}).warnings == []
     assert take_census({**base, "annotations": polygons}).warnings == []

@@ -1,5 +1,6 @@
 """At which place each object was found, and what two models make of the same objects."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,24 +128,25 @@ def test_objects_differ_if_their_images_or_their_indices_do() -> None:
             disagreement(first, other, k=10)
 
 
-def test_pictures_show_the_objects_of_their_image_and_boxes_where_there_is_no_mask(
-    scene: Any,
-) -> None:
-    """Image 10 has two objects without masks, found by one model each; image 11 has a large one."""
-    wide, high = (20, 30, 40, 10), (100, 60, 10, 50)
-    scene.objects("unseen", wide, high).image().objects("unseen", (0, 0, 150, 150))
-    for record in scene.annotations["annotations"]:
-        del record["segmentation"]
-    inputs = read_inputs(scene.annotations, [], ["bbox"])
-    outcome = Disagreement(
-        np.array([10, 10, 11]), np.array([0, 1, 0]), np.array([1, 0, 1], bool),
-        np.array([0, 1, 0], bool),
-    )  # fmt: skip
-    grey = np.full((200, 200, 3), 100, np.uint8)
+def test_many_images_that_are_disputed_alike_stay_in_the_order_of_their_ids() -> None:
+    ids, yes = np.arange(200), np.ones(200, bool)
+    assert Disagreement(ids, ids, yes, ~yes).most_disputed(200) == ids.tolist()
+
+
+def test_pictures_show_the_objects_of_their_image_and_boxes_where_there_is_no_mask() -> None:
+    """One object has only a box; the mask of the other is half its box, cut off at the border."""
+    wide = {"bbox": [20, 30, 40, 10]}
+    high = {"bbox": [190, 40, 20, 50], "segmentation": [[195, 40, 210, 40, 210, 90, 195, 90]]}
+    inputs: Any = SimpleNamespace(objects={10: [wide, high], 11: [{"bbox": [0, 0, 90, 90]}]})
+    by_first = np.array([True, False, True])
+    outcome = Disagreement(np.array([10, 10, 11]), np.array([0, 1, 0]), by_first, ~by_first)
+    grey = np.full((100, 200, 3), 100, np.uint8)
     row = disagreement_row(grey, inputs, 10, outcome, ["a", "b"])
     seen = {title: np.argwhere((picture != grey).any(axis=2)) for title, picture in row.items()}
-    assert list(seen) == ["evaluated objects", "only a", "only b"]
-    assert len(seen["evaluated objects"]) == 400 + 500
-    for title, (x, y, width, height) in (("only a", wide), ("only b", high)):
-        assert len(seen[title]) == width * height
-        assert seen[title].min(axis=0).tolist() == [y, x]
+    assert {title: len(pixels) for title, pixels in seen.items()} == {
+        "evaluated objects": 40 * 10 + 5 * 50,
+        "only a": 40 * 10,
+        "only b": 5 * 50,
+    }
+    assert seen["only a"].min(axis=0).tolist() == [30, 20]
+    assert seen["only b"].min(axis=0).tolist() == [40, 195]
