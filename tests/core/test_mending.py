@@ -262,6 +262,7 @@ def test_a_census_counts_crowds_apart_and_warns_where_they_are_likely_objects() 
     assert counted(4, 0) == (4, 0, 0)
     assert counted(99, 1) == (99, 1, 1)  # category c has nothing else
     assert counted(99, 1, category_id=1) == (99, 1, 0)  # as in COCO
+    assert counted(95, 10, category_id=1) == (95, 10, 0)  # a tenth of the others, not of all
     assert counted(9, 1, category_id=1) == (9, 1, 1)  # a tenth, and all run lengths are crowds
     assert counted(9, 1, category_id=1, segmentation=[SQUARE]) == (9, 1, 0)
     assert counted(0, 3) == (0, 3, 2)

@@ -40,7 +40,9 @@ def crowded(scene: Any, seed: int, images: int = 12) -> Any:
 
 def resampled(scene: Any, places: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     """The scene with exactly these images; the second copy of one is an image of its own."""
-    images, annotations, predictions = [], [], []
+    images: list[Any] = []
+    annotations: list[Any] = []
+    predictions: list[Any] = []
     by_id = sorted(scene.annotations["images"], key=lambda image: image["id"])
     for new_id, place in enumerate(places):
         old = by_id[place]["id"]
