@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggn.core.masks import encode
@@ -20,6 +20,7 @@ def test_a_window_by_hand() -> None:
     assert window.bitmap.astype(int).tolist() == [[1, 0, 1], [1, 1, 1]]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_a_window_and_its_place_are_the_mask(
     height: int, width: int, seed: int, density: float
