@@ -98,6 +98,7 @@ lint-style: setup
 lint-types: setup
 	@.venv/bin/mypy
 	@.venv/bin/mypy tests/grouping
+	@.venv/bin/mypy tests/evaluation
 lint-imports: setup
 	@.venv/bin/lint-imports
 lint-kernel: setup

@@ -48,7 +48,7 @@ def take_census(dataset: Mapping[str, Any]) -> Census:
     only_crowds = [f"{names[id_]} ({crowds[id_]})" for id_ in crowds if not objects[id_]]
     if only_crowds:
         warnings.append(f"categories that have only crowds: {_some(only_crowds)}")
-    if n_crowds >= CROWD_SHARE * (n_objects + n_crowds) > 0 and crowd_runs and not single_runs:
+    if n_crowds >= CROWD_SHARE * (n_objects + n_crowds) and crowd_runs and not single_runs:
         warnings.append(
             f"all {crowd_runs} masks as run lengths are crowds, {n_crowds} of "
             f"{n_objects + n_crowds} annotations: tools such as CVAT mark every brushed object as "

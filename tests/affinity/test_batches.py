@@ -126,3 +126,11 @@ def test_an_inverted_crop_is_the_complement_of_the_same_crop() -> None:
     )
     assert torch.equal(first[1], second[1])
     assert torch.equal(second[0], 255 - first[0])
+
+
+def test_a_recipe_without_augmentations_draws_nothing() -> None:
+    """So the numbers that other parts of the training draw don't depend on what is switched off."""
+    generator = sample_generator(0, 0)
+    before = generator.get_state()
+    augment(coded(37, 29), generator, AffinityParams())
+    assert torch.equal(generator.get_state(), before)

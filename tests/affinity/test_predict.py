@@ -120,3 +120,30 @@ def test_refuses_other_weights(tmp_path: Path) -> None:
     save_weights(torch.nn.Linear(1, 1), tmp_path, {"kind": "detector"})
     with pytest.raises(WeightsError, match="holds a detector, not an affinity network"):
         load_affinity(tmp_path)
+
+
+def test_without_more_the_image_is_seen_once_at_its_own_scale(tiny_params: AffinityParams) -> None:
+    from ggn.engine.backbone import normalise
+
+    torch.manual_seed(0)
+    net = AffinityNet(tiny_params).eval()
+    image = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        logits = net(normalise(torch.from_numpy(image).permute(2, 0, 1)[None]))[0, 0]
+    predicted = AffinityPredictor(net, precision="32-true").predict(image)
+    np.testing.assert_allclose(predicted, logits.sigmoid(), atol=1e-6)
+
+
+def test_refuses_weights_of_another_shape_and_a_card_without_params(
+    tmp_path: Path, tiny_params: AffinityParams
+) -> None:
+    wider = tiny_params.model_dump() | {
+        "backbone": {**tiny_params.backbone.model_dump(), "width": 16}
+    }
+    torch.manual_seed(0)
+    save_weights(AffinityNet(tiny_params), tmp_path, {"kind": "affinity", "params": wider})
+    with pytest.raises(WeightsError, match="card and weights do not describe an affinity network"):
+        load_affinity(tmp_path)
+    save_weights(AffinityNet(tiny_params), tmp_path, {"kind": "affinity"})
+    with pytest.raises(WeightsError, match="card and weights do not describe an affinity network"):
+        load_affinity(tmp_path)

@@ -50,6 +50,14 @@ def test_an_image_of_one_pixel_has_no_edge() -> None:
     assert [x.item() for x in targets_of([[0]])] == [1, 0]
 
 
+def test_objects_of_one_pixel_count_and_so_does_a_single_neighbour() -> None:
+    target, weight = targets_of([[1, 0], [0, 0]])
+    assert target.tolist() == [[0, pytest.approx(2 / 3)], [pytest.approx(2 / 3)] * 2]
+    assert weight.tolist() == [[1, 1], [1, 1]]
+    assert targets_of([[1, 2]])[0].tolist() == [[0, 0]]
+    assert targets_of([[1, 1]])[0].tolist() == [[1, 1]]
+
+
 def test_padding_is_neither_an_edge_nor_counted() -> None:
     rows = [[1, 1, 2], [1, 0, 2]]
     target, weight = targets_of(rows)

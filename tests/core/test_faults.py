@@ -319,3 +319,17 @@ def test_genuine_data_has_no_fault(shared: Any) -> None:
         "nuclei108/annotations/instances_val.json",
     ):
         assert read_coco(shared / "data" / file)["annotations"], file
+
+
+@pytest.mark.parametrize("bbox", [[-1.1, 1, 4, 2], [1, -1.1, 3, 4], [5, 1, 4.1, 2], [1, 4, 3, 3.1]])
+def test_a_box_may_overshoot_by_a_pixel_on_each_side_and_no_more(bbox: list[float]) -> None:
+    (fault,) = find_faults(changed(("annotations", 1, "bbox"), bbox), "x.json")
+    assert fault.reason.startswith(
+        f"bbox [x, y, width, height] = {bbox} reaches outside the image, 8 wide and 6 high"
+    )
+
+
+def test_a_mask_of_a_pixel_may_have_the_area_0_where_it_was_rounded_down() -> None:
+    dataset = changed(("annotations", 1, "segmentation"), [[1, 1, 2, 1, 2, 2, 1, 2]])
+    dataset["annotations"][1].update(bbox=[1, 1, 1, 1], area=0)
+    assert find_faults(dataset, "x.json") == []

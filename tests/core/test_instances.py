@@ -197,3 +197,33 @@ def test_from_coco_results_names_the_faulty_record(three: Instances) -> None:
     records[1]["segmentation"] = {"size": [6, 8], "counts": "not an RLE"}
     with pytest.raises(ValueError, match=r"record 1: RLE counts has a character .*: 't'"):
         Instances.from_coco_results(records, SIZE)
+
+
+def test_an_image_may_be_as_small_as_a_pixel() -> None:
+    pixel = Instances.from_bitmaps(np.ones((1, 1, 1), bool), [0.5])
+    assert pixel.image_size_hw == (1, 1)
+    assert pixel.areas.tolist() == [1]
+    for size in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match="image_size_hw must be positive"):
+            Instances.empty(size)
+
+
+def test_run_lengths_with_scores_are_instances(three: Instances) -> None:
+    again = Instances.from_counts([m["counts"] for m in three.masks], [0.9, 0.5, 0.25], SIZE)
+    assert again.masks == three.masks
+    assert again.scores.tolist() == three.scores.tolist()
+
+
+def test_results_and_detections_are_of_one_class_unless_told_otherwise(three: Instances) -> None:
+    assert {record["category_id"] for record in three.to_coco_results(7)} == {1}
+    class_id = three.to_supervision().class_id
+    assert class_id is not None
+    assert class_id.tolist() == [0, 0, 0]
+    assert np.issubdtype(class_id.dtype, np.integer)
+
+
+def test_frames_count_areas_and_can_be_written_to(three: Instances) -> None:
+    frame = three.to_pandas()
+    assert frame["area"].dtype == np.int64
+    frame.loc[0, "x_min"] = 5
+    assert three.boxes_xyxy[0, 0] == 0

@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ggn.core.masks import (
+    area_and_box,
     areas,
+    boxes_xywh,
     boxes_xyxy,
     decode,
     encode,
+    from_runs,
     from_segmentation,
     mask_iou,
     resize,
+    union,
 )
 
 SIZE = (6, 8)
@@ -179,3 +183,21 @@ def test_resize_takes_the_nearest_pixel() -> None:
     assert resize(mask, SIZE) == mask
     # 6 -> 2 rows: the centres 1 and 4 of three; 8 -> 4 columns: the right one of two
     assert decode([resize(mask, (2, 4))], (2, 4)).tolist() == [[[1, 1, 0, 0], [0, 0, 0, 0]]]
+
+
+def test_one_mask_is_its_own_union_and_several_are_one() -> None:
+    masks = encode(np.stack([rectangle(0, 0, 2, 2), rectangle(1, 1, 3, 3), rectangle(5, 7, 6, 8)]))
+    assert union(masks[:1]) == masks[0]
+    expected = rectangle(0, 0, 2, 2) | rectangle(1, 1, 3, 3) | rectangle(5, 7, 6, 8)
+    assert union(masks) == encode(expected[None])[0]
+
+
+def test_area_and_box_as_coco_derives_them() -> None:
+    (mask,) = encode(rectangle(1, 2, 3, 7)[None])
+    assert area_and_box(mask) == {"area": 10.0, "bbox": [2.0, 1.0, 5.0, 2.0]}
+    assert boxes_xywh([]).shape == (0, 4)
+
+
+def test_run_lengths_go_down_the_columns_from_the_background_on() -> None:
+    mask = from_runs([7, 2, 4, 2, 4, 2, 27], SIZE)
+    assert mask == {"size": [6, 8], "counts": "724000g0"}

@@ -262,6 +262,7 @@ def test_a_census_counts_crowds_apart_and_warns_where_they_are_likely_objects() 
     assert counted(4, 0) == (4, 0, 0)
     assert counted(99, 1) == (99, 1, 1)  # category c has nothing else
     assert counted(99, 1, category_id=1) == (99, 1, 0)  # as in COCO
+    assert counted(95, 10, category_id=1) == (95, 10, 0)  # a tenth of the others, not of all
     assert counted(9, 1, category_id=1) == (9, 1, 1)  # a tenth, and all run lengths are crowds
     assert counted(9, 1, category_id=1, segmentation=[SQUARE]) == (9, 1, 0)
     assert counted(0, 3) == (0, 3, 2)
@@ -269,3 +270,39 @@ def test_a_census_counts_crowds_apart_and_warns_where_they_are_likely_objects() 
     assert text == (
         "2 images, 1 objects, 1 crowds (which take no part); 2 of 3 categories have none: a, c"
     )
+
+
+def test_a_census_names_categories_and_shortens_long_lists() -> None:
+    names = [{"id": i, "name": f"c{i}"} for i in range(9)]
+    annotations = [
+        {"category_id": 0},
+        *({"category_id": i, "iscrowd": 1} for i in (1, 2, 2)),
+    ]
+    census = take_census({"images": [1], "categories": names, "annotations": annotations})
+    assert (census.images, census.categories) == (1, 9)
+    assert census.without == [f"c{i}" for i in range(1, 9)]
+    assert census.warnings == ["categories that have only crowds: c1 (1), c2 (2)"]
+    assert str(census) == (
+        "1 images, 1 objects, 3 crowds (which take no part); "
+        "8 of 9 categories have none: c1, c2, c3, c4, c5, … and 3 more"
+    )
+    seven = take_census(
+        {"images": [], "categories": names[:7], "annotations": [{"category_id": 0}]}
+    )
+    assert str(seven).endswith("6 of 7 categories have none: c1, c2, c3, c4, c5, … and 1 more")
+    five = take_census({"images": [], "categories": names[:6], "annotations": [{"category_id": 0}]})
+    assert str(five).endswith("5 of 6 categories have none: c1, c2, c3, c4, c5")
+    full = take_census({"images": [], "categories": names[:1], "annotations": [{"category_id": 0}]})
+    assert str(full) == "0 images, 1 objects"
+
+
+def test_a_single_object_as_run_lengths_shows_that_they_do_not_mean_crowds() -> None:
+    runs = {"segmentation": {"size": [10, 20], "counts": [0, 200]}, "category_id": 1}
+    base = {"images": [1], "categories": [{"id": 1, "name": "a"}]}
+    crowds = [{**runs, "iscrowd": 1}, {**runs, "iscrowd": 1}]
+    polygons = [{"category_id": 1, "segmentation": [SQUARE]}] * 8
+    (warning,) = take_census({**base, "annotations": [*polygons, *crowds]}).warnings
+    assert warning.startswith("all 2 masks as run lengths are crowds, 2 of 10 annotations")
+    assert take_census({**base, "annotations": [*polygons, *crowds, runs]}).warnings == []
+    assert take_census({**base, "annotations": [*polygons, runs, *crowds]}).warnings == []
+    assert take_census({**base, "annotations": polygons}).warnings == []

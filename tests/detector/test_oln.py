@@ -229,3 +229,11 @@ def test_box_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -
     losses = head.losses(iou.logit(), deltas, [regions], [objects])
     assert losses["box_iou"].item() < 1e-5
     assert losses["box_regression"].item() < 1e-4
+
+
+def test_every_image_counts_as_if_it_had_a_sample_of_each_kind() -> None:
+    rpn = oln_rpn(samples=64, anchor_scale=2)
+    targets = rpn.targets(output(rpn).anchors, NONE, FRAME, generator())
+    assert targets.sampled == 64 + 1
+    assert len(targets.box_index) == 0
+    assert len(targets.centerness) == 64

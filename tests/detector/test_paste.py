@@ -113,3 +113,11 @@ def test_a_box_without_area_has_an_empty_mask_and_no_box_none() -> None:
     (mask,) = encoded(torch.ones((1, 4, 4)), torch.tensor([[3.0, 3, 3, 3]]), (8, 8), 0.5)
     assert not np.any(decode([mask], (8, 8)))
     assert encoded(torch.ones((0, 4, 4)), torch.zeros((0, 4)), (8, 8), 0.5) == []
+
+
+def test_what_lies_left_of_the_image_or_above_it_is_cut_off() -> None:
+    boxes = np.array([[-2, -3, 2, 1], [-3, -3, -1, -1]], np.float32)
+    found = decode(encode_boxes(boxes, (5, 4)), (5, 4))
+    expected = np.zeros((2, 5, 4), dtype=np.uint8)
+    expected[0, :1, :2] = 1
+    assert np.array_equal(found, expected)

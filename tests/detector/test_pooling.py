@@ -110,3 +110,8 @@ def test_levels_equal_the_reference(recorded_file: Callable[[str], Path]) -> Non
     golden = np.load(recorded_file("B_synth_maskrcnn.npz"))
     levels = pyramid_level(torch.tensor(golden["proposals"][:, :4]), level_scale=56)
     assert np.array_equal(levels, golden["roi_level"])
+
+
+def test_a_side_of_exactly_twice_the_scale_is_on_the_second_level() -> None:
+    boxes = torch.tensor([square(112), square(224), square(448)])
+    assert pyramid_level(boxes, level_scale=56).tolist() == [1, 2, 3]

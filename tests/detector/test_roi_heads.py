@@ -179,3 +179,74 @@ def test_box_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -
     deltas = torch.tensor(golden["rcnn_roi_bbox_targets"])
     losses = head.losses(torch.zeros((len(deltas), 2)), deltas, [regions], [objects])
     assert losses["box_regression"].item() < 1e-4
+
+
+# --- starting weights, samples, halves ---
+
+
+def test_the_box_head_starts_close_to_no_opinion() -> None:
+    torch.manual_seed(0)
+    head = BoxHead(16, BoxParams(pool_size=4, channels=512))
+    assert head.logits.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert head.deltas.weight.std().item() == pytest.approx(0.001, rel=0.1)
+    # Xavier: uniform between plus and minus the root of 6 / (inputs + outputs).
+    for layer, inputs in zip(head.hidden, (16 * 4 * 4, 512), strict=True):
+        limit = math.sqrt(6 / (inputs + 512))
+        assert layer.weight.shape == (512, inputs)
+        assert layer.weight.abs().max().item() == pytest.approx(limit, rel=0.01)
+    assert not any(p.any() for name, p in head.named_parameters() if name.endswith("bias"))
+
+
+def test_the_mask_head_starts_with_weights_for_rectified_units() -> None:
+    torch.manual_seed(0)
+    head = MaskHead(32, MaskParams(convolutions=2, channels=64))
+    convolutions = [layer for layer in head.convolutions if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.weight.shape for layer in convolutions] == [(64, 32, 3, 3), (64, 64, 3, 3)]
+    for layer in convolutions:  # He: the root of 2 / (outputs times the 9 cells of the kernel)
+        assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.05)
+        assert not layer.bias.any()
+    assert head.logits.weight.abs().max() > 0.5  # one output: the root of 2
+    assert not head.logits.bias.any()
+    assert not head.upsample.bias.any()
+
+
+def test_group_normalisation_takes_the_place_of_the_convolutions_biases() -> None:
+    kinds = [
+        [(type(layer).__name__, getattr(layer, "bias", None) is None) for layer in head]
+        for head in (
+            MaskHead(4, MaskParams(convolutions=1, channels=8, norm=norm)).convolutions
+            for norm in ("none", "group")
+        )
+    ]
+    assert kinds[0] == [("Conv2d", False), ("ReLU", True)]
+    assert kinds[1] == [("Conv2d", True), ("GroupNorm", False), ("ReLU", True)]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9])
+def test_each_region_is_read_by_itself(count: int) -> None:
+    """The regions beside it, and the empty ones that make their number a multiple, don't matter."""
+    torch.manual_seed(0)
+    pooled = torch.rand(count, 2, 2, 2)
+    box, mask = box_head(), MaskHead(2, MaskParams(pool_size=2, convolutions=1, channels=4))
+    together, alone = box(pooled), box(pooled[-1:])
+    assert torch.allclose(together[0][-1:], alone[0], atol=1e-6)
+    assert torch.allclose(together[1][-1:], alone[1], atol=1e-6)
+    assert torch.allclose(mask(pooled)[-1:], mask(pooled[-1:]), atol=1e-6)
+
+
+def test_a_quarter_of_the_regions_are_objects_and_no_more_than_asked_for() -> None:
+    near = OBJECTS[:1] + torch.rand(30, 4, generator=generator())  # all overlap the object
+    far = torch.tensor([[50.0, 50, 60, 60]]).expand(30, 4)
+    head = box_head(samples=8, positive_fraction=0.25)
+    regions = head.training_regions(torch.cat([near, far]), OBJECTS[:1], generator())
+    assert len(regions.boxes_xyxy) == 8
+    assert regions.object_index.tolist() == [0, 0]
+
+
+def test_a_cell_that_is_half_covered_is_inside() -> None:
+    masks = torch.zeros((1, 4, 4), dtype=torch.uint8)
+    masks[0, :, :1] = 1
+    whole = torch.tensor([[0.0, 0, 4, 4]])
+    cut = mask_targets(masks, whole, torch.tensor([0]), 2)  # the left cells: 2 of 4 pixels
+    assert cut.tolist() == [[[1, 0], [1, 0]]]
+    assert cut.dtype == torch.float32

@@ -126,3 +126,30 @@ def test_targets_equal_the_reference(recorded_file: Callable[[str], Path]) -> No
     assigned = rpn.assign(out, torch.tensor(golden["gt_boxes"]), (224, 320)).numpy()
     assert np.array_equal(assigned > 0, golden["rpn_labels"] == 0)
     assert np.array_equal(assigned >= 0, golden["rpn_label_weights"] == 1)
+
+
+def test_the_head_starts_close_to_no_opinion() -> None:
+    torch.manual_seed(0)
+    rpn = RPN(64, RPNParams())
+    for layer in (rpn.conv, rpn.objectness, rpn.deltas):
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.2)
+        assert layer.bias is not None
+        assert not layer.bias.any()
+
+
+def test_every_image_counts_as_if_it_had_a_sample_of_each_kind() -> None:
+    """An image of 341 anchors without objects: 64 are drawn, and one positive is counted."""
+    rpn = RPN(8, RPNParams(samples=64))
+    out = silent(rpn, 2, {})
+    losses = rpn.losses(out, [torch.zeros((0, 4))] * 2, [(64, 64)] * 2, generator())
+    expected = 2 * 64 * np.log1p(np.exp(-9)) / (2 * 65)
+    assert losses["rpn_objectness"].item() == pytest.approx(expected, rel=5e-3)
+
+
+def test_half_of_the_sample_are_positives_where_there_are_enough() -> None:
+    rpn = RPN(8, RPNParams(anchor_scale=8, samples=4, positive_fraction=0.5))
+    out = silent(rpn, 1, {})
+    rows = [torch.tensor([[16.0, 16, 48, 48], [20.0, 16, 52, 48], [16.0, 20, 48, 52]])]
+    losses = rpn.losses(out, rows, [(64, 64)], generator())
+    expected = (2 * np.log1p(np.exp(9)) + 2 * np.log1p(np.exp(-9))) / 4
+    assert losses["rpn_objectness"].item() == pytest.approx(expected, rel=1e-4)

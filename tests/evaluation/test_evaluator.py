@@ -187,7 +187,12 @@ def test_categories_are_those_of_the_file_not_the_80_of_coco(scene: Any) -> None
 def test_partitions_are_as_if_evaluated_one_by_one(scene: Any, protocol: Any) -> None:
     scene.objects("seen", SMALL).objects("unseen", MEDIUM).objects("rare", LARGE)
     scene.found(MEDIUM, SMALL, FAR, (0, 100, 100, 62), (40, 0, 90, 60), SMALL)
-    partitions = {"seen": [3], "unseen": ["unseen", "rare"], "all": None, "none": []}
+    partitions: dict[str, Any] = {
+        "seen": [3],
+        "unseen": ["unseen", "rare"],
+        "all": None,
+        "none": [],
+    }
     together = evaluate_partitions(
         scene.annotations, scene.predictions, partitions, protocol=protocol
     )
@@ -271,7 +276,7 @@ def random_results(detections: Sequence[Any]) -> Results:
 
 @settings(deadline=None, max_examples=40)
 @given(random_objects, random_detections, st.randoms(use_true_random=False))
-def test_order_of_images_does_not_matter(objects, detections, random) -> None:
+def test_order_of_images_does_not_matter(objects: Any, detections: Any, random: Any) -> None:
     dataset, results = random_dataset(objects), random_results(detections)
     expected = evaluate_partitions(dataset, results, {"unseen": [5], "all": None})
     random.shuffle(dataset["images"])
@@ -281,7 +286,9 @@ def test_order_of_images_does_not_matter(objects, detections, random) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(random_objects, random_detections, st.randoms(use_true_random=False))
-def test_order_of_detections_does_not_matter_without_ties(objects, detections, random) -> None:
+def test_order_of_detections_does_not_matter_without_ties(
+    objects: Any, detections: Any, random: Any
+) -> None:
     dataset, results = random_dataset(objects), random_results(detections)
     for index, record in enumerate(results):
         record["score"] += index / 1000
@@ -292,7 +299,9 @@ def test_order_of_detections_does_not_matter_without_ties(objects, detections, r
 
 @settings(deadline=None, max_examples=40)
 @given(random_objects, random_detections, random_detection)
-def test_one_more_detection_at_the_end_never_lowers_recall(objects, detections, last) -> None:
+def test_one_more_detection_at_the_end_never_lowers_recall(
+    objects: Any, detections: Any, last: Any
+) -> None:
     dataset = random_dataset(objects)
     (worst,) = random_results([last])
     worst["score"] = 0.0
@@ -306,7 +315,9 @@ def test_one_more_detection_at_the_end_never_lowers_recall(objects, detections, 
 
 @settings(deadline=None, max_examples=40)
 @given(random_objects, random_detections, st.sampled_from(CLASS_AGNOSTIC))
-def test_recall_rises_with_the_budget_and_is_a_share(objects, detections, protocol) -> None:
+def test_recall_rises_with_the_budget_and_is_a_share(
+    objects: Any, detections: Any, protocol: Any
+) -> None:
     metrics = evaluate(
         random_dataset(objects), random_results(detections), unseen=[2], protocol=protocol
     )
@@ -317,7 +328,7 @@ def test_recall_rises_with_the_budget_and_is_a_share(objects, detections, protoc
 
 @settings(deadline=None, max_examples=40)
 @given(random_objects)
-def test_objects_themselves_are_perfect_detections(objects) -> None:
+def test_objects_themselves_are_perfect_detections(objects: Any) -> None:
     dataset = random_dataset(objects)
     for record in dataset["annotations"]:
         record["iscrowd"] = 0

@@ -110,7 +110,7 @@ def hits_of(named: list[Any], objects: list[Any], threshold: float) -> list[bool
         iou = box_iou_xywh(np.array([record["bbox"]], float), boxes, crowd)[0]
         chosen = max(range(len(free)), key=lambda g: (iou[g], g), default=None)
         hits.append(chosen is not None and bool(iou[chosen] >= threshold))
-        if hits[-1]:
+        if chosen is not None and hits[-1]:
             free.pop(chosen)
     return hits
 

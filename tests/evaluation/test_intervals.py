@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ggn.evaluation.bootstrap import recall_intervals, recall_samples
 from ggn.evaluation.evaluator import PartitionResult, evaluate_inputs
 from ggn.evaluation.inputs import read_inputs
 from ggn.evaluation.intervals import compare_partitions
-from ggn.evaluation.sums import RECALL_NAMES
+from ggn.evaluation.sums import RECALL_NAMES, RecallSums, SumsSoFar, recall_hits
 
 A, B, C, NOWHERE = (0, 0, 20, 20), (40, 0, 20, 20), (80, 0, 20, 20), (100, 100, 20, 20)
 
@@ -39,7 +40,9 @@ def crowded(scene: Any, seed: int, images: int = 12) -> Any:
 
 def resampled(scene: Any, places: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     """The scene with exactly these images; the second copy of one is an image of its own."""
-    images, annotations, predictions = [], [], []
+    images: list[Any] = []
+    annotations: list[Any] = []
+    predictions: list[Any] = []
     by_id = sorted(scene.annotations["images"], key=lambda image: image["id"])
     for new_id, place in enumerate(places):
         old = by_id[place]["id"]
@@ -145,8 +148,6 @@ def test_a_model_does_not_differ_from_itself_and_the_seed_decides(scene: Any) ->
 def test_intervals_hold_what_they_promise(scene: Any) -> None:
     """Of many data sets of one kind, about 95 % of the intervals hold the true recall."""
     rng, held = np.random.default_rng(0), 0
-    from ggn.evaluation.sums import RecallSums
-
     for _ in range(200):
         objects = rng.integers(1, 6, 100)
         found = rng.binomial(objects, 0.3)
@@ -157,3 +158,83 @@ def test_intervals_hold_what_they_promise(scene: Any) -> None:
         low, high = recall_intervals(recall_samples(sums, 500))["AR_10"]
         held += low <= 0.3 <= high
     assert 180 <= held <= 199
+
+
+def test_an_interval_leaves_out_two_and_a_half_percent_at_each_end() -> None:
+    """Of 0, 0.001, … 1, these are 0.025 and 0.975; samples without objects are left out."""
+    samples = np.full((1003, len(RECALL_NAMES)), np.nan)
+    samples[:1001, 0] = np.arange(1001) / 1000
+    samples[1002, 1] = 0.5
+    found = recall_intervals(samples)
+    assert list(found) == [RECALL_NAMES[0], RECALL_NAMES[1]]
+    assert found[RECALL_NAMES[0]] == pytest.approx((0.025, 0.975))
+    assert found[RECALL_NAMES[1]] == (0.5, 0.5)
+
+
+def one_image(hits: list[int], groups: list[int], objects: list[int]) -> RecallSums:
+    """Groups of one image: hits over the ten thresholds, and objects, alike in all ranges."""
+    rows = len(hits)
+    return RecallSums(
+        1,
+        np.zeros(rows, np.int64),
+        np.array(groups),
+        np.repeat(np.array(hits)[:, None], len(RECALL_NAMES), axis=1),
+        np.repeat(np.array(objects)[:, None], 4, axis=1),
+    )
+
+
+def test_a_sample_is_the_mean_over_groups_whatever_their_size() -> None:
+    """A group of one object found at 5 of 10 thresholds, and one of four of which one is found."""
+    samples = recall_samples(one_image([5, 10], [0, 1], [1, 4]), resamples=3)
+    np.testing.assert_allclose(samples, np.full((3, len(RECALL_NAMES)), (0.5 + 0.25) / 2))
+    alone = recall_samples(one_image([5], [0], [1]), resamples=2)
+    np.testing.assert_allclose(alone, np.full((2, len(RECALL_NAMES)), 0.5))
+
+
+def test_more_resamples_than_fit_in_memory_at_a_time_are_all_drawn() -> None:
+    samples = recall_samples(one_image([10], [0], [1]), resamples=65)
+    assert samples.tolist() == [[1.0] * len(RECALL_NAMES)] * 65
+    assert recall_samples(one_image([10], [0], [1])).shape == (1000, len(RECALL_NAMES))
+
+
+def test_without_objects_every_sample_is_undefined() -> None:
+    sums = SumsSoFar()
+    sums.next_image()
+    sums.add("all", np.zeros(len(RECALL_NAMES), np.int64), [0, 0, 0, 0])
+    gathered = sums.gathered()
+    columns = gathered.images, gathered.groups, gathered.hits, gathered.objects
+    assert [column.dtype for column in columns] == ["int64"] * 4
+    assert [column.shape for column in columns] == [(0,), (0,), (0, len(RECALL_NAMES)), (0, 4)]
+    samples = recall_samples(gathered, resamples=2)
+    assert samples.shape == (2, len(RECALL_NAMES))
+    assert np.isnan(samples).all()
+    assert recall_intervals(samples) == {}
+
+
+def test_sums_by_hand() -> None:
+    """The second image has no object of the first group; the third has one of it again."""
+    sums, ones = SumsSoFar(), np.ones(len(RECALL_NAMES), np.int64)
+    sums.next_image()
+    sums.add("a", ones, [1, 1, 0, 0])
+    sums.next_image()
+    sums.add("a", 0 * ones, [0, 0, 0, 0])
+    sums.add("b", 2 * ones, [2, 0, 1, 1])
+    sums.next_image()
+    sums.add("a", 3 * ones, [1, 0, 0, 1])
+    gathered = sums.gathered()
+    assert gathered.n_images == 3
+    assert gathered.images.tolist() == [0, 1, 2]
+    assert gathered.groups.tolist() == [0, 1, 0]
+    assert gathered.hits[:, 0].tolist() == [1, 2, 3]
+    assert gathered.objects.tolist() == [[1, 1, 0, 0], [2, 0, 1, 1], [1, 0, 0, 1]]
+
+
+def test_recalls_by_size_use_the_hits_within_100_detections() -> None:
+    """Hits per budget are 1, 2, … 9 at each of two thresholds, ten times as many for small ones."""
+
+    def spent(times: int) -> Any:
+        hits = times * np.arange(1, 10)[:, None] * np.ones((1, 2), np.int64)
+        return SimpleNamespace(hits_per_budget=hits)
+
+    hits = recall_hits([spent(1), spent(10), spent(100), spent(1000)])
+    assert hits.tolist() == [*(2 * np.arange(1, 10)).tolist(), 100, 1000, 10_000]  # AR_100 is fifth

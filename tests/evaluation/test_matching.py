@@ -1,5 +1,7 @@
 """Matching of one image: worked examples, then pycocotools' box overlaps."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -139,7 +141,9 @@ boxes = st.lists(box, min_size=1, max_size=6)
 
 @settings(deadline=None, max_examples=100)
 @given(boxes, boxes, st.randoms(use_true_random=False))
-def test_box_iou_is_bit_for_bit_that_of_pycocotools(detections, objects, random) -> None:
+def test_box_iou_is_bit_for_bit_that_of_pycocotools(
+    detections: Any, objects: Any, random: Any
+) -> None:
     crowd = [random.random() < 0.3 for _ in objects]
     expected = coco_mask.iou(
         np.array(detections), np.array(objects), [int(is_crowd) for is_crowd in crowd]

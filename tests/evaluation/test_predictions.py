@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ggn.core.coco import CocoError, read_json
 from ggn.core.faults import Mends
 from ggn.core.instances import Instances
 from ggn.core.masks import encode
-from ggn.evaluation import evaluate, evaluate_partitions, order, results_file
+from ggn.evaluation import evaluate, evaluate_partitions, results_file
 from ggn.evaluation.by_image import DetectionsByImage
 from ggn.evaluation.columns import from_records
 from ggn.evaluation.detections import NO_CATEGORY, Detections
@@ -179,7 +180,9 @@ def test_first_record(tmp_path: Path) -> None:
 # Records, whatever they hold, give the same columns and faults from a file as one by one
 
 numbers = st.integers(-3, 5) | st.floats(-2, 5) | st.sampled_from([10**30, 2**60, 1e300])
-odd = st.none() | st.booleans() | st.text(max_size=2) | numbers | st.just([]) | st.just({})
+odd: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.text(max_size=2) | numbers | st.just([]) | st.just({})
+)
 counts = st.just(MASK["counts"]) | st.sampled_from(["", "04000", "04l", "é", "\\"]) | odd
 masks = st.fixed_dictionaries(
     {}, optional={"size": st.just([4, 4]) | odd | st.lists(odd, max_size=3), "counts": counts}
@@ -319,7 +322,7 @@ def test_any_order_comes_out_by_image(image_ids: list[int], size: int, seed: int
 @pytest.mark.parametrize("cores", [1, 2, 5])
 @pytest.mark.parametrize("together", [1, 3])
 def test_results_keep_the_order_of_the_tasks(monkeypatch: Any, cores: int, together: int) -> None:
-    monkeypatch.setattr(order.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
 
     def task(value: int) -> Callable[[], int]:
         return lambda: value if value != 50 else 1 // 0
@@ -338,9 +341,9 @@ def test_numbers_do_not_depend_on_the_cores(scene: Any, monkeypatch: Any, cores:
             scene.objects(name, *rng.integers(10, 60, (2, 4)).tolist())
         scene.found(*rng.integers(10, 60, (40, 4)).tolist())
     partitions = {"unseen": ["unseen"], "all": None}
-    monkeypatch.setattr(order.os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     expected = evaluate_partitions(scene.annotations, scene.predictions, partitions)
-    monkeypatch.setattr(order.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     assert evaluate_partitions(scene.annotations, scene.predictions, partitions) == expected
 
 

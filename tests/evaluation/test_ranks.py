@@ -1,5 +1,6 @@
 """At which place each object was found, and what two models make of the same objects."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from ggn.core.masks import encode
 from ggn.evaluation.budget import NEVER
-from ggn.evaluation.disagreement import disagreement, disagreement_row
+from ggn.evaluation.disagreement import Disagreement, disagreement, disagreement_row
 from ggn.evaluation.evaluator import PartitionResult, evaluate_inputs
 from ggn.evaluation.inputs import read_inputs
 from ggn.evaluation.ranks import ObjectRanks
@@ -89,3 +90,66 @@ def test_unsound_run_lengths_never_reach_the_overlaps() -> None:
         with pytest.raises(ValueError, match="mask 0 has unsound run lengths"):
             mask_iou(RunLengths.of([counts]), [], none, (4, 4))
     assert mask_iou(RunLengths.of([mask["counts"]]), [], none, (4, 4))[2].tolist() == [16]
+
+
+def outcome_of(both: int, first: int, second: int, neither: int) -> Disagreement:
+    """Objects of image 1 by who has found them."""
+    total = both + first + second + neither
+    places = np.arange(total)
+    by_first = places < both + first
+    by_second = (places < both) | ((both + first <= places) & (places < total - neither))
+    return Disagreement(np.ones(total, np.int64), places, by_first, by_second)
+
+
+def test_objects_are_counted_by_who_has_found_them() -> None:
+    counts = outcome_of(both=4, first=3, second=2, neither=1).counts()
+    assert counts == {"both": 4, "only_first": 3, "only_second": 2, "neither": 1}
+
+
+def test_images_with_the_most_disputed_objects_come_first_and_equal_ones_by_id() -> None:
+    """Image 5 has one object that only one model finds, 7 has two, 8 has one, 9 has none."""
+    image_ids = np.array([5, 5, 7, 7, 7, 8, 9])
+    by_first = np.array([1, 0, 1, 0, 0, 0, 1], bool)
+    by_second = np.array([1, 1, 0, 1, 0, 1, 1], bool)
+    outcome = Disagreement(image_ids, np.arange(7), by_first, by_second)
+    assert outcome.most_disputed(5) == [7, 5, 8]
+    assert outcome.most_disputed(2) == [7, 5]
+
+
+def test_objects_differ_if_their_images_or_their_indices_do() -> None:
+    def ranks(image_ids: list[int], indices: list[int]) -> ObjectRanks:
+        two = np.array([1, 1])
+        return ObjectRanks(np.array(image_ids), np.array(indices), two, np.ones((2, 10), np.uint16))
+
+    first = ranks([1, 2], [0, 0])
+    assert disagreement(first, ranks([1, 2], [0, 0]), k=10).counts()["both"] == 2
+    for other in (ranks([1, 3], [0, 0]), ranks([1, 2], [0, 1])):
+        with pytest.raises(ValueError, match="not of the same objects"):
+            disagreement(first, other, k=10)
+
+
+def test_many_images_that_are_disputed_alike_stay_in_the_order_of_their_ids() -> None:
+    """Of 300 images, every third has one such object, two, or three."""
+    image_ids = np.repeat(np.arange(300), 1 + np.arange(300) % 3)
+    yes = np.ones(len(image_ids), bool)
+    order = Disagreement(image_ids, image_ids, yes, ~yes).most_disputed(300)
+    assert order == [*range(2, 300, 3), *range(1, 300, 3), *range(0, 300, 3)]
+
+
+def test_pictures_show_the_objects_of_their_image_and_boxes_where_there_is_no_mask() -> None:
+    """One object has only a box; the mask of the other is half its box, cut off at the border."""
+    wide = {"bbox": [20, 30, 40, 10]}
+    high = {"bbox": [190, 40, 20, 50], "segmentation": [[195, 40, 210, 40, 210, 90, 195, 90]]}
+    inputs: Any = SimpleNamespace(objects={10: [wide, high], 11: [{"bbox": [0, 0, 90, 90]}]})
+    by_first = np.array([True, False, True])
+    outcome = Disagreement(np.array([10, 10, 11]), np.array([0, 1, 0]), by_first, ~by_first)
+    grey = np.full((100, 200, 3), 100, np.uint8)
+    row = disagreement_row(grey, inputs, 10, outcome, ["a", "b"])
+    seen = {title: np.argwhere((picture != grey).any(axis=2)) for title, picture in row.items()}
+    assert {title: len(pixels) for title, pixels in seen.items()} == {
+        "evaluated objects": 40 * 10 + 5 * 50,
+        "only a": 40 * 10,
+        "only b": 5 * 50,
+    }
+    assert seen["only a"].min(axis=0).tolist() == [30, 20]
+    assert seen["only b"].min(axis=0).tolist() == [40, 195]

@@ -112,3 +112,39 @@ def test_the_hierarchy_of_a_map(cell_map: Callable[..., NDArray[np.float32]]) ->
     assert tree.parents[-1] == len(tree.parents) - 1
     assert 0 <= tree.altitudes.min() <= tree.altitudes.max() <= 1
     assert (tree.altitudes[tree.parents] >= tree.altitudes).all()
+
+
+def test_only_a_weight_above_0_mixes_in_the_global_boundary(
+    cell_map: Callable[..., NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    affinity, coarse = cell_map(0), GroupingParams(seed_spacing=0.1)
+    mixed = coarse.model_copy(update={"globalization_weight": 0.5})
+    local, both = build_hierarchy(affinity, coarse), build_hierarchy(affinity, mixed)
+    assert np.array_equal(local.labels, both.labels)
+    assert not np.array_equal(local.altitudes, both.altitudes)
+
+    def never(*_: object) -> Arcs:
+        raise AssertionError("the eigenproblem takes long, and a weight of 0 ignores it")
+
+    monkeypatch.setattr("ggn.grouping.hierarchy.globalize", never)
+    assert np.array_equal(build_hierarchy(affinity, coarse).altitudes, local.altitudes)
+
+
+def test_without_params_it_is_the_recipe_of_the_reference(
+    cell_map: Callable[..., NDArray[np.float32]],
+) -> None:
+    affinity = cell_map(1)
+    plain, stated = build_hierarchy(affinity), build_hierarchy(affinity, GroupingParams())
+    other = build_hierarchy(affinity, GroupingParams(seed_spacing=0.1))
+    assert np.array_equal(plain.parents, stated.parents)
+    assert len(other.parents) < len(plain.parents)
+
+
+def test_the_least_spacing_of_seeds_in_pixels_holds_for_small_images(
+    cell_map: Callable[..., NDArray[np.float32]],
+) -> None:
+    small = cell_map(2, size_hw=(24, 32))
+    fine, coarse = (
+        build_hierarchy(small, GroupingParams(min_seed_spacing=pixels)) for pixels in (2, 8)
+    )
+    assert len(coarse.parents) < len(fine.parents)

@@ -215,3 +215,41 @@ def test_candidates_overlap_no_more_than_allowed(
     found = candidates(cell_map(6), params).instances
     overlap = masks.mask_iou(found.masks, found.masks)
     assert (overlap[~np.eye(len(found), dtype=bool)] <= threshold).all()
+
+
+def test_features_of_a_union_are_those_of_its_parts_together() -> None:
+    """{1, 2}: 1 is merged at 0.25 and 2 at 0.5, so it lives until 0.25; its parts at 0 and 0.25."""
+    affinity = np.full((5, 5), UNIT // 2, np.int16)
+    tree = three_regions(affinity)
+    parts = np.array([[1, 2, -1, -1], [2, 3, -1, -1]], np.int32)
+    some = sum_nodes(affinity, tree)[np.array([1, 3])]
+    low, high = (dict(zip(FEATURE_NAMES, row, strict=True)) for row in describe(some, tree, parts))
+    assert (low["altitude"], low["persistence"], low["parts"]) == (0, 0.25, 2)
+    assert (high["altitude"], high["persistence"], high["parts"]) == (0.25, 0.25, 2)
+
+
+def test_outline_features_by_hand() -> None:
+    """A bright region beside a dark one: means on its outline and in it, and the contrast."""
+    affinity = np.full((5, 5), UNIT, np.int16)
+    affinity[:, 3:] = UNIT // 4
+    tree = three_regions(affinity)
+    (row,) = describe(sum_nodes(affinity, tree)[np.array([0])], tree, single([0]))
+    found = dict(zip(FEATURE_NAMES, row.tolist(), strict=True))
+    # Region 0, 3 x 3: three cracks to region 1, between 1 and 1/4, and three to region 2, between
+    # 1 and 1. Its rim are five pixels, its interior the other four.
+    outline = (3 * (1 + 0.25) + 3 * 2) / 12
+    assert found["outline_affinity_mean"] == pytest.approx(outline, abs=1e-3)
+    assert found["interior_affinity_mean"] == pytest.approx(1, abs=1e-3)
+    assert found["contrast"] == pytest.approx(1 - outline, abs=1e-3)
+    assert found["border_contact"] == 0.5  # 6 of 12 sides
+    assert found["compactness"] == pytest.approx(np.pi / 4)  # a square
+
+
+def test_masks_of_segments_are_the_unions_of_their_nodes() -> None:
+    tree = three_regions(np.full((5, 5), UNIT // 2, np.int16))
+    parts = np.array([[2, -1, -1, -1], [0, 2, -1, -1], [0, 1, 2, -1]], np.int32)
+    found = masks.decode(encode_segments(tree, parts), (5, 5)).astype(bool)
+    assert np.array_equal(found[0], LABELS == 2)
+    assert np.array_equal(found[1], LABELS != 1)
+    assert found[2].all()
+    assert encode_segments(tree, parts[:0]) == []

@@ -59,3 +59,27 @@ def test_a_clearer_outline_scores_higher(name: ScoreName) -> None:
 def test_sums_can_be_taken_of_some_segments() -> None:
     two = Sums(**{key: np.array([1.0, value]) for key, value in SQUARE.items()})
     assert two[np.array([1])].area.tolist() == [16]
+
+
+def test_scores_of_a_single_pixel() -> None:
+    """Affinity 0.5 inside and 0.25 on the far side of its four cracks; it is all rim."""
+    pixel = sums(
+        area=1, affinity=0.5, rim=1, rim_affinity=0.5, outline=4, outline_affinity=4 * 0.75
+    )
+    outline = 4 * 0.75 / 8
+    assert SCORES["outline_affinity"](pixel)[0] == pytest.approx(1 - outline)
+    assert SCORES["interior_affinity"](pixel)[0] == pytest.approx(1.5)
+    assert SCORES["outline_minus_interior"](pixel)[0] == pytest.approx(1 - (outline - 0.5))
+    assert SCORES["normalized_cut"](pixel)[0] == pytest.approx(0)  # nothing is inside the rim
+
+
+def test_a_cut_through_little_affinity_is_a_share_of_it() -> None:
+    faint = sums(affinity=0.5, rim_affinity=0.25, outline_affinity=0.25)
+    assert SCORES["normalized_cut"](faint)[0] == pytest.approx(0.5)
+
+
+def test_without_any_affinity_the_cut_is_everything() -> None:
+    dark = sums(affinity=0, rim_affinity=0, outline_affinity=0)
+    assert SCORES["normalized_cut"](dark).tolist() == [0]
+    assert SCORES["outline_affinity"](dark).tolist() == [1]
+    assert SCORES["interior_affinity"](dark).tolist() == [1]
