@@ -1,7 +1,8 @@
 """Finds objects that are listed twice with different values: as a polygon and as run lengths.
 
 Tools draw the same outline a little differently. Only objects of one image whose boxes agree are
-compared by their masks, so that a dataset costs a sort.
+compared by their masks, each with the first 8 of those before it, so that a dataset costs a sort.
+Where nine objects in one place all differ, a tenth that repeats the ninth is not noticed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,8 @@ def same_objects(objects: Sequence[Record | None], sizes_hw: Mapping[int, Any]) 
     """Yield the positions (later, earlier) of objects that are the same, by the later one.
 
     Their categories may differ, except those of crowds. Crowds and single objects are never the
-    same. Of the earlier ones, the first of the same category is yielded, or else the first.
+    same. Of the earlier ones, the first of the same category is yielded, or else the first. An
+    object is compared with at most 8 earlier ones, the first in the file whose boxes agree.
 
     Args:
         objects: each with `image_id`, `category_id`, `segmentation` and `bbox` (x, y, width,

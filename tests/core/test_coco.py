@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,31 @@ def test_json_written_in_parts_is_json_written_at_once(
     write_json(tmp_path / "x.json", content)
     expected = json.dumps(content, separators=(",", ":")) + "\n"
     assert (tmp_path / "x.json").read_text("utf-8") == expected
+
+
+def test_equal_coordinates_of_a_file_share_one_number(tmp_path: Path) -> None:
+    """A dataset is mostly coordinates: each costs 8 bytes in its list, not 32."""
+    written = [round(x / 100, 2) for x in range(100, 900)]
+    (tmp_path / "x.json").write_text(json.dumps([written] * 50))
+    tracemalloc.start()
+    read = read_json(tmp_path / "x.json")
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read == [written] * 50
+    assert len({id(number) for row in read for number in row}) == 800
+    assert size < 12 * 800 * 50
+
+
+@pytest.mark.parametrize("most", [0, 3, 2**18])
+def test_numbers_are_those_of_python_however_many_are_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(coco, "_MOST_SHARED", most)
+    text = (
+        "[-0.0, 0.0, 1.0, 1, 1e2, 100.0, 0.1, 0.1, 0.10000000000000001, 1e-320, 2.50, 2.5, 1e999]"
+    )
+    (tmp_path / "x.json").write_text(text)
+    assert repr(read_json(tmp_path / "x.json")) == repr(json.loads(text))
 
 
 NOT_JSON = [
