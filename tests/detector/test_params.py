@@ -54,7 +54,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"scale_range": [1.5, 1.0]}, "scale_range", "smallest, largest"),
     ({"roi_sampling_ratio": -1}, "roi_sampling_ratio", "greater than or equal to 0"),
     ({"backbone": {"weights": None}}, "backbone", "frozen_stages must be 0"),
-    ({"backbone": {"weights": None, "frozen_stages": 0}}, "backbone", "take group"),
+    ({"backbone": {"weights": None, "frozen_stages": 0}}, "backbone", "use group"),
     ({"backbone": {"name": "vgg16"}}, "backbone.name", "resnet50"),
     ({"rpn": {"negative_iou": 0.8}}, "rpn", "must not exceed positive_iou"),
     ({"rpn": {"samples": 0}}, "rpn.samples", "greater than or equal to 1"),
