@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
+
+from ggn.core.masks import decode
 
 MODEL = """
 '''A class-agnostic Mask R-CNN.'''
@@ -167,8 +168,10 @@ def masks_agree() -> Callable[[Iterable[Any], Iterable[Any], tuple[int, int]], b
             for masks in (ours, theirs)
         )
         drawn = [
-            [coco_mask.decode({"size": size_hw, "counts": m.encode()}) for m in sorted(masks)]
-            for masks in (first - second, second - first)
+            decode(
+                [{"size": list(size_hw), "counts": counts} for counts in sorted(others)], size_hw
+            )
+            for others in (first - second, second - first)
         ]
         if not (len(drawn[0]) == len(drawn[1]) <= 4):
             return False
