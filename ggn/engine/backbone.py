@@ -9,6 +9,7 @@ from typing import Literal
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ggn.engine.params import BackboneParams
 
@@ -70,8 +71,20 @@ def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
     return makers[norm]
 
 
+class _PickingConv(nn.Conv2d):
+    """A strided 1×1 convolution that picks its pixels first, and then needs no stride."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return functional.conv2d(x[..., ::rows, ::columns], self.weight)
+
+
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    # On a CPU with AVX-512, oneDNN's gradient of a strided 1×1 convolution of less than 16 channels
+    # (channels last; torch 2.14.1, oneDNN 3.12.0) writes to foreign memory: the process dies.
+    is_safe = kernel > 1 or stride == 1 or inputs >= 16
+    kind = nn.Conv2d if is_safe else _PickingConv
+    return kind(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
 class _BasicBlock(nn.Module):

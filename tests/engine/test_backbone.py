@@ -1,6 +1,9 @@
 """The residual networks equal torchvision's where those exist."""
 
 import lzma
+import os
+import subprocess
+import sys
 import urllib.error
 from pathlib import Path
 
@@ -260,3 +263,29 @@ def test_weights_that_cannot_be_fetched_are_one_sentence_with_the_file_and_what_
     require_weights(BackboneParams(weights=None))
     with pytest.raises(FileNotFoundError, match=r"absent\.safetensors: no such backbone weights"):
         require_weights(BackboneParams(weights=str(tmp_path / "absent.safetensors")))
+
+
+def test_a_narrow_shortcut_is_the_strided_convolution_that_it_stands_for() -> None:
+    shortcut = tiny(norm="group").layer2[0].downsample[0]
+    x = torch.rand(2, 4, 9, 8)
+    expected = nn.functional.conv2d(x, shortcut.weight, stride=2)
+    torch.testing.assert_close(shortcut(x), expected)
+    assert shortcut.stride == (2, 2)
+
+
+LEARN = """
+import torch
+from ggn.engine.backbone import ResNetFeatures
+for width in (4, 8, 12):
+    network = ResNetFeatures("resnet10", width=width, norm="group")
+    network = network.to(memory_format=torch.channels_last)
+    for _ in range(20):
+        images = torch.rand(4, 3, 192, 192).to(memory_format=torch.channels_last)
+        sum(features.mean() for features in network(images)).backward()
+"""
+
+
+def test_a_narrow_network_learns_without_writing_to_foreign_memory() -> None:
+    """oneDNN's gradients did, on a CPU with AVX-512; glibc, when asked to, ends such a process."""
+    checked = os.environ | {"GLIBC_TUNABLES": "glibc.malloc.check=3", "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", LEARN], env=checked, check=True, timeout=300)
